@@ -1,0 +1,40 @@
+"""Artifacts on disk, and the digests that bind them to the manifest."""
+
+import hashlib
+from pathlib import Path
+
+from bundle.errors import BundleError
+from bundle.manifest import Artifact, ArtifactKind, Manifest
+
+
+def describe_artifact(path: Path, root: Path) -> Artifact:
+    """Size and digest of a file, with its path relative to `root`."""
+    content = path.read_bytes()
+    return Artifact(
+        file=path.relative_to(root).as_posix(), bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+    )
+
+
+def read_artifact(manifest: Manifest, kind: ArtifactKind, folder: Path) -> bytes:
+    """The content of an artifact, checked against the manifest before anybody gets to parse or unpickle it.
+
+    The bytes that were checked are the bytes that are returned, so that a file swapped after the check changes nothing.
+
+    Raises:
+        BundleError: the manifest lists no such artifact, or its file is missing or differs from the manifest.
+    """
+    artifact = manifest.artifacts.get(kind)
+    if artifact is None:
+        raise BundleError(f"{folder}: the manifest lists no artifact {kind!r}; train again")
+    path = folder / artifact.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}, but the manifest lists it; train again") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != artifact.sha256:
+        raise BundleError(
+            f"{path}: SHA-256 {digest[:12]}… ({len(content)} bytes) differs from the manifest's "
+            f"{artifact.sha256[:12]}… ({artifact.bytes} bytes): the file was altered; train again"
+        )
+    return content

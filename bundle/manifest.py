@@ -1,0 +1,182 @@
+"""The manifest: the typed description of a bundle, as `<name>.json` holds it.
+
+Every fact about the data set that a service, a load test or a report needs (column names, categories, class labels, the
+threshold) is read from here and stands nowhere else in their code.
+"""
+
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bundle.errors import BundleError
+
+FORMAT_VERSION = 1
+
+FeatureKind = Literal["numeric", "ordinal", "nominal"]
+ArtifactKind = Literal["onnx", "onnx_packed", "pickle", "reference"]
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    """One input column, in the order in which the pipeline was fitted.
+
+    `categories` are the strings seen in training (ordinal: in rank order); `minimum` and `maximum` the observed range
+    of a numeric feature. A null in a `nullable` feature means missing: NaN for a numeric one, `missing_token` for the
+    rest.
+    """
+
+    name: str
+    kind: FeatureKind
+    nullable: bool
+    example: str | int | float | None
+    description: str = ""
+    categories: tuple[str, ...] = ()
+    missing_token: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the bundle: its path relative to the manifest, size in bytes, and SHA-256 in hexadecimal."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A raw data file that training read."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the rows came from. `source` is the data set's own name for its real files, or `synthetic`."""
+
+    source: str
+    files: tuple[SourceFile, ...]
+    rows: int
+    training_rows: int
+    held_out_rows: int
+    positive_fraction: float
+    split_seed: int
+
+
+class Study(msgspec.Struct, frozen=True, kw_only=True):
+    """The hyperparameter search: its objective is F2 on out-of-fold predictions of the training split."""
+
+    objective: str
+    seed: int
+    folds: int
+    trials: int
+    completed: int
+    pruned: int
+    best_value: float
+    best_parameters: dict[str, int | float]
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parity gate measured between the pickled pipeline and ONNX Runtime, over both graphs."""
+
+    rows: int
+    edge_case_rows: int
+    label_mismatches: int
+    max_abs_difference: float
+    mean_abs_difference: float
+    tolerance: float
+    trees: int
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Scores at the decision threshold (F2, precision, recall, ...) and over all thresholds (areas, losses)."""
+
+    out_of_fold: dict[str, float]
+    held_out: dict[str, float]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """The whole manifest. `classes[i]` is the label of class index i; the services' `prediction` is that index."""
+
+    format_version: int
+    name: str
+    version: str
+    created: datetime
+    task: Literal["binary_classification"]
+    features: tuple[Feature, ...]
+    target: str
+    classes: tuple[str, str]
+    positive_class: str
+    decision_threshold: float
+    metrics: Metrics
+    study: Study
+    data: Data
+    parity: Parity
+    libraries: dict[str, str]
+    artifacts: dict[ArtifactKind, Artifact]
+
+    @cached_property
+    def categorical(self) -> tuple[Feature, ...]:
+        """Ordinal and nominal features, in feature order: the columns of the packed graph's string input."""
+        return tuple(feature for feature in self.features if feature.kind != "numeric")
+
+    @cached_property
+    def numeric(self) -> tuple[Feature, ...]:
+        """Numeric features, in feature order: the columns of the packed graph's float input."""
+        return tuple(feature for feature in self.features if feature.kind == "numeric")
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The manifest as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def decode_manifest(content: bytes, origin: str) -> Manifest:
+    """Parse a manifest; `origin` names it in errors.
+
+    Raises:
+        BundleError: not JSON, not a manifest, or of a format that this code doesn't read.
+    """
+    try:
+        version = msgspec.json.decode(content, type=dict[str, object]).get("format_version")
+        if version != FORMAT_VERSION:
+            raise BundleError(f"{origin}: bundle format {version!r}, but this code reads {FORMAT_VERSION}; train again")
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{origin}: not a valid manifest: {error}") from error
+
+
+def find_manifest(folder: Path) -> Path:
+    """The one manifest in a model folder.
+
+    Raises:
+        BundleError: there is no manifest in the folder, or more than one.
+    """
+    found = sorted(folder.glob("*.json"))
+    if not found:
+        raise BundleError(f"{folder}: no model bundle here; `make train` publishes one")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise BundleError(f"{folder}: more than one manifest ({names}); keep one model in a folder")
+    return found[0]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of the bundle in `folder`.
+
+    Raises:
+        BundleError: as `find_manifest` and `decode_manifest`, or the file can't be read.
+    """
+    path = find_manifest(folder)
+    try:
+        return decode_manifest(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+
+
+def utc_now() -> datetime:
+    """The current time in UTC, to the second, as the manifest records it."""
+    return datetime.now(UTC).replace(microsecond=0)

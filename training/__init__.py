@@ -1,0 +1,1 @@
+"""From raw data to a published bundle: tune, fit, evaluate once, export, prove parity, publish."""

@@ -1,0 +1,71 @@
+"""Assemble the manifest from what a run found out."""
+
+import platform
+from importlib.metadata import version
+
+import optuna
+import xgboost
+from optuna.trial import TrialState
+
+from bundle.manifest import FORMAT_VERSION, Artifact, ArtifactKind, Manifest, Metrics, Study, utc_now
+from training.contents import BundleContents
+from training.evaluation import score
+from training.features import describe_features
+from training.folds import FOLDS
+from training.model import Model
+from training.publish import Describe
+from training.rows import PreparedRows
+
+LIBRARIES = ("scikit-learn", "polars", "numpy", "onnx", "onnxmltools", "onnxruntime", "optuna")
+
+
+def describe_study(study: optuna.Study, *, seed: int) -> Study:
+    """How the parameters were found."""
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    completed, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
+    return Study(
+        objective="F2 on out-of-fold predictions, at the best threshold",
+        seed=seed,
+        folds=FOLDS,
+        trials=completed + pruned,
+        completed=completed,
+        pruned=pruned,
+        best_value=study.best_value,
+        best_parameters=study.best_params,
+    )
+
+
+def describe_bundle(rows: PreparedRows, model: Model, contents: BundleContents, study: Study) -> Describe:
+    """Everything but the version and the artifacts, which only publishing knows. The held-out rows are scored here."""
+    metrics = Metrics(
+        out_of_fold=score(rows.target, model.out_of_fold, model.threshold),
+        held_out=score(rows.held_out_target, contents.held_out_probability, model.threshold),
+    )
+
+    def complete(content_version: str, artifacts: dict[ArtifactKind, Artifact]) -> Manifest:
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            name=rows.dataset.name,
+            version=content_version,
+            created=utc_now(),
+            task="binary_classification",
+            features=describe_features(rows.dataset, rows.training),
+            target=rows.dataset.target,
+            classes=rows.dataset.classes,
+            positive_class=rows.dataset.classes[1],
+            decision_threshold=model.threshold,
+            metrics=metrics,
+            study=study,
+            data=rows.description,
+            parity=contents.parity,
+            libraries=library_versions(),
+            artifacts=artifacts,
+        )
+
+    return complete
+
+
+def library_versions() -> dict[str, str]:
+    """What the artifacts were made with: a pickle wants the same scikit-learn and XGBoost to be read."""
+    versions = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "xgboost": xgboost.__version__, **versions}

@@ -1,0 +1,17 @@
+"""Errors that a training run reports in one line, without a traceback."""
+
+
+class TrainingError(Exception):
+    """A training run can't go on. The message says what was wrong and where."""
+
+
+class DataError(TrainingError):
+    """The data is not what the data set promises. The message names the file and the row or column."""
+
+
+class DownloadError(TrainingError):
+    """No source gave the file, or what it gave was not the file."""
+
+
+class ParityError(TrainingError):
+    """The exported model does not give what the pickled pipeline gives. Nothing is published."""

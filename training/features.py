@@ -1,0 +1,87 @@
+"""From cleaned rows to what the pipeline is fitted on, and what the manifest says of each column."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sklearn.model_selection import train_test_split
+
+from bundle.manifest import Feature
+from training.dataset import Dataset, FeatureSpec, Numeric, Ordinal
+from training.errors import DataError
+
+
+def check_frame(dataset: Dataset, frame: pl.DataFrame) -> None:
+    """Check that the rows are what the data set declares; `Dataset.parse` has reported single bad values already.
+
+    Raises:
+        DataError: a column is missing or of the wrong type, has nulls though not nullable, or has an unknown value.
+    """
+    for feature in dataset.features:
+        if feature.name not in frame.columns:
+            raise DataError(f"{dataset.name}: column {feature.name!r} is missing")
+        column = frame[feature.name]
+        expected = pl.Float64 if isinstance(feature, Numeric) else pl.String
+        if column.dtype != expected:
+            raise DataError(f"{dataset.name}: column {feature.name!r} is {column.dtype}, expected {expected()}")
+        if column.null_count() and not feature.nullable:
+            raise DataError(f"{dataset.name}: column {feature.name!r} has nulls, but is not nullable")
+        if isinstance(feature, Ordinal):
+            unknown = set(column.drop_nulls().unique()) - set(feature.categories)
+            if unknown:
+                raise DataError(f"{dataset.name}: column {feature.name!r} has unranked values {sorted(unknown)}")
+    if dataset.target not in frame.columns:
+        raise DataError(f"{dataset.name}: column {dataset.target!r} is missing")
+    labels = set(frame[dataset.target].unique())
+    if labels != set(dataset.classes):
+        raise DataError(f"{dataset.name}: {dataset.target} has the labels {labels}, expected {set(dataset.classes)}")
+
+
+def fill_missing(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
+    """The feature columns as the pipeline takes them: missing categories are the missing token, numbers NaN.
+
+    Services do the same to a null in a request, so that an artifact never sees a null.
+    """
+    categorical = [feature.name for feature in dataset.categorical]
+    numeric = [feature.name for feature in dataset.numeric]
+    return frame.select(feature.name for feature in dataset.features).with_columns(
+        pl.col(categorical).fill_null(dataset.missing_token), pl.col(numeric).fill_null(float("nan"))
+    )
+
+
+def split(dataset: Dataset, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Training and held-out rows: stratified by the target, by the data set's own seed and fraction."""
+    training, held_out = train_test_split(
+        range(frame.height),
+        test_size=dataset.held_out_fraction,
+        stratify=frame[dataset.target].to_list(),
+        random_state=dataset.split_seed,
+    )
+    return frame[training], frame[held_out]
+
+
+def describe_features(dataset: Dataset, training: pl.DataFrame) -> tuple[Feature, ...]:
+    """What the manifest says of each feature, as seen in the training rows (nulls not yet filled)."""
+    return tuple(_describe(dataset, spec, training[spec.name]) for spec in dataset.features)
+
+
+def _describe(dataset: Dataset, spec: FeatureSpec, column: pl.Series) -> Feature:
+    # The example is the typical value of each column by itself: a real row is nobody's business but its owner's.
+    common: dict[str, Any] = {"name": spec.name, "nullable": spec.nullable, "description": spec.description}
+    seen = column.drop_nulls()
+    if isinstance(spec, Numeric):
+        values = seen.to_numpy()
+        example = int(_most_frequent(seen)) if spec.integer else float(np.median(values))
+        return Feature(
+            kind="numeric", example=example, minimum=float(values.min()), maximum=float(values.max()), **common
+        )
+    common |= {"example": _most_frequent(seen), "missing_token": dataset.missing_token if spec.nullable else None}
+    if isinstance(spec, Ordinal):
+        return Feature(kind="ordinal", categories=spec.categories, **common)
+    categories = {*seen, *([dataset.missing_token] if column.null_count() else [])}
+    return Feature(kind="nominal", categories=tuple(sorted(categories)), **common)
+
+
+def _most_frequent(seen: pl.Series) -> Any:  # noqa: ANN401 - a float or a string, as the column is
+    counts = seen.alias("value").value_counts(name="rows")
+    return counts.sort(["rows", "value"], descending=[True, False])["value"][0]

@@ -1,0 +1,58 @@
+"""Fit the chosen model and choose its threshold, on the training rows alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import FixedThresholdClassifier
+from xgboost import Booster
+
+from training.dataset import Nominal
+from training.evaluation import best_threshold
+from training.folds import Fold, out_of_fold
+from training.pipeline import Parameters, apply_threshold, build_pipeline
+from training.rows import PreparedRows
+
+
+@dataclass(frozen=True)
+class Model:
+    """The classifier with its threshold, and the evidence that the threshold was chosen on (P(positive), float32)."""
+
+    classifier: FixedThresholdClassifier
+    threshold: float
+    out_of_fold: NDArray[np.float32]
+
+    @property
+    def booster(self) -> Booster:
+        """The trees."""
+        return self.classifier.estimator_.estimator.named_steps["classifier"].get_booster()
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the booster's input columns: ordinal, one-hot (`feature_category`), numeric."""
+        preprocessing = self.classifier.estimator_.estimator.named_steps["preprocessing"]
+        return [str(name) for name in preprocessing.get_feature_names_out()]
+
+
+def fit_model(rows: PreparedRows, folds: list[Fold], parameters: Parameters, *, seed: int, threads: int) -> Model:
+    """Choose the threshold on out-of-fold predictions, then fit the pipeline on all training rows."""
+    probability = out_of_fold(folds, parameters, seed=seed, threads=threads)
+    threshold = best_threshold(rows.target, probability)
+    pipeline = build_pipeline(rows.dataset, parameters, seed=seed).fit(rows.features, rows.target)
+    return Model(apply_threshold(pipeline, threshold, rows.features, rows.target), threshold, probability)
+
+
+def feature_importance(rows: PreparedRows, model: Model) -> dict[str, float]:
+    """Share of the trees' total gain that each feature brings, one-hot columns added up; sums to 1, largest first."""
+    preprocessing = model.classifier.estimator_.estimator.named_steps["preprocessing"]
+    encoder = preprocessing.named_transformers_["nominal"]
+    nominal = [feature.name for feature in rows.dataset.features if isinstance(feature, Nominal)]
+    owners = [feature.name for feature in rows.dataset.categorical if feature.name not in nominal]
+    if nominal:
+        owners += [name for name, column in zip(nominal, encoder.categories_, strict=True) for _ in column]
+    owners += [feature.name for feature in rows.dataset.numeric]
+    totals = dict.fromkeys((feature.name for feature in rows.dataset.features), 0.0)
+    for column, gain in model.booster.get_score(importance_type="total_gain").items():
+        totals[owners[int(column.removeprefix("f"))]] += float(gain)
+    whole = sum(totals.values()) or 1.0
+    return {name: totals[name] / whole for name in sorted(totals, key=totals.__getitem__, reverse=True)}

@@ -1,0 +1,54 @@
+"""The rows of a run, prepared once: split, missing values filled, target as class indices."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bundle.manifest import Data
+from training.dataset import Dataset
+from training.features import check_frame, fill_missing, split
+from training.sources import Rows
+
+
+@dataclass(frozen=True)
+class PreparedRows:
+    """`training` and `held_out` as the data set gave them; `features` are the training rows as the pipeline takes them.
+
+    The targets are int64 class indices, [training rows] and [held-out rows].
+    """
+
+    dataset: Dataset
+    training: pl.DataFrame
+    held_out: pl.DataFrame
+    features: pl.DataFrame
+    target: NDArray[np.int64]
+    held_out_target: NDArray[np.int64]
+    description: Data
+
+
+def prepare_rows(dataset: Dataset, rows: Rows) -> PreparedRows:
+    """Check the rows and split them.
+
+    Raises:
+        DataError: the frame isn't what the data set declares.
+    """
+    check_frame(dataset, rows.frame)
+    training, held_out = split(dataset, rows.frame)
+    target, held_out_target = _class_indices(dataset, training), _class_indices(dataset, held_out)
+    description = Data(
+        source=rows.source,
+        files=rows.files,
+        rows=rows.frame.height,
+        training_rows=training.height,
+        held_out_rows=held_out.height,
+        positive_fraction=float(_class_indices(dataset, rows.frame).mean()),
+        split_seed=dataset.split_seed,
+    )
+    features = fill_missing(dataset, training)
+    return PreparedRows(dataset, training, held_out, features, target, held_out_target, description)
+
+
+def _class_indices(dataset: Dataset, frame: pl.DataFrame) -> NDArray[np.int64]:
+    return (frame[dataset.target] == dataset.classes[1]).to_numpy().astype(np.int64)

@@ -1,0 +1,123 @@
+"""`make train`: tune, fit, evaluate once, export, prove parity, publish, report."""
+
+import argparse
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from bundle.errors import BundleError
+from bundle.manifest import Manifest
+from training.contents import make_contents
+from training.dataset import Dataset
+from training.description import describe_bundle, describe_study
+from training.errors import TrainingError
+from training.folds import prepare_folds
+from training.model import feature_importance, fit_model
+from training.publish import publish
+from training.report import Evidence, write_report
+from training.rows import prepare_rows
+from training.sources import AUTO, load_rows
+from training.summary import print_summary
+from training.tuning import open_study, run_study, study_name
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, typed."""
+
+    dataset: Dataset
+    data: str
+    data_dir: Path
+    trials: int
+    seed: int
+    storage: str
+    fresh: bool
+    models: Path
+    reports: Path
+
+
+def parse_options(arguments: list[str] | None = None) -> Options:
+    """Read the command line; wrong usage exits with status 2."""
+    parser = argparse.ArgumentParser(prog="training.train", description=__doc__)
+    parser.add_argument("--dataset", default="training.adult", help="module with a DATASET (default: %(default)s)")
+    parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
+    parser.add_argument("--data-dir", type=Path, default=Path("data/adult"), help="folder of the raw files")
+    parser.add_argument("--trials", type=_positive, default=100, help="finished trials the study shall have")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the folds, the sampler and the model")
+    parser.add_argument("--storage", default="", help="Optuna storage URL (default: a file in the reports folder)")
+    parser.add_argument("--fresh", action="store_true", help="forget the study's earlier trials")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="where the bundle is published")
+    parser.add_argument("--reports", type=Path, default=Path("reports/training"), help="where the report goes")
+    given = vars(parser.parse_args(arguments))
+    try:
+        given["dataset"] = importlib.import_module(given["dataset"]).DATASET
+    except (ImportError, AttributeError) as error:
+        parser.error(f"--dataset: {error}")
+    given["storage"] = given["storage"] or f"sqlite:///{given['reports'] / 'study.db'}"
+    return Options(**given)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def train(options: Options) -> Manifest | None:
+    """One whole run. Returns the published manifest, or None if it was interrupted before a trial was complete.
+
+    Raises:
+        TrainingError: the data, the study storage or the exported model is not as it must be; nothing is published.
+        BundleError, OSError: the bundle could not be written; the previous one is whole.
+    """
+    loaded = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
+    rows = prepare_rows(options.dataset, loaded)
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    folds = prepare_folds(rows.dataset, rows.features, rows.target, seed=options.seed)
+    name = study_name(rows.dataset.name, rows.training.write_csv().encode(), seed=options.seed)
+    study = open_study(name, options.storage, fresh=options.fresh)
+    uninterrupted = run_study(study, folds, rows.target, trials=options.trials, seed=options.seed, threads=threads)
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        return None
+    if not uninterrupted:
+        print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
+    model = fit_model(rows, folds, study.best_params, seed=options.seed, threads=threads)
+    contents = make_contents(rows, model)
+    describe = describe_bundle(rows, model, contents, describe_study(study, seed=options.seed))
+    manifest = publish(rows.dataset.name, contents.artifacts, describe, options.models)
+    evidence = Evidence(
+        study=study,
+        target=rows.held_out_target,
+        probability=contents.held_out_probability,
+        out_of_fold_target=rows.target,
+        out_of_fold_probability=model.out_of_fold,
+        importance=feature_importance(rows, model),
+    )
+    write_report(manifest, evidence, options.reports)
+    return manifest
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 published, 1 nothing published because of an error, 130 interrupted before there was anything."""
+    options = parse_options(arguments)
+    try:
+        manifest = train(options)
+    except (TrainingError, BundleError, OSError) as error:
+        print(f"error: {error}\nnothing was published", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        manifest = None
+    if manifest is None:
+        print("interrupted: nothing was published; the same command goes on with the study", file=sys.stderr)
+        return 130
+    print_summary(manifest, options.models, options.reports)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The Optuna study: F2 on out-of-fold predictions of the training split, seeded, pruned and resumable."""
+
+import hashlib
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Never, TextIO
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.trial import TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from tqdm import tqdm
+
+from training.errors import TrainingError
+from training.evaluation import best_f_beta
+from training.folds import Fold, fold_predictions
+from training.pipeline import Parameters
+
+SPACE_VERSION = 1
+"""Part of the study's name: a changed search space must not continue an old study."""
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def suggest_parameters(trial: optuna.Trial) -> Parameters:
+    """One point of the search space, named as XGBClassifier names its arguments.
+
+    The upper bounds of trees and depth keep a prediction in tens of microseconds: a larger model must earn its latency.
+    """
+    return {
+        "n_estimators": trial.suggest_int("n_estimators", 50, 300, step=25),
+        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
+        "max_depth": trial.suggest_int("max_depth", 3, 6),
+        "min_child_weight": trial.suggest_float("min_child_weight", 0.5, 20, log=True),
+        "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
+        "gamma": trial.suggest_float("gamma", 1e-3, 5, log=True),
+        "reg_alpha": trial.suggest_float("reg_alpha", 1e-3, 10, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1e-2, 30, log=True),
+        "scale_pos_weight": trial.suggest_float("scale_pos_weight", 1, 6, log=True),
+    }
+
+
+def study_name(model: str, content: bytes, *, seed: int) -> str:
+    """A name that changes with the training rows, the seed and the search space: only the same study is resumed."""
+    digest = hashlib.sha256(content + f"|{seed}|{SPACE_VERSION}|{optuna.__version__}".encode()).hexdigest()
+    return f"{model}-{digest[:12]}"
+
+
+def open_study(name: str, storage: str, *, fresh: bool) -> optuna.Study:
+    """Create the study, or load it to go on with; `fresh` deletes what is there.
+
+    Trials that a killed run left running are marked as failed.
+
+    Raises:
+        TrainingError: the storage URL is not valid, or the storage can't be opened, is locked or corrupt.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        url = make_url(storage)
+        if url.drivername.startswith("sqlite") and url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        if fresh and name in optuna.get_all_study_names(storage):
+            optuna.delete_study(study_name=name, storage=storage)
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            direction="maximize",
+            pruner=optuna.pruners.PercentilePruner(33.0, n_startup_trials=10),
+            load_if_exists=True,
+        )
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            study.tell(trial.number, state=TrialState.FAIL)
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {reason}") from error
+    return study
+
+
+def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Completed and pruned trials, in order."""
+    return list(study.get_trials(deepcopy=False, states=_FINISHED))
+
+
+def run_study(
+    study: optuna.Study,
+    folds: list[Fold],
+    target: NDArray[np.int_],
+    *,
+    trials: int,
+    seed: int,
+    threads: int,
+    progress: TextIO = sys.stderr,
+) -> bool:
+    """Go on until the study has `trials` finished ones. Returns False if Ctrl-C ended it early.
+
+    The sampler is seeded anew for each trial from how many are finished, so that a resumed study suggests what an
+    uninterrupted one would have, instead of repeating its first draws.
+    """
+    done = len(finished(study))
+    interval = 0.1 if progress.isatty() else 15.0
+    with tqdm(
+        total=max(trials, done), initial=done, desc="study", unit="trial", file=progress, mininterval=interval
+    ) as bar:
+        while done < trials:
+            _show_best(bar, study)
+            study.sampler = optuna.samplers.TPESampler(seed=seed + 7919 * done, n_startup_trials=15)
+            trial = study.ask()
+            try:
+                study.tell(trial, _evaluate(trial, folds, target, seed=seed, threads=threads))
+            except optuna.TrialPruned:
+                study.tell(trial, state=TrialState.PRUNED)
+            except KeyboardInterrupt:
+                study.tell(trial, state=TrialState.FAIL)
+                return False
+            done += 1
+            bar.update()
+        _show_best(bar, study)
+    return True
+
+
+def _evaluate(trial: optuna.Trial, folds: list[Fold], target: NDArray[np.int_], *, seed: int, threads: int) -> float:
+    """F2 over all folds' predictions together; after each fold the study may give the trial up."""
+    seen: list[NDArray[np.int_]] = []
+    probabilities: list[NDArray[np.float32]] = []
+    value = 0.0
+    with closing(fold_predictions(folds, suggest_parameters(trial), seed=seed, threads=threads)) as predictions:
+        for step, (rows, predicted) in enumerate(predictions):
+            seen.append(rows)
+            probabilities.append(predicted)
+            value = best_f_beta(target[np.concatenate(seen)], np.concatenate(probabilities))
+            trial.report(value, step)
+            if step + 1 < len(folds) and trial.should_prune():
+                raise optuna.TrialPruned
+    return value
+
+
+def _show_best(bar: "tqdm[Never]", study: optuna.Study) -> None:
+    trials = finished(study)
+    complete = [trial.value for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
+    if complete:
+        bar.set_postfix_str(f"best F2 {max(complete):.4f}, {len(trials) - len(complete)} pruned")
