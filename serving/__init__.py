@@ -1,0 +1,1 @@
+"""One web application, and the two predictors that it serves a bundle with."""

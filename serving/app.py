@@ -1,0 +1,110 @@
+"""The web application around a predictor. Both services are built here, so that a benchmark compares models only."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.routing import Route
+
+from bundle.manifest import Manifest
+from serving.endpoints import Capacity, PredictEndpoint
+from serving.metrics import Metrics
+from serving.openapi import add_predict_routes, example_row
+from serving.predictor import Predictor
+from serving.request_schema import RequestSchema
+from serving.response_schema import ResponseSchema
+from serving.settings import Settings
+
+PRIVATE = ("artifacts", "libraries", "study")
+"""Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
+
+
+def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> FastAPI:
+    """The application; it is ready once it has started up and the model has answered the manifest's example row."""
+    requests = RequestSchema(manifest, max_rows=settings.max_batch_rows)
+    responses = ResponseSchema(manifest)
+    metrics = Metrics(manifest, predictor.backend)
+    threads = ThreadPoolExecutor(1, thread_name_prefix="batch")
+    limits = {"max_body_bytes": settings.max_body_bytes, "capacity": Capacity(settings.max_concurrency)}
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        predictor.predict(requests.decode_row(msgspec.json.encode(example_row(manifest))).batch)
+        app.state.ready = True
+        yield
+        app.state.ready = False
+        threads.shutdown()
+
+    app = FastAPI(title=f"{manifest.name} ({predictor.backend})", version=manifest.version, lifespan=lifespan)
+    app.state.ready = False
+    predict = PredictEndpoint(
+        "/predict", requests.decode_row, responses.encode_row, predictor, metrics, threads=threads, **limits
+    )
+    predict_batch = PredictEndpoint(
+        "/predict/batch", requests.decode_rows, responses.encode_rows, predictor, metrics, threads=threads, **limits
+    )
+    # first, because the router tries its routes in order
+    app.router.routes[:0] = [
+        Route("/predict", predict, methods=["POST"]),
+        Route("/predict/batch", predict_batch, methods=["POST"]),
+    ]
+    _add_information(app, predictor.backend, manifest, metrics)
+    _describe_predict_routes(app, manifest, settings)
+    return app
+
+
+def _add_information(app: FastAPI, backend: str, manifest: Manifest, metrics: Metrics) -> None:
+    public = {key: value for key, value in msgspec.to_builtins(manifest).items() if key not in PRIVATE}
+    links = ("/predict", "/predict/batch", "/docs", "/openapi.json", "/metadata", "/health/ready", "/metrics")
+    root = {
+        "service": f"{manifest.name} over HTTP",
+        "backend": backend,
+        "model": {"name": manifest.name, "version": manifest.version},
+        "links": list(links),
+    }
+
+    @app.get("/", tags=["about"], summary="What this service is")
+    async def about() -> dict[str, Any]:
+        return root
+
+    @app.get("/metadata", tags=["about"], summary="The public part of the model's manifest")
+    async def metadata() -> dict[str, Any]:
+        return public
+
+    @app.get("/health", tags=["health"], summary="200 while the process runs")
+    @app.get("/health/live", tags=["health"], summary="200 while the process runs")
+    async def live() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get(
+        "/health/ready",
+        tags=["health"],
+        summary="200 when the model answers",
+        responses={503: {"description": "The model is not loaded, or the service is shutting down."}},
+    )
+    async def ready(response: Response) -> dict[str, str]:
+        if app.state.ready:
+            return {"status": "ready", "model": manifest.name, "version": manifest.version}
+        response.status_code = 503
+        return {"status": "not ready"}
+
+    @app.get("/metrics", tags=["about"], summary="Prometheus metrics of all workers", response_class=Response)
+    async def expose_metrics() -> Response:
+        return Response(metrics.expose(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _describe_predict_routes(app: FastAPI, manifest: Manifest, settings: Settings) -> None:
+    without_predict_routes = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = without_predict_routes()
+        if "/predict" not in document["paths"]:
+            add_predict_routes(document, manifest, max_rows=settings.max_batch_rows)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] - FastAPI's documented way to extend its document

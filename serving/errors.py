@@ -1,0 +1,72 @@
+"""What a request can get wrong, and the status and body that each mistake is answered with."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+Location = tuple[str | int, ...]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One entry of `detail`: where (`loc`, as in `["body", 3, "age"]`), what (`msg`), and a stable `type`."""
+
+    loc: Location
+    msg: str
+    type: str
+
+
+class RequestError(Exception):
+    """A request that is answered with `status` and a `detail` list."""
+
+    status = 500
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(problems[0].msg)
+        self.problems = problems
+
+    def body(self) -> bytes:
+        """The response body: `{"detail": [...]}`."""
+        return msgspec.json.encode({"detail": self.problems})
+
+
+class MalformedBody(RequestError):
+    """The body is not JSON."""
+
+    status = 400
+
+    def __init__(self, reason: str) -> None:
+        super().__init__([Problem(("body",), f"malformed JSON: {reason}", "json_invalid")])
+
+
+class InvalidRows(RequestError):
+    """The body is JSON, but not what the request schema asks for."""
+
+    status = 422
+
+
+class TooLarge(RequestError):
+    """More bytes or rows than one request may have. The connection is closed: the rest of the body is not read."""
+
+    status = 413
+    headers = ((b"connection", b"close"),)
+
+    def __init__(self, unit: str, limit: int) -> None:
+        super().__init__([Problem(("body",), f"more than {limit} {unit}", f"too_many_{unit}")])
+
+
+class Overloaded(RequestError):
+    """As many requests are being worked on as this process takes."""
+
+    status = 503
+    headers = ((b"retry-after", b"1"),)
+
+    def __init__(self) -> None:
+        super().__init__([Problem((), "over capacity, try again later", "overloaded")])
+
+
+class InternalError(RequestError):
+    """Anything unforeseen. The cause is in the log and nowhere else."""
+
+    def __init__(self) -> None:
+        super().__init__([Problem((), "internal error", "internal_error")])

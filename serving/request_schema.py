@@ -1,0 +1,114 @@
+"""From a request's bytes to a batch: decoding, validation and missing values, all as the manifest says.
+
+msgspec decodes and checks in one pass over the bytes, into a type made from the manifest. Only a body that it refuses is
+looked at again, in `serving.diagnosis`, to name everything that is wrong with it.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from bundle.manifest import Feature, Manifest
+from serving.diagnosis import diagnose
+from serving.errors import InvalidRows, MalformedBody, Problem, TooLarge
+from serving.predictor import Batch
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+UNSEEN = "\N{REPLACEMENT CHARACTER}unseen"
+"""What an unseen category is handed on as. Encoders treat all unseen ones alike; one spelling keeps a string that a
+runtime might read differently (ONNX Runtime's Python binding stops at a NUL) from being taken for a seen one."""
+
+
+class DecodedRequest(NamedTuple):
+    """A batch, and the feature index of every value whose category training never saw."""
+
+    batch: Batch
+    unseen: Sequence[int]
+
+
+class RequestSchema:
+    """Decodes the bodies of one model's requests."""
+
+    def __init__(self, manifest: Manifest, *, max_rows: int) -> None:
+        self._manifest = manifest
+        self._max_rows = max_rows
+        self._categorical = manifest.categorical
+        self._split = len(manifest.categorical)
+        self._tokens = tuple(feature.missing_token for feature in manifest.categorical)
+        self._known = tuple(frozenset((*f.categories, f.missing_token)) for f in manifest.categorical)
+        # Fields in packed order, so that a decoded row's tuple falls into the two parts of a batch.
+        fields = [(feature.name, _field_type(feature)) for feature in (*manifest.categorical, *manifest.numeric)]
+        row: Any = msgspec.defstruct("Row", fields, forbid_unknown_fields=True, kw_only=True, gc=False)
+        self._decode_row = msgspec.json.Decoder(row).decode
+        self._decode_rows = msgspec.json.Decoder(list[row]).decode
+
+    def decode_row(self, body: bytes) -> DecodedRequest:
+        """A batch of the one row that the body holds.
+
+        Raises:
+            MalformedBody: not JSON.
+            InvalidRows: not an object of the manifest's features.
+        """
+        try:
+            values = msgspec.structs.astuple(self._decode_row(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._refusal(body, error, many=False) from None
+        strings = values[: self._split]
+        if None in strings:
+            strings = tuple(t if s is None else s for s, t in zip(strings, self._tokens, strict=True))
+        unseen = [i for i, s in enumerate(strings) if s not in self._known[i]]
+        if unseen:
+            strings = tuple(UNSEEN if i in unseen else s for i, s in enumerate(strings))
+        return DecodedRequest(
+            Batch(np.array([strings], dtype=object), np.array([values[self._split :]], dtype=np.float32)), unseen
+        )
+
+    def decode_rows(self, body: bytes) -> DecodedRequest:
+        """A batch of all rows of the array that the body holds.
+
+        Raises:
+            MalformedBody: not JSON.
+            InvalidRows: not an array of objects of the manifest's features, or an empty one.
+            TooLarge: more rows than allowed.
+        """
+        try:
+            rows = self._decode_rows(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._refusal(body, error, many=True) from None
+        if not rows:
+            raise InvalidRows([Problem(("body",), "at least one row is required", "too_short")])
+        if len(rows) > self._max_rows:
+            raise TooLarge("rows", self._max_rows)
+        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+        unseen: list[int] = []
+        for i, (column, known) in enumerate(zip(columns, self._known, strict=False)):
+            if not known.issuperset(column) or None in column:
+                columns[i] = self._clean(i, column, unseen)
+        batch = Batch(
+            np.array(columns[: self._split], dtype=object).T.reshape(len(rows), self._split),
+            np.array(columns[self._split :], dtype=np.float32).T.reshape(len(rows), -1),
+        )
+        return DecodedRequest(batch, unseen)
+
+    def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[int]) -> tuple[str, ...]:
+        """The column with its missing and unseen values replaced; appends `index` to `unseen` for each of the latter."""
+        known, token = self._known[index], self._tokens[index]
+        filled = [token if value is None else value for value in column]
+        cleaned = tuple(value if value in known else UNSEEN for value in filled)
+        unseen.extend(index for value in cleaned if value is UNSEEN)
+        return cleaned
+
+    def _refusal(self, body: bytes, error: Exception, *, many: bool) -> InvalidRows | MalformedBody:
+        if isinstance(error, msgspec.ValidationError):
+            return InvalidRows(diagnose(body, str(error), self._manifest, many=many))
+        return MalformedBody(str(error).removeprefix("JSON is malformed: "))
+
+
+def _field_type(feature: Feature) -> Any:  # noqa: ANN401 - a type made at run time
+    base: Any = str
+    if feature.kind == "numeric":
+        base = Annotated[float, msgspec.Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
+    return base | None if feature.nullable else base
