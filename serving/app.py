@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
 
 from bundle.manifest import Manifest
-from serving.endpoints import Capacity, PredictEndpoint
+from serving.endpoints import PredictEndpoint, Worker
 from serving.metrics import Metrics
 from serving.openapi import add_predict_routes, example_row
 from serving.predictor import Predictor
@@ -28,9 +28,13 @@ def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> 
     """The application; it is ready once it has started up and the model has answered the manifest's example row."""
     requests = RequestSchema(manifest, max_rows=settings.max_batch_rows)
     responses = ResponseSchema(manifest)
-    metrics = Metrics(manifest, predictor.backend)
-    threads = ThreadPoolExecutor(1, thread_name_prefix="batch")
-    limits = {"max_body_bytes": settings.max_body_bytes, "capacity": Capacity(settings.max_concurrency)}
+    worker = Worker(
+        predictor=predictor,
+        metrics=Metrics(manifest, predictor.backend),
+        threads=ThreadPoolExecutor(1, thread_name_prefix="batch"),
+        max_body_bytes=settings.max_body_bytes,
+        max_in_hand=settings.max_concurrency,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -38,22 +42,17 @@ def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> 
         app.state.ready = True
         yield
         app.state.ready = False
-        threads.shutdown()
+        worker.threads.shutdown()
 
     app = FastAPI(title=f"{manifest.name} ({predictor.backend})", version=manifest.version, lifespan=lifespan)
     app.state.ready = False
-    predict = PredictEndpoint(
-        "/predict", requests.decode_row, responses.encode_row, predictor, metrics, threads=threads, **limits
-    )
-    predict_batch = PredictEndpoint(
-        "/predict/batch", requests.decode_rows, responses.encode_rows, predictor, metrics, threads=threads, **limits
+    endpoints = (
+        PredictEndpoint("/predict", requests.decode_row, responses.encode_row, worker),
+        PredictEndpoint("/predict/batch", requests.decode_rows, responses.encode_rows, worker),
     )
     # first, because the router tries its routes in order
-    app.router.routes[:0] = [
-        Route("/predict", predict, methods=["POST"]),
-        Route("/predict/batch", predict_batch, methods=["POST"]),
-    ]
-    _add_information(app, predictor.backend, manifest, metrics)
+    app.router.routes[:0] = [Route(endpoint.route, endpoint, methods=["POST"]) for endpoint in endpoints]
+    _add_information(app, predictor.backend, manifest, worker.metrics)
     _describe_predict_routes(app, manifest, settings)
     return app
 
@@ -107,4 +106,4 @@ def _describe_predict_routes(app: FastAPI, manifest: Manifest, settings: Setting
             add_predict_routes(document, manifest, max_rows=settings.max_batch_rows)
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign] - FastAPI's documented way to extend its document
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend its document

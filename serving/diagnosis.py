@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -24,12 +25,9 @@ def diagnose(body: bytes, finding: str, manifest: Manifest, *, many: bool) -> li
     """What is wrong with a body that msgspec refused with `finding`; at least one problem, at most `MAX_PROBLEMS`."""
     problems: list[Problem] = []
     if len(body) <= MAX_DIAGNOSED_BYTES:
-        try:
-            content = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError):  # such as a number that no float can hold
-            content = None
-        if content is not None:
-            problems = list(islice(_problems(content, manifest, many=many), MAX_PROBLEMS))
+        # what can't be decoded untyped either, such as a number that no float can hold, the finding tells of
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            problems = list(islice(_problems(msgspec.json.decode(body), manifest, many=many), MAX_PROBLEMS))
     return problems or [_from_finding(finding)]
 
 

@@ -6,16 +6,17 @@ microseconds of signature solving, body modelling and response serialising, seve
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from serving.errors import InternalError, Overloaded, RequestError, TooLarge
 from serving.metrics import Metrics
-from serving.predictor import Batch, Predictor
-from serving.request_schema import DecodedRequest
+from serving.predictor import Predictor
+from serving.request_schema import Decode
 from serving.response_schema import Encode
 
 THREAD_BYTES = 64 << 10
@@ -25,46 +26,36 @@ logger = logging.getLogger("serving")
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class ClientGone(Exception):  # noqa: N818 - an event, not an error
+class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
 
 
-class Capacity:
-    """How many requests a worker process has in hand, and the most that it takes."""
+@dataclass
+class Worker:
+    """What the endpoints of one process share. `in_hand` counts the requests being worked on, on all routes."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.in_hand = 0
+    predictor: Predictor
+    metrics: Metrics
+    threads: ThreadPoolExecutor
+    max_body_bytes: int
+    max_in_hand: int
+    in_hand: int = 0
 
 
 class PredictEndpoint:
     """`POST` of rows: decode, predict, encode. One instance a route; the routes differ in `decode` and `encode`."""
 
-    def __init__(
-        self,
-        route: str,
-        decode: Callable[[bytes], DecodedRequest],
-        encode: Encode,
-        predictor: Predictor,
-        metrics: Metrics,
-        *,
-        max_body_bytes: int,
-        capacity: Capacity,
-        threads: ThreadPoolExecutor,
-    ) -> None:
-        self._route = route
+    def __init__(self, route: str, decode: Decode, encode: Encode, worker: Worker) -> None:
+        self.route = route
         self._decode = decode
         self._encode = encode
-        self._predictor = predictor
-        self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
-        self._capacity = capacity
-        self._threads = threads
+        self._worker = worker
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
         started = perf_counter()
-        status, headers = 200, ()
+        status = 200
+        headers: Headers = ()
         try:
             content = await self._answer(receive)
         except RequestError as error:
@@ -72,28 +63,28 @@ class PredictEndpoint:
         except ClientGone:
             return
         except Exception:
-            logger.exception("%s failed", self._route)
+            logger.exception("%s failed", self.route)
             status, content = InternalError.status, InternalError().body()
         await respond(send, status, content, headers)
-        self._metrics.observe(self._route, status, perf_counter() - started)
+        self._worker.metrics.observe(self.route, status, perf_counter() - started)
 
     async def _answer(self, receive: Receive) -> bytes:
-        capacity = self._capacity
-        if capacity.in_hand >= capacity.limit:
+        worker = self._worker
+        if worker.in_hand >= worker.max_in_hand:
             raise Overloaded
-        capacity.in_hand += 1
+        worker.in_hand += 1
         try:
-            body = await read_body(receive, self._max_body_bytes)
+            body = await read_body(receive, worker.max_body_bytes)
             if len(body) <= THREAD_BYTES:
                 return self._predict(body)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._predict, body)
+            return await asyncio.get_running_loop().run_in_executor(worker.threads, self._predict, body)
         finally:
-            capacity.in_hand -= 1
+            worker.in_hand -= 1
 
     def _predict(self, body: bytes) -> bytes:
         batch, unseen = self._decode(body)
-        predictions = self._predictor.predict(batch)
-        self._metrics.predicted(self._route, len(predictions.labels), unseen)
+        predictions = self._worker.predictor.predict(batch)
+        self._worker.metrics.predicted(self.route, len(predictions.labels), unseen)
         return self._encode(predictions)
 
 

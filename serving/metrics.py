@@ -58,5 +58,5 @@ class Metrics:
         if not self._shared:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry, path=self._shared)
+        multiprocess.MultiProcessCollector(registry, path=self._shared)  # type: ignore[no-untyped-call]
         return generate_latest(registry)

@@ -24,7 +24,10 @@ class PicklePredictor:
 
     def predict(self, batch: Batch) -> Predictions:
         """Probabilities from the pipeline, asked for once; the label is what its `predict` would say of them."""
-        columns = {name: pl.Series(name, batch.categorical[:, i].tolist(), pl.String) for i, name in enumerate(self._categorical)}
+        columns = {
+            name: pl.Series(name, batch.categorical[:, i].tolist(), pl.String)
+            for i, name in enumerate(self._categorical)
+        }
         columns |= {name: pl.Series(name, batch.numeric[:, i]).cast(pl.Float64) for i, name in enumerate(self._numeric)}
         frame = pl.DataFrame([columns[name] for name in self._names])
         probabilities = self._classifier.predict_proba(frame).astype(np.float32, copy=False)

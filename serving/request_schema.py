@@ -1,10 +1,10 @@
 """From a request's bytes to a batch: decoding, validation and missing values, all as the manifest says.
 
-msgspec decodes and checks in one pass over the bytes, into a type made from the manifest. Only a body that it refuses is
-looked at again, in `serving.diagnosis`, to name everything that is wrong with it.
+msgspec decodes and checks in one pass over the bytes, into a type made from the manifest. Only a body that it refuses
+is looked at again, in `serving.diagnosis`, to name everything that is wrong with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -27,6 +27,9 @@ class DecodedRequest(NamedTuple):
 
     batch: Batch
     unseen: Sequence[int]
+
+
+Decode = Callable[[bytes], DecodedRequest]
 
 
 class RequestSchema:
@@ -93,8 +96,8 @@ class RequestSchema:
         )
         return DecodedRequest(batch, unseen)
 
-    def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[int]) -> tuple[str, ...]:
-        """The column with its missing and unseen values replaced; appends `index` to `unseen` for each of the latter."""
+    def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[int]) -> tuple[str | None, ...]:
+        """The column, its missing and unseen values replaced; appends `index` to `unseen` for each of the latter."""
         known, token = self._known[index], self._tokens[index]
         filled = [token if value is None else value for value in column]
         cleaned = tuple(value if value in known else UNSEEN for value in filled)

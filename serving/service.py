@@ -1,6 +1,7 @@
 """Start a service: settings, bundle, uvicorn. What is wrong is said in one line, with a non-zero exit status."""
 
 import os
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -25,6 +26,9 @@ def run(factory: str, artifact: ArtifactKind, *, default_port: int) -> int:
     except (SettingsError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal that ended it once more when it has drained; for a service that is a clean exit
+        signal.signal(number, lambda *_: None)
     with ExitStack() as stack:
         if settings.workers > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="metrics-"))

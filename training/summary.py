@@ -34,13 +34,13 @@ def _data_and_study(manifest: Manifest) -> list[str]:
     warning = "  (SYNTHETIC ROWS: the scores are not those of the real data)" if data.source == "synthetic" else ""
     parameters = ", ".join(f"{name} {value:.4g}" for name, value in study.best_parameters.items())
     return [
-        f"data       {data.source}: {data.rows:,} rows, {data.training_rows:,} to train, {data.held_out_rows:,} held"
-        f" out, {data.positive_fraction:.1%} {manifest.positive_class}{warning}",
+        f"data       {data.source}: {data.rows:,} rows, {data.training_rows:,} to train, {data.held_out_rows:,} held "
+        f"out, {data.positive_fraction:.1%} {manifest.positive_class}{warning}",
         f"study      {study.trials} trials ({study.completed} complete, {study.pruned} pruned), seed {study.seed}: "
         f"F2 {study.best_value:.4f} out of fold",
         f"           {parameters}",
-        f"threshold  {manifest.decision_threshold:.6f}, chosen on out-of-fold predictions; the pickle's predict and the "
-        "ONNX label apply it",
+        f"threshold  {manifest.decision_threshold:.6f}, chosen on out-of-fold predictions; the pickle's predict and "
+        "the ONNX label apply it",
     ]
 
 

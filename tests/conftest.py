@@ -1,0 +1,50 @@
+"""Fixtures that several packages' tests share: a small bundle, trained once per test run by the real code."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from bundle.manifest import Manifest
+from training import adult
+from training.dataset import Dataset
+from training.train import Options, train
+
+TRAINED_ROWS = 3000
+
+
+@pytest.fixture(scope="session")
+def small_dataset() -> Dataset:
+    """The data set of the repository, with few synthetic rows."""
+    return dataclasses.replace(adult.DATASET, synthetic_rows=TRAINED_ROWS)
+
+
+@pytest.fixture(scope="session")
+def training_options(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Options:
+    """Options of a run of two trials on synthetic rows, into a temporary folder."""
+    folder = tmp_path_factory.mktemp("trained")
+    return Options(
+        dataset=small_dataset,
+        data="synthetic",
+        data_dir=folder / "data",
+        trials=2,
+        seed=42,
+        storage=f"sqlite:///{folder / 'study.db'}",
+        fresh=False,
+        models=folder / "models",
+        reports=folder / "reports",
+    )
+
+
+@pytest.fixture(scope="session")
+def manifest(training_options: Options) -> Manifest:
+    """The manifest of the small bundle, which is trained when it is first asked for."""
+    trained = train(training_options)
+    assert trained is not None
+    return trained
+
+
+@pytest.fixture(scope="session")
+def models(manifest: Manifest, training_options: Options) -> Path:
+    """The folder of the small bundle. Not to be changed: copy it."""
+    return training_options.models

@@ -1,0 +1,62 @@
+"""The contract suite runs, unchanged, over HTTP on every backend."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bundle.artifacts import read_artifact
+from bundle.manifest import Manifest
+from bundle.reference import LABEL, PROBABILITY
+from tests.services import Service, running
+
+BACKENDS = [pytest.param("onnx"), pytest.param("pickle"), pytest.param("axum", marks=pytest.mark.cargo)]
+SMALL_LIMITS = {"max_body_bytes": 20_000, "max_batch_rows": 20, "max_concurrency": 1}
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def service(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(backend, models, tmp_path_factory.mktemp(backend)) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def limited(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The same service with limits that a test can reach."""
+    with running(backend, models, tmp_path_factory.mktemp(backend), **SMALL_LIMITS) as service:
+        yield service
+
+
+class Reference:
+    """The bundle's reference rows as requests, and the answers that they must get."""
+
+    def __init__(self, manifest: Manifest, models: Path) -> None:
+        frame = pl.read_parquet(io.BytesIO(read_artifact(manifest, "reference", models)))
+        self.rows: list[dict[str, Any]] = frame.select(feature.name for feature in manifest.features).to_dicts()
+        self.labels: list[int] = frame[LABEL].to_list()
+        self.probabilities: list[float] = frame[PROBABILITY].to_list()
+
+
+@pytest.fixture(scope="session")
+def reference(manifest: Manifest, models: Path) -> Reference:
+    return Reference(manifest, models)
+
+
+@pytest.fixture
+def row(manifest: Manifest) -> dict[str, Any]:
+    """A row that works, free to be changed."""
+    return {feature.name: feature.example for feature in manifest.features}
+
+
+@pytest.fixture
+def body(row: dict[str, Any]) -> str:
+    return json.dumps(row)

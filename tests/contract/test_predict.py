@@ -1,0 +1,116 @@
+import json
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bundle.manifest import Manifest
+from tests.services import Service
+
+TOLERANCE = 1e-6
+
+
+def predict(service: Service, row: dict) -> dict:
+    answer = service.client.post("/predict", json=row)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_every_reference_row_gets_its_label_and_probability(service: Service, manifest, reference):
+    worst = 0.0
+    for start in range(0, len(reference.rows), 500):
+        part = slice(start, start + 500)
+        answer = service.client.post("/predict/batch", json=reference.rows[part]).json()
+        assert answer["batch_size"] == len(answer["predictions"]) == len(reference.rows[part])
+        expected = zip(reference.labels[part], reference.probabilities[part], strict=True)
+        for got, (label, probability) in zip(answer["predictions"], expected, strict=True):
+            assert got["prediction"] == label
+            assert got[f"predicted_{manifest.target}"] == manifest.classes[label]
+            worst = max(worst, abs(got["probabilities"][1] - probability))
+    assert worst <= TOLERANCE
+
+
+def test_a_batch_gives_what_its_rows_give_singly_bit_for_bit(service: Service, reference):
+    rows = random.Random(1).sample(reference.rows, 150)
+    batch = service.client.post("/predict/batch", json=rows).json()["predictions"]
+    assert batch == [predict(service, row) for row in rows]
+
+
+def test_a_batch_of_one_row_is_a_batch(service: Service, row):
+    answer = service.client.post("/predict/batch", json=[row]).json()
+    assert answer == {"predictions": [predict(service, row)], "batch_size": 1}
+
+
+def test_the_answer_has_its_keys_in_the_documented_order(service: Service, manifest, row):
+    assert list(predict(service, row)) == ["prediction", "probabilities", f"predicted_{manifest.target}"]
+
+
+def test_whole_numbers_may_be_integers_or_floats(service: Service, manifest, row):
+    floats = {name: float(value) if isinstance(value, int) else value for name, value in row.items()}
+    assert predict(service, row) == predict(service, floats)
+
+
+def test_the_order_of_the_fields_does_not_matter(service: Service, row):
+    assert predict(service, row) == predict(service, dict(reversed(row.items())))
+
+
+def test_a_repeated_field_counts_with_its_last_value(service: Service, row):
+    name = next(iter(row))
+    text = f'{{"{name}": 1e9, {json.dumps(row)[1:]}'
+    assert service.client.post("/predict", content=text).json() == predict(service, row)
+
+
+def test_null_in_a_nullable_category_is_the_missing_token(service: Service, manifest, row):
+    for feature in manifest.categorical:
+        if feature.nullable:
+            missing = predict(service, {**row, feature.name: None})
+            assert missing == predict(service, {**row, feature.name: feature.missing_token})
+
+
+def test_all_unseen_categories_are_alike(service: Service, manifest, row):
+    feature = manifest.categorical[-1].name
+    seen = manifest.categorical[-1].categories[0]
+    unseen = predict(service, {**row, feature: "never seen"})
+    for text in ("", "x" * 5000, "日本語", "\x00", f"{seen}\x00suffix", f" {seen}", "line\nbreak", '"', "\ufffd"):
+        assert predict(service, {**row, feature: text}) == unseen, text[:20]
+
+
+def test_the_content_type_does_not_matter(service: Service, row):
+    answer = service.client.post("/predict", content=json.dumps(row), headers={"content-type": "text/plain"})
+    assert answer.json() == predict(service, row)
+
+
+def test_a_large_batch_is_answered_in_order(service: Service, reference):
+    rows = (reference.rows * 6)[:10_000]
+    answer = service.client.post("/predict/batch", json=rows).json()
+    assert [got["prediction"] for got in answer["predictions"]] == (reference.labels * 6)[:10_000]
+
+
+def rows_of(manifest: Manifest) -> st.SearchStrategy[dict]:
+    """Rows that the schema allows."""
+    values = {}
+    for feature in manifest.features:
+        if feature.kind == "numeric":
+            value = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
+        else:
+            value = st.sampled_from(feature.categories) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+        values[feature.name] = value | st.none() if feature.nullable else value
+    return st.fixed_dictionaries(values)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_whatever_the_schema_allows_is_answered_consistently(service: Service, manifest, size):
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.lists(rows_of(manifest), min_size=size, max_size=size))
+    def check(rows: list[dict]) -> None:
+        batch = service.client.post("/predict/batch", content=json.dumps(rows)).json()["predictions"]
+        for row, got in zip(rows, batch, strict=True):
+            negative, positive = got["probabilities"]
+            assert 0 <= positive <= 1
+            assert abs(negative + positive - 1) <= TOLERANCE
+            assert got["prediction"] == (positive >= manifest.decision_threshold)
+            assert got[f"predicted_{manifest.target}"] == manifest.classes[got["prediction"]]
+            assert predict(service, row) == got
+
+    check()

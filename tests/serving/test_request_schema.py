@@ -1,0 +1,96 @@
+import json
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from bundle.manifest import Feature
+from serving.errors import InvalidRows, MalformedBody, TooLarge
+from serving.request_schema import UNSEEN, RequestSchema
+
+FEATURES = (
+    Feature(name="size", kind="numeric", nullable=True, example=1.0),
+    Feature(name="color", kind="nominal", nullable=True, example="red", categories=("?", "red"), missing_token="?"),
+    Feature(name="grade", kind="ordinal", nullable=False, example="b", categories=("a", "b")),
+    Feature(name="count", kind="numeric", nullable=False, example=2),
+)
+GOOD = {"size": 1.5, "color": "red", "grade": "b", "count": 3}
+
+
+@pytest.fixture
+def schema(manifest) -> RequestSchema:
+    return RequestSchema(msgspec.structs.replace(manifest, features=FEATURES), max_rows=3)
+
+
+def test_rows_become_a_string_part_and_a_float_part(schema: RequestSchema):
+    batch, unseen = schema.decode_rows(json.dumps([GOOD, {**GOOD, "color": "?", "count": 7}]).encode())
+    assert batch.categorical.tolist() == [["red", "b"], ["?", "b"]]
+    assert batch.numeric.tolist() == [[1.5, 3.0], [1.5, 7.0]]
+    assert batch.numeric.dtype == np.float32
+    assert list(unseen) == []
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_null_is_the_missing_token_or_nan(schema: RequestSchema, many: bool):
+    row = {**GOOD, "size": None, "color": None}
+    decoded = schema.decode_rows(json.dumps([row]).encode()) if many else schema.decode_row(json.dumps(row).encode())
+    assert decoded.batch.categorical.tolist() == [["?", "b"]]
+    assert math.isnan(decoded.batch.numeric[0, 0])
+    assert list(decoded.unseen) == []
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_unseen_categories_are_made_one_and_counted(schema: RequestSchema, many: bool):
+    row = {**GOOD, "color": "red\x00", "grade": "z"}
+    decoded = schema.decode_rows(json.dumps([row]).encode()) if many else schema.decode_row(json.dumps(row).encode())
+    assert decoded.batch.categorical.tolist() == [[UNSEEN, UNSEEN]]
+    assert list(decoded.unseen) == [0, 1]
+
+
+def test_numbers_are_rounded_to_float32_as_the_trees_see_them(schema: RequestSchema):
+    batch, _ = schema.decode_row(json.dumps({**GOOD, "size": 0.1, "count": 16_777_217}).encode())
+    assert batch.numeric[0].tolist() == [float(np.float32(0.1)), 16_777_216.0]
+
+
+def test_the_number_of_rows_is_limited(schema: RequestSchema):
+    assert len(schema.decode_rows(json.dumps([GOOD] * 3).encode()).batch.numeric) == 3
+    with pytest.raises(TooLarge, match="more than 3 rows"):
+        schema.decode_rows(json.dumps([GOOD] * 4).encode())
+
+
+def test_an_empty_batch_is_refused(schema: RequestSchema):
+    with pytest.raises(InvalidRows, match="at least one row"):
+        schema.decode_rows(b"[]")
+
+
+def test_a_truncated_body_is_malformed(schema: RequestSchema):
+    with pytest.raises(MalformedBody, match="truncated"):
+        schema.decode_row(b'{"size"')
+
+
+def test_a_large_refused_body_is_not_decoded_a_second_time(schema: RequestSchema):
+    body = json.dumps([{**GOOD, "size": "x"}] * 20_000).encode()
+    with pytest.raises(InvalidRows) as raised:
+        schema.decode_rows(body)
+    (problem,) = raised.value.problems
+    assert problem.loc == ("body", 0, "size")
+
+
+def test_a_data_set_of_numbers_alone_has_an_empty_string_part(manifest):
+    features = tuple(feature for feature in FEATURES if feature.kind == "numeric")
+    schema = RequestSchema(msgspec.structs.replace(manifest, features=features), max_rows=3)
+    batch = schema.decode_rows(b'[{"size": 1, "count": 2}]').batch
+    assert batch.categorical.shape == (1, 0)
+    assert batch.numeric.tolist() == [[1.0, 2.0]]
+
+
+def test_a_data_set_of_categories_alone_has_an_empty_float_part(manifest):
+    features = tuple(feature for feature in FEATURES if feature.kind != "numeric")
+    schema = RequestSchema(msgspec.structs.replace(manifest, features=features), max_rows=3)
+    for decoded in (
+        schema.decode_rows(b'[{"color": "red", "grade": "a"}]'),
+        schema.decode_row(b'{"color": "red", "grade": "a"}'),
+    ):
+        assert decoded.batch.categorical.tolist() == [["red", "a"]]
+        assert decoded.batch.numeric.shape == (1, 0)

@@ -1,0 +1,104 @@
+"""What a service says and does when it can't start: one clear line, a non-zero exit status, nothing loaded."""
+
+import hashlib
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.services import ROOT, environment
+
+
+class Malicious:
+    """A pickle of this creates a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def start(backend: str, models: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"serving.{backend}_service"],
+        cwd=ROOT, env=environment(models, **settings), capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def copied(models: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(models, tmp_path / "models", symlinks=True))
+
+
+def artifact(models: Path, kind: str) -> Path:
+    (manifest,) = models.glob("*.json")
+    return models / json.loads(manifest.read_bytes())["artifacts"][kind]["file"]
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str) -> bool:
+    (line,) = result.stderr.strip().splitlines()
+    return result.returncode == 2 and line.startswith("error: ") and all(word in line for word in words)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "pickle"])
+def test_without_a_bundle_it_says_how_to_get_one(backend: str, tmp_path: Path):
+    assert refused(start(backend, tmp_path), str(tmp_path), "make train")
+
+
+def test_a_pickle_with_a_wrong_digest_is_never_unpickled(copied: Path, tmp_path: Path):
+    trap = tmp_path / "code-was-run"
+    artifact(copied, "pickle").write_bytes(pickle.dumps(Malicious(trap)))
+    assert refused(start("pickle", copied), "adult_income_model.pkl", "SHA-256", "altered")
+    assert not trap.exists()
+
+
+def test_the_trap_would_have_worked(tmp_path: Path):
+    trap = tmp_path / "code-was-run"
+    pickle.loads(pickle.dumps(Malicious(trap)))
+    assert trap.exists()
+
+
+def test_an_altered_graph_is_refused(copied: Path):
+    path = artifact(copied, "onnx_packed")
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    assert refused(start("onnx", copied), path.name, "altered")
+
+
+def test_a_missing_artifact_is_named(copied: Path):
+    path = artifact(copied, "onnx_packed")
+    path.unlink()
+    assert refused(start("onnx", copied), path.name)
+
+
+def test_a_manifest_that_is_not_one_is_named(copied: Path):
+    (manifest,) = copied.glob("*.json")
+    manifest.write_text("{")
+    assert refused(start("onnx", copied), manifest.name, "not a valid manifest")
+
+
+def test_a_wrong_setting_is_named(models: Path):
+    assert refused(start("onnx", models, port="http"), "SERVE_PORT='http'")
+
+
+def test_a_good_digest_of_a_bad_graph_ends_the_start(copied: Path):
+    path = artifact(copied, "onnx_packed")
+    path.write_bytes(b"not a graph")
+    (manifest,) = copied.glob("*.json")
+    content = json.loads(manifest.read_bytes())
+    content["artifacts"]["onnx_packed"]["sha256"] = hashlib.sha256(b"not a graph").hexdigest()
+    manifest.write_text(json.dumps(content))
+    assert start("onnx", copied, workers=1).returncode != 0
+
+
+def test_a_taken_port_ends_the_start(models: Path):
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert start("onnx", models, workers=1, port=taken.getsockname()[1]).returncode != 0

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from serving.cpus import usable_cpus
+from serving.settings import SettingsError, read_settings
+
+
+def test_without_variables_the_defaults_hold():
+    settings = read_settings({}, default_port=8001)
+    assert (settings.model_dir, settings.host, settings.port) == (Path("models"), "127.0.0.1", 8001)
+    assert settings.workers == usable_cpus()
+
+
+def test_variables_are_read_and_cast():
+    environment = {"SERVE_MODEL_DIR": "/m", "SERVE_PORT": "9", "SERVE_WORKERS": "3", "SERVE_LOG_LEVEL": "WARNING"}
+    settings = read_settings(environment, default_port=1)
+    assert (settings.model_dir, settings.port, settings.workers, settings.log_level) == (Path("/m"), 9, 3, "warning")
+
+
+def test_an_empty_variable_is_as_good_as_none():
+    assert read_settings({"SERVE_PORT": "", "SERVE_HOST": " "}, default_port=7).port == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVE_PORT", "x"),
+        ("SERVE_PORT", "-1"),
+        ("SERVE_PORT", "65536"),
+        ("SERVE_PORT", "1.5"),
+        ("SERVE_PORT", "٣"),
+        ("SERVE_WORKERS", "0"),
+        ("SERVE_MAX_BODY_BYTES", "1"),
+        ("SERVE_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name: str, value: str):
+    with pytest.raises(SettingsError, match=name) as raised:
+        read_settings({name: value}, default_port=1)
+    assert repr(value) in str(raised.value)
+
+
+def test_a_misspelt_variable_is_refused():
+    with pytest.raises(SettingsError, match="SERVE_WORKER;"):
+        read_settings({"SERVE_WORKER": "2"}, default_port=1)
+
+
+@pytest.mark.parametrize(("quota", "cpus"), [("50000 100000", 1), ("100000 100000", 1), ("max 100000", None)])
+def test_the_cgroup_quota_limits_the_cpus(tmp_path: Path, quota: str, cpus: int | None):
+    (tmp_path / "cpu.max").write_text(quota)
+    unlimited = usable_cpus(tmp_path / "nothing")
+    assert usable_cpus(tmp_path) == (cpus or unlimited)
+
+
+def test_the_quota_of_an_old_cgroup_counts_too(tmp_path: Path):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("150000")
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000")
+    assert usable_cpus(tmp_path) == 1
+
+
+def test_a_quota_above_the_affinity_does_not_add_cpus(tmp_path: Path):
+    (tmp_path / "cpu.max").write_text("99900000 100000")
+    assert usable_cpus(tmp_path) == usable_cpus(tmp_path / "nothing")
