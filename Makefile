@@ -42,3 +42,19 @@ train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|sy
 
 visualize: $(READY) ## open the ONNX graph in Netron, in the browser
 	@$(PY) -m netron --browse models/*.onnx
+
+.PHONY: serve-onnx serve-pickle check test
+serve-onnx: $(READY) ## serve the ONNX graph on :8001 [settings: SERVE_* variables, see the README]
+	@exec $(PY) -m serving.onnx_service
+
+serve-pickle: $(READY) ## serve the pickle on :8000 [settings: SERVE_* variables, see the README]
+	@exec $(PY) -m serving.pickle_service
+
+check: $(READY) ## lint, format, types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+# What needs the real files, cargo or Docker skips itself where that is missing, and says so.
+test: $(READY) ## the tests: hermetic; more of them where DATA_DIR, cargo or Docker are at hand
+	@$(PY) -m pytest $(PYTEST_ARGUMENTS)

@@ -1,6 +1,6 @@
 """The web application around a predictor. Both services are built here, so that a benchmark compares models only."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from bundle.manifest import Manifest
 from serving.endpoints import PredictEndpoint, Worker
@@ -22,6 +23,24 @@ from serving.settings import Settings
 
 PRIVATE = ("artifacts", "libraries", "study")
 """Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
+
+
+class Application(FastAPI):
+    """FastAPI, with a way around its middleware and router for the endpoints that need neither.
+
+    That way saves a request some 15 µs, as much as a prediction takes. Middleware that is added to the application sees
+    every request all the same: then the way is closed, and the router, which has the same endpoints, takes them.
+    """
+
+    direct: Mapping[str, PredictEndpoint] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http" and scope["method"] == "POST" and not self.user_middleware:
+            endpoint = self.direct.get(scope["path"])
+            if endpoint is not None:
+                return await endpoint(scope, receive, send)
+        return await super().__call__(scope, receive, send)
 
 
 def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> FastAPI:
@@ -44,14 +63,14 @@ def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> 
         app.state.ready = False
         worker.threads.shutdown()
 
-    app = FastAPI(title=f"{manifest.name} ({predictor.backend})", version=manifest.version, lifespan=lifespan)
+    app = Application(title=f"{manifest.name} ({predictor.backend})", version=manifest.version, lifespan=lifespan)
     app.state.ready = False
     endpoints = (
         PredictEndpoint("/predict", requests.decode_row, responses.encode_row, worker),
         PredictEndpoint("/predict/batch", requests.decode_rows, responses.encode_rows, worker),
     )
-    # first, because the router tries its routes in order
-    app.router.routes[:0] = [Route(endpoint.route, endpoint, methods=["POST"]) for endpoint in endpoints]
+    app.direct = {endpoint.route: endpoint for endpoint in endpoints}
+    app.router.routes += [Route(endpoint.route, endpoint, methods=["POST"]) for endpoint in endpoints]
     _add_information(app, predictor.backend, manifest, worker.metrics)
     _describe_predict_routes(app, manifest, settings)
     return app

@@ -11,6 +11,7 @@ import uvicorn
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import ArtifactKind, Manifest, read_manifest
+from serving.http_protocol import Protocol
 from serving.settings import Settings, SettingsError, read_settings
 
 
@@ -40,7 +41,7 @@ def run(factory: str, artifact: ArtifactKind, *, default_port: int) -> int:
             port=settings.port,
             workers=settings.workers,
             loop="uvloop",
-            http="httptools",
+            http=Protocol,
             ws="none",
             log_level=settings.log_level,
             access_log=False,

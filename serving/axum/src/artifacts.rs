@@ -1,0 +1,39 @@
+//! Artifacts on disk, and the digests that bind them to the manifest.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::manifest::{BundleError, Manifest, reason};
+
+/// The content of an artifact, checked against the manifest before anybody gets to parse it.
+///
+/// The bytes that were checked are the bytes that are returned, so that a file swapped after the check changes nothing.
+pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<Vec<u8>, BundleError> {
+    let Some(artifact) = manifest.artifacts.get(kind) else {
+        let folder = folder.display();
+        return Err(BundleError(format!("{folder}: the manifest lists no artifact '{kind}'; train again")));
+    };
+    let path = folder.join(&artifact.file);
+    let content = fs::read(&path).map_err(|error| {
+        BundleError(format!("{}: {}, but the manifest lists it; train again", path.display(), reason(&error)))
+    })?;
+    let digest = hexadecimal(&Sha256::digest(&content));
+    if digest != artifact.sha256 {
+        return Err(BundleError(format!(
+            "{}: SHA-256 {:.12}… ({} bytes) differs from the manifest's {:.12}… ({} bytes): the file was altered; \
+             train again",
+            path.display(),
+            digest,
+            content.len(),
+            artifact.sha256,
+            artifact.bytes,
+        )));
+    }
+    Ok(content)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

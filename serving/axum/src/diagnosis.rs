@@ -1,0 +1,219 @@
+//! Name everything that is wrong with a refused body, field by field. Not on the path of good requests.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::errors::{BODY, Problem, Step};
+use crate::json_value::{Found, Inspect};
+use crate::request_schema::{Field, RequestSchema, float32};
+
+/// The most problems that an answer names.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// A larger body is answered with the decoder's first finding alone.
+pub const MAX_DIAGNOSED_BYTES: usize = 1 << 20;
+
+/// Where in a body the decoder is.
+#[derive(Debug, Default)]
+pub(crate) struct Location {
+    pub(crate) row: Option<usize>,
+    pub(crate) field: Option<usize>,
+}
+
+impl Location {
+    pub(crate) fn steps(&self, schema: &RequestSchema) -> Vec<Step> {
+        let name = self.field.map(|field| Step::Name(schema.fields()[field].name.clone().into()));
+        [BODY].into_iter().chain(self.row.map(Step::Index)).chain(name).collect()
+    }
+}
+
+/// What is wrong with a body that the decoder refused with `finding`: at least one problem, at most `MAX_PROBLEMS`.
+pub(crate) fn diagnose(schema: &RequestSchema, body: &[u8], finding: Problem, many: bool) -> Vec<Problem> {
+    if body.len() > MAX_DIAGNOSED_BYTES {
+        return vec![finding];
+    }
+    let mut diagnosis = Diagnosis { schema, problems: Vec::new() };
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = if many {
+        json.deserialize_any(AnyRows(&mut diagnosis))
+    } else {
+        json.deserialize_any(AnyRow { diagnosis: &mut diagnosis, location: vec![BODY] })
+    };
+    // A body that is no JSON after its first fault, or gives a field twice, may leave nothing to say but the finding.
+    if read.and_then(|()| json.end()).is_err() || diagnosis.problems.is_empty() {
+        return vec![finding];
+    }
+    diagnosis.problems
+}
+
+struct Diagnosis<'s> {
+    schema: &'s RequestSchema,
+    problems: Vec<Problem>,
+}
+
+impl Diagnosis<'_> {
+    fn add(&mut self, location: &[Step], field: Option<&str>, msg: &str, kind: &'static str) {
+        if self.problems.len() < MAX_PROBLEMS {
+            let name = field.map(|name| Step::Name(name.to_owned().into()));
+            let loc = location.iter().cloned().chain(name).collect();
+            self.problems.push(Problem::new(loc, msg, kind));
+        }
+    }
+}
+
+/// What is wrong with a value, and the type of problem that it is.
+type Verdict = Option<(&'static str, &'static str)>;
+
+fn verdict(field: &Field, value: Found<'_>) -> Verdict {
+    match value {
+        Found::Null if field.nullable => None,
+        Found::Null => Some(("null is not allowed here", "not_nullable")),
+        Found::Number(number) if field.is_numeric() => match float32(number) {
+            Some(_) => None,
+            None => Some(("outside the range of a 32-bit float", "float_range")),
+        },
+        _ if field.is_numeric() => Some(("a number is required", "float_type")),
+        Found::String(_) => None,
+        _ => Some(("a string is required", "string_type")),
+    }
+}
+
+/// Visitor methods for the values that are neither array nor object, all answered alike.
+macro_rules! scalars {
+    ($self:ident, $problem:expr) => {
+        fn visit_unit<E: Error>($self) -> Result<(), E> {
+            $problem;
+            Ok(())
+        }
+
+        fn visit_bool<E: Error>($self, _: bool) -> Result<(), E> {
+            $problem;
+            Ok(())
+        }
+
+        fn visit_i64<E: Error>($self, _: i64) -> Result<(), E> {
+            $problem;
+            Ok(())
+        }
+
+        fn visit_u64<E: Error>($self, _: u64) -> Result<(), E> {
+            $problem;
+            Ok(())
+        }
+
+        fn visit_f64<E: Error>($self, _: f64) -> Result<(), E> {
+            $problem;
+            Ok(())
+        }
+
+        fn visit_str<E: Error>($self, _: &str) -> Result<(), E> {
+            $problem;
+            Ok(())
+        }
+    };
+}
+
+/// Reads the body of a batch, whatever it is.
+struct AnyRows<'d, 's>(&'d mut Diagnosis<'s>);
+
+impl AnyRows<'_, '_> {
+    fn no_array(self) {
+        self.0.add(&[BODY], None, "an array of objects is required", "list_type");
+    }
+}
+
+impl<'de> Visitor<'de> for AnyRows<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    scalars!(self, self.no_array());
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.no_array();
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        for index in 0.. {
+            let row = AnyRow { diagnosis: &mut *self.0, location: vec![BODY, Step::Index(index)] };
+            if array.next_element_seed(row)?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a row, whatever it is.
+struct AnyRow<'d, 's> {
+    diagnosis: &'d mut Diagnosis<'s>,
+    location: Vec<Step>,
+}
+
+impl AnyRow<'_, '_> {
+    fn no_object(self) {
+        self.diagnosis.add(&self.location, None, "an object is required", "object_type");
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for AnyRow<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyRow<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    scalars!(self, self.no_object());
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        while array.next_element::<IgnoredAny>()?.is_some() {}
+        self.no_object();
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let schema = self.diagnosis.schema;
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; schema.fields().len()];
+        let mut unknown = Vec::new();
+        let mut names = HashSet::new();
+        while let Some(name) = object.next_key::<String>()? {
+            match schema.index_of(&name) {
+                Some(index) => {
+                    let field = &schema.fields()[index];
+                    // of a field that is given twice, the last one holds
+                    verdicts[index] =
+                        Some(object.next_value_seed(Inspect(|value: Found<'_>| Ok(verdict(field, value))))?);
+                }
+                None => {
+                    object.next_value::<IgnoredAny>()?;
+                    if names.insert(name.clone()) {
+                        unknown.push(name);
+                    }
+                }
+            }
+        }
+        for (field, verdict) in schema.fields().iter().zip(verdicts) {
+            if let Some((msg, kind)) = verdict.unwrap_or(Some(("field required", "missing"))) {
+                self.diagnosis.add(&self.location, Some(&field.name), msg, kind);
+            }
+        }
+        for name in unknown {
+            self.diagnosis.add(&self.location, Some(&name), "unknown field", "extra_forbidden");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! The hot path: from a request's bytes to a response's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::task::spawn_blocking;
+
+use crate::app::AppState;
+use crate::errors::RequestError;
+use crate::log::{self, Level};
+
+/// A larger body (some 200 rows, half a millisecond of work) is worked on in a thread of its own, so that it delays no
+/// small request.
+const THREAD_BYTES: usize = 64 << 10;
+
+/// A predict route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// One row.
+    Predict,
+    /// An array of rows.
+    PredictBatch,
+}
+
+impl Endpoint {
+    /// Both, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Predict, Self::PredictBatch];
+
+    /// The path of the route.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Predict => "/predict",
+            Self::PredictBatch => "/predict/batch",
+        }
+    }
+}
+
+/// How many requests the process has in hand, and the most that it takes.
+pub struct Capacity {
+    limit: usize,
+    in_hand: AtomicUsize,
+}
+
+impl Capacity {
+    /// A capacity of `limit` requests.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, in_hand: AtomicUsize::new(0) }
+    }
+}
+
+/// A request in hand.
+struct InHand(Arc<AppState>);
+
+impl InHand {
+    fn take(state: &Arc<AppState>) -> Result<Self, RequestError> {
+        let guard = Self(Arc::clone(state));
+        if state.capacity.in_hand.fetch_add(1, Ordering::Relaxed) < state.capacity.limit {
+            Ok(guard) // one that is over the limit is dropped, which gives its place back
+        } else {
+            Err(RequestError::Overloaded)
+        }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.capacity.in_hand.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `POST /predict`.
+pub async fn predict(State(state): State<Arc<AppState>>, request: Request) -> Response {
+    answer(state, Endpoint::Predict, request.into_body()).await
+}
+
+/// `POST /predict/batch`.
+pub async fn predict_batch(State(state): State<Arc<AppState>>, request: Request) -> Response {
+    answer(state, Endpoint::PredictBatch, request.into_body()).await
+}
+
+/// Answer one request, whatever happens.
+async fn answer(state: Arc<AppState>, endpoint: Endpoint, body: Body) -> Response {
+    let started = Instant::now();
+    let (status, response) = match try_answer(&state, endpoint, body).await {
+        Ok(content) => (StatusCode::OK, json(StatusCode::OK, content)),
+        Err(error) => (error.status(), error.into_response()),
+    };
+    state.metrics.observe(endpoint, status.as_u16(), started.elapsed());
+    response
+}
+
+async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, body: Body) -> Result<Vec<u8>, RequestError> {
+    let in_hand = InHand::take(state)?;
+    let body = read_body(body, state.max_body_bytes).await?;
+    if body.len() <= THREAD_BYTES {
+        return work(state, endpoint, &body);
+    }
+    // As many at a time as there are workers. The closure owns what it needs: it runs on if the client goes.
+    let turn = Arc::clone(&state.large_bodies).acquire_owned().await;
+    let work = move || {
+        let _turn = turn;
+        work(&in_hand.0, endpoint, &body)
+    };
+    spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))
+}
+
+/// The whole request body. One that says that it is too long isn't read at all.
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, RequestError> {
+    let too_large = RequestError::TooLarge { unit: "bytes", limit };
+    if axum::body::HttpBody::size_hint(&body).lower() > limit as u64 {
+        return Err(too_large);
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large),
+        // the client has gone, or its chunks make no sense
+        Err(error) => Err(RequestError::MalformedBody(format!("the body ended early: {error}"))),
+    }
+}
+
+/// Decode, predict, encode. A failure inside goes to the log; so does a panic, by way of its hook.
+fn work(state: &AppState, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, RequestError> {
+    let work = || {
+        let request = match endpoint {
+            Endpoint::Predict => state.requests.decode_row(body),
+            Endpoint::PredictBatch => state.requests.decode_rows(body),
+        }?;
+        let predictions = state.predictor.predict(&request.batch).map_err(|error| {
+            log::write(Level::Error, format_args!("{} failed: {error}", endpoint.path()));
+            RequestError::Internal
+        })?;
+        state.metrics.predicted(endpoint, request.batch.rows, &request.unseen);
+        Ok(match endpoint {
+            Endpoint::Predict => state.responses.encode_row(&predictions),
+            Endpoint::PredictBatch => state.responses.encode_rows(&predictions),
+        })
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(RequestError::Internal))
+}
+
+/// A JSON response.
+pub(crate) fn json(status: StatusCode, content: impl Into<Body>) -> Response {
+    let mut response = Response::new(content.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+impl IntoResponse for RequestError {
+    fn into_response(self) -> Response {
+        let (status, header) = (self.status(), self.header());
+        let mut response = json(status, self.body());
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}

@@ -1,0 +1,139 @@
+//! What a request can get wrong, and the status and body that each mistake is answered with.
+
+use std::borrow::Cow;
+
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderName, StatusCode};
+use serde::Serialize;
+
+/// One step of a location: a field's name or a row's index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum Step {
+    Name(Cow<'static, str>),
+    Index(usize),
+}
+
+/// The first step of every location inside a body.
+pub const BODY: Step = Step::Name(Cow::Borrowed("body"));
+
+/// One entry of `detail`: where (`loc`, as in `["body", 3, "age"]`), what (`msg`), and a stable `type`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct Problem {
+    pub loc: Vec<Step>,
+    pub msg: String,
+    #[serde(rename = "type")]
+    pub kind: Cow<'static, str>,
+}
+
+impl Problem {
+    /// A problem at a location.
+    pub fn new(loc: Vec<Step>, msg: impl Into<String>, kind: impl Into<Cow<'static, str>>) -> Self {
+        Self { loc, msg: msg.into(), kind: kind.into() }
+    }
+}
+
+/// Why a request is not answered with predictions.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RequestError {
+    /// The body is not JSON.
+    MalformedBody(String),
+    /// The body is JSON, but not what the request schema asks for.
+    InvalidRows(Vec<Problem>),
+    /// More bytes or rows than one request may have. The connection is closed: the rest of the body is not read.
+    TooLarge {
+        /// "bytes" or "rows".
+        unit: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// As many requests are being worked on as this process takes.
+    Overloaded,
+    /// Anything unforeseen. The cause is in the log and nowhere else.
+    Internal,
+}
+
+impl RequestError {
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
+            Self::InvalidRows(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The header that the answer has beside the usual ones.
+    pub fn header(&self) -> Option<(HeaderName, &'static str)> {
+        match self {
+            Self::TooLarge { .. } => Some((CONNECTION, "close")),
+            Self::Overloaded => Some((RETRY_AFTER, "1")),
+            _ => None,
+        }
+    }
+
+    /// The response body: `{"detail": [...]}`.
+    pub fn body(self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Body {
+            detail: Vec<Problem>,
+        }
+        let detail = match self {
+            Self::MalformedBody(reason) => {
+                vec![Problem::new(vec![BODY], format!("malformed JSON: {reason}"), "json_invalid")]
+            }
+            Self::InvalidRows(problems) => problems,
+            Self::TooLarge { unit, limit } => {
+                vec![Problem::new(vec![BODY], format!("more than {limit} {unit}"), format!("too_many_{unit}"))]
+            }
+            Self::Overloaded => vec![Problem::new(vec![], "over capacity, try again later", "overloaded")],
+            Self::Internal => vec![Problem::new(vec![], "internal error", "internal_error")],
+        };
+        serde_json::to_vec(&Body { detail }).expect("strings and numbers can be written as JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(error: RequestError) -> String {
+        String::from_utf8(error.body()).unwrap()
+    }
+
+    #[test]
+    fn each_error_has_its_status_header_and_body() {
+        let too_large = RequestError::TooLarge { unit: "rows", limit: 7 };
+        assert_eq!((too_large.status().as_u16(), too_large.header()), (413, Some((CONNECTION, "close"))));
+        assert_eq!(text(too_large), r#"{"detail":[{"loc":["body"],"msg":"more than 7 rows","type":"too_many_rows"}]}"#);
+
+        let overloaded = RequestError::Overloaded;
+        assert_eq!((overloaded.status().as_u16(), overloaded.header()), (503, Some((RETRY_AFTER, "1"))));
+        assert_eq!(
+            text(overloaded),
+            r#"{"detail":[{"loc":[],"msg":"over capacity, try again later","type":"overloaded"}]}"#
+        );
+
+        assert_eq!(RequestError::Internal.status().as_u16(), 500);
+        assert_eq!(
+            text(RequestError::Internal),
+            r#"{"detail":[{"loc":[],"msg":"internal error","type":"internal_error"}]}"#
+        );
+
+        let malformed = RequestError::MalformedBody("why".to_owned());
+        assert_eq!(malformed.status().as_u16(), 400);
+        assert_eq!(
+            text(malformed),
+            r#"{"detail":[{"loc":["body"],"msg":"malformed JSON: why","type":"json_invalid"}]}"#
+        );
+
+        let problem = Problem::new(vec![BODY, Step::Index(3), Step::Name("a".into())], "field required", "missing");
+        let invalid = RequestError::InvalidRows(vec![problem]);
+        assert_eq!(invalid.status().as_u16(), 422);
+        assert_eq!(text(invalid), r#"{"detail":[{"loc":["body",3,"a"],"msg":"field required","type":"missing"}]}"#);
+    }
+}

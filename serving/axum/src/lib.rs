@@ -1,0 +1,21 @@
+//! A service for a model bundle: the same HTTP contract as the Python services, from the same manifest.
+//!
+//! Nothing here knows a data set. Feature names, categories, class labels and the threshold come from the manifest.
+
+pub mod app;
+pub mod artifacts;
+pub mod diagnosis;
+pub mod endpoints;
+pub mod errors;
+pub mod formatting;
+pub mod json_value;
+pub mod log;
+pub mod manifest;
+pub mod metrics;
+pub mod onnx_predictor;
+pub mod openapi;
+pub mod predictor;
+pub mod request_schema;
+pub mod response_schema;
+pub mod settings;
+pub mod string_tensor;

@@ -1,0 +1,148 @@
+//! Prometheus metrics. One process serves all requests, so they are atomic counters and a scrape reads them as they are.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::endpoints::Endpoint;
+use crate::manifest::Manifest;
+
+/// The type of what [`Metrics::expose`] returns.
+pub const CONTENT_TYPE: &str = "text/plain; version=1.0.0; charset=utf-8";
+
+const BUCKETS: [(f64, &str); 15] = [
+    (0.0001, "0.0001"),
+    (0.00025, "0.00025"),
+    (0.0005, "0.0005"),
+    (0.001, "0.001"),
+    (0.0025, "0.0025"),
+    (0.005, "0.005"),
+    (0.01, "0.01"),
+    (0.025, "0.025"),
+    (0.05, "0.05"),
+    (0.1, "0.1"),
+    (0.25, "0.25"),
+    (0.5, "0.5"),
+    (1.0, "1.0"),
+    (2.5, "2.5"),
+    (5.0, "5.0"),
+];
+
+/// Every status that a predict route answers with.
+const STATUSES: [u16; 6] = [200, 400, 413, 422, 500, 503];
+
+/// The metrics of one application.
+pub struct Metrics {
+    seconds: [[Histogram; STATUSES.len()]; 2],
+    rows: [AtomicU64; 2],
+    unseen: Vec<(String, AtomicU64)>,
+    model: String,
+}
+
+#[derive(Default)]
+struct Histogram {
+    /// Not cumulative; the last one counts what is above every bound.
+    counts: [AtomicU64; BUCKETS.len() + 1],
+    nanoseconds: AtomicU64,
+}
+
+impl Metrics {
+    /// Metrics for one model.
+    pub fn new(manifest: &Manifest, backend: &str) -> Self {
+        let (name, version) = (escaped(&manifest.name), escaped(&manifest.version));
+        Self {
+            seconds: Default::default(),
+            rows: Default::default(),
+            unseen: manifest.categorical().map(|feature| (escaped(&feature.name), AtomicU64::new(0))).collect(),
+            model: format!("backend=\"{backend}\",name=\"{name}\",version=\"{version}\""),
+        }
+    }
+
+    /// Count an answered request.
+    pub fn observe(&self, endpoint: Endpoint, status: u16, elapsed: Duration) {
+        if let Some(index) = STATUSES.iter().position(|known| *known == status) {
+            self.seconds[endpoint as usize][index].observe(elapsed);
+        }
+    }
+
+    /// Count predicted rows, and the categorical feature's index of every value that training never saw.
+    pub fn predicted(&self, endpoint: Endpoint, rows: usize, unseen: &[usize]) {
+        self.rows[endpoint as usize].fetch_add(rows as u64, Relaxed);
+        for index in unseen {
+            self.unseen[*index].1.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn expose(&self) -> String {
+        let mut text = Text(String::with_capacity(4096));
+        text.head("predict_request_seconds", "histogram", "From request to answer");
+        for endpoint in Endpoint::ALL {
+            for (status, histogram) in STATUSES.iter().zip(&self.seconds[endpoint as usize]) {
+                histogram.expose(&mut text, &format!("route=\"{}\",status=\"{status}\"", endpoint.path()));
+            }
+        }
+        text.head("predict_rows_total", "counter", "Rows predicted");
+        for endpoint in Endpoint::ALL {
+            let rows = self.rows[endpoint as usize].load(Relaxed);
+            if rows > 0 {
+                text.count("predict_rows_total", &format!("route=\"{}\"", endpoint.path()), rows);
+            }
+        }
+        text.head("predict_unseen_categories_total", "counter", "Values that training never saw");
+        for (feature, count) in &self.unseen {
+            text.count("predict_unseen_categories_total", &format!("feature=\"{feature}\""), count.load(Relaxed));
+        }
+        text.head("model_info", "gauge", "The model served");
+        text.count("model_info", &self.model, 1);
+        text.0
+    }
+}
+
+impl Histogram {
+    fn observe(&self, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        let bucket = BUCKETS.iter().position(|(bound, _)| seconds <= *bound).unwrap_or(BUCKETS.len());
+        self.counts[bucket].fetch_add(1, Relaxed);
+        self.nanoseconds.fetch_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn expose(&self, text: &mut Text, labels: &str) {
+        let counts = self.counts.each_ref().map(|count| count.load(Relaxed));
+        let total = counts.iter().sum();
+        if total == 0 {
+            return;
+        }
+        let mut cumulative = 0;
+        for (count, (_, bound)) in counts.iter().zip(BUCKETS) {
+            cumulative += count;
+            text.count("predict_request_seconds_bucket", &format!("le=\"{bound}\",{labels}"), cumulative);
+        }
+        text.count("predict_request_seconds_bucket", &format!("le=\"+Inf\",{labels}"), total);
+        text.count("predict_request_seconds_count", labels, total);
+        let seconds = Duration::from_nanos(self.nanoseconds.load(Relaxed)).as_secs_f64();
+        text.line("predict_request_seconds_sum", labels, seconds);
+    }
+}
+
+struct Text(String);
+
+impl Text {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.0 += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    #[allow(clippy::cast_precision_loss)] // exact up to 2^53
+    fn count(&mut self, name: &str, labels: &str, value: u64) {
+        self.line(name, labels, value as f64);
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: f64) {
+        writeln!(self.0, "{name}{{{labels}}} {value:?}").expect("writing to memory can't fail");
+    }
+}
+
+/// A label's value as the text format quotes it.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"")
+}

@@ -1,0 +1,181 @@
+//! The OpenAPI document, as the manifest has it.
+
+use serde_json::{Map, Value, json};
+
+use crate::formatting::{general, quoted};
+use crate::manifest::{Feature, Manifest};
+
+const ERRORS: [(&str, &str); 5] = [
+    ("400", "The body is not JSON."),
+    ("413", "The body or the batch is too large."),
+    ("422", "A field is missing, unknown, null without being nullable, of the wrong type, or out of range."),
+    ("500", "Something failed inside; the log has the cause."),
+    ("503", "The service is over capacity; try again after `Retry-After` seconds."),
+];
+
+/// The routes without a request body: path, tag, summary.
+const INFORMATION: [(&str, &str, &str); 6] = [
+    ("/", "about", "What this service is"),
+    ("/metadata", "about", "The public part of the model's manifest"),
+    ("/health/live", "health", "200 while the process runs"),
+    ("/health", "health", "200 while the process runs"),
+    ("/health/ready", "health", "200 when the model answers"),
+    ("/metrics", "about", "Prometheus metrics"),
+];
+
+/// The whole document.
+pub fn document(manifest: &Manifest, backend: &str, max_rows: usize) -> Value {
+    let mut paths: Map<String, Value> = INFORMATION
+        .iter()
+        .map(|(path, tag, summary)| {
+            let mut responses = json!({"200": {"description": "Successful Response"}});
+            if *path == "/health/ready" {
+                responses["503"] = json!({"description": "The model is not loaded, or the service is shutting down."});
+            }
+            ((*path).to_owned(), json!({"get": {"tags": [tag], "summary": summary, "responses": responses}}))
+        })
+        .collect();
+    let example = example_row(manifest);
+    let rows = json!({"type": "array", "items": reference("Row"), "minItems": 1, "maxItems": max_rows});
+    let predict = operation("predict", "Predict one row", &reference("Row"), &example, "Prediction");
+    let examples = json!([example]);
+    let predict_batch =
+        operation("predict_batch", "Predict an array of rows", &rows, &examples, "BatchPrediction");
+    paths.insert("/predict".to_owned(), json!({"post": predict}));
+    paths.insert("/predict/batch".to_owned(), json!({"post": predict_batch}));
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": format!("{} ({backend})", manifest.name), "version": manifest.version},
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "Row": row_schema(manifest),
+                "Prediction": prediction_schema(manifest),
+                "BatchPrediction": batch_schema(),
+                "Problems": problems_schema(),
+            }
+        },
+    })
+}
+
+/// A row that works as it stands.
+pub fn example_row(manifest: &Manifest) -> Value {
+    manifest.features.iter().map(|feature| (feature.name.clone(), feature.example.clone())).collect()
+}
+
+fn row_schema(manifest: &Manifest) -> Value {
+    let properties: Map<String, Value> =
+        manifest.features.iter().map(|feature| (feature.name.clone(), feature_schema(feature))).collect();
+    let required: Vec<&str> = manifest.features.iter().map(|feature| feature.name.as_str()).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+        "example": example_row(manifest),
+    })
+}
+
+fn feature_schema(feature: &Feature) -> Value {
+    let kind = if feature.is_numeric() { "number" } else { "string" };
+    let mut schema = json!({
+        "type": if feature.nullable { json!([kind, "null"]) } else { json!(kind) },
+        "examples": [feature.example],
+    });
+    let mut description = Vec::new();
+    if !feature.description.is_empty() {
+        description.push(feature.description.clone());
+    }
+    if feature.is_numeric() {
+        schema["minimum"] = json!(-f64::from(f32::MAX));
+        schema["maximum"] = json!(f64::from(f32::MAX));
+        if let (Some(minimum), Some(maximum)) = (feature.minimum, feature.maximum) {
+            description.push(format!("seen in training: {} to {}", general(minimum), general(maximum)));
+        }
+    } else {
+        description.push(format!("seen in training: {}; others are accepted", feature.categories.join(", ")));
+    }
+    if feature.nullable {
+        description.push("null means missing".to_owned());
+    }
+    schema["description"] = json!(description.join("; "));
+    schema
+}
+
+fn operation(name: &str, summary: &str, body: &Value, example: &Value, answer: &str) -> Value {
+    let mut responses = Map::new();
+    responses.insert("200".to_owned(), response("The prediction.", answer));
+    responses.extend(ERRORS.iter().map(|(status, text)| ((*status).to_owned(), response(text, "Problems"))));
+    json!({
+        "operationId": name,
+        "summary": summary,
+        "tags": ["predict"],
+        "requestBody": {
+            "required": true,
+            "content": {"application/json": {"schema": body, "example": example}},
+        },
+        "responses": responses,
+    })
+}
+
+fn response(text: &str, schema: &str) -> Value {
+    json!({"description": text, "content": {"application/json": {"schema": reference(schema)}}})
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn prediction_schema(manifest: &Manifest) -> Value {
+    let label = format!("predicted_{}", manifest.target);
+    let [first, second] = manifest.classes.each_ref().map(|class| quoted(class));
+    let positive = quoted(&manifest.positive_class);
+    let threshold = general(manifest.decision_threshold);
+    json!({
+        "type": "object",
+        "properties": {
+            "prediction": {
+                "type": "integer",
+                "enum": [0, 1],
+                "description": format!(
+                    "Class index; 1 where the probability of {positive} is at least {threshold}, \
+                     the model's decision threshold"
+                ),
+            },
+            "probabilities": {
+                "type": "array",
+                "items": {"type": "number", "minimum": 0, "maximum": 1},
+                "minItems": 2,
+                "maxItems": 2,
+                "description": format!("Probabilities of {first} and {second}"),
+            },
+            label.as_str(): {"type": "string", "enum": manifest.classes},
+        },
+        "required": ["prediction", "probabilities", label],
+    })
+}
+
+fn batch_schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "predictions": {"type": "array", "items": reference("Prediction")},
+            "batch_size": {"type": "integer"},
+        },
+        "required": ["predictions", "batch_size"],
+    })
+}
+
+fn problems_schema() -> Value {
+    let step = json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
+    let problem = json!({
+        "type": "object",
+        "properties": {
+            "loc": {"type": "array", "items": step},
+            "msg": {"type": "string"},
+            "type": {"type": "string"},
+        },
+        "required": ["loc", "msg", "type"],
+    });
+    json!({"type": "object", "properties": {"detail": {"type": "array", "items": problem}}, "required": ["detail"]})
+}

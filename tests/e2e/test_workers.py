@@ -1,0 +1,57 @@
+"""Real uvicorn processes: several workers, and shutting down under load."""
+
+import contextlib
+import json
+import re
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.services import running
+
+REQUESTS = 200
+
+
+@pytest.mark.parametrize("backend", ["onnx", "pickle"])
+def test_the_metrics_of_several_workers_add_up(backend: str, models: Path, manifest, tmp_path: Path):
+    row = {feature.name: feature.example for feature in manifest.features}
+    with running(backend, models, tmp_path, workers=2) as service:
+        service.client.headers["connection"] = "close"  # a connection each, so that both workers get some
+        for _ in range(REQUESTS):
+            assert service.client.post("/predict", json=row).status_code == 200
+        for _ in range(10):  # whichever worker answers
+            text = service.client.get("/metrics").text
+            (count,) = re.findall(r'predict_request_seconds_count\{route="/predict",status="200"\} (\S+)', text)
+            assert float(count) == REQUESTS
+
+
+@pytest.mark.parametrize("backend", ["onnx", "pickle", pytest.param("axum", marks=pytest.mark.cargo)])
+def test_requests_in_hand_are_answered_when_the_service_is_told_to_end(backend: str, models: Path, manifest, tmp_path):
+    body = json.dumps({feature.name: feature.example for feature in manifest.features}).encode()
+    head = b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with running(backend, models, tmp_path) as service, contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=10)) for _ in range(20)
+        ]
+        for connection in connections:
+            connection.sendall(head + body[:50])
+        time.sleep(0.5)  # the service has read the heads by then, and waits for the bodies
+        service.process.terminate()
+        wait_until_refused(service.port)
+        for connection in connections:
+            connection.sendall(body[50:])
+        answers = [connection.recv(65536) for connection in connections]
+        assert service.process.wait(20) == 0
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+
+
+def wait_until_refused(port: int) -> None:
+    for _ in range(500):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the service still accepts connections")
