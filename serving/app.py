@@ -1,7 +1,6 @@
 """The web application around a predictor. Both services are built here, so that a benchmark compares models only."""
 
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bundle.manifest import Manifest
-from serving.endpoints import PredictEndpoint, Worker
+from serving.endpoints import PredictEndpoint, Worker, batch_threads
 from serving.metrics import Metrics
 from serving.openapi import add_predict_routes, example_row
 from serving.predictor import Predictor
@@ -50,14 +49,15 @@ def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> 
     worker = Worker(
         predictor=predictor,
         metrics=Metrics(manifest, predictor.backend),
-        threads=ThreadPoolExecutor(1, thread_name_prefix="batch"),
+        threads=batch_threads(),
         max_body_bytes=settings.max_body_bytes,
         max_in_hand=settings.max_concurrency,
     )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        predictor.predict(requests.decode_row(msgspec.json.encode(example_row(manifest))).batch)
+        (example,) = requests.decode_row(msgspec.json.encode(example_row(manifest)))
+        predictor.predict(example.batch)
         app.state.ready = True
         yield
         app.state.ready = False

@@ -6,6 +6,9 @@ microseconds of signature solving, body modelling and response serialising, seve
 
 import asyncio
 import logging
+import os
+import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +24,9 @@ from serving.response_schema import Encode
 
 THREAD_BYTES = 64 << 10
 """A larger body (some 200 rows, a millisecond of work) is worked on in a thread, so that it delays no small request."""
+
+BATCH_NICENESS = 10
+"""How far that thread steps back for the event loop's, where both want the same CPU."""
 
 logger = logging.getLogger("serving")
 Headers = Sequence[tuple[bytes, bytes]]
@@ -82,10 +88,25 @@ class PredictEndpoint:
             worker.in_hand -= 1
 
     def _predict(self, body: bytes) -> bytes:
-        batch, unseen = self._decode(body)
-        predictions = self._worker.predictor.predict(batch)
-        self._worker.metrics.predicted(self.route, len(predictions.labels), unseen)
-        return self._encode(predictions)
+        worker = self._worker
+        predictions = []
+        unseen: list[int] = []
+        for piece in self._decode(body):
+            predictions.append(worker.predictor.predict(piece.batch))
+            unseen += piece.unseen
+        content, rows = self._encode(predictions)
+        worker.metrics.predicted(self.route, rows, unseen)
+        return content
+
+
+def batch_threads() -> ThreadPoolExecutor:
+    """The one thread of a process that large bodies are worked on in, one after the other."""
+    return ThreadPoolExecutor(1, thread_name_prefix="batch", initializer=_step_back)
+
+
+def _step_back() -> None:
+    if sys.platform == "linux":  # where niceness is a thread's own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BATCH_NICENESS)
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:

@@ -4,7 +4,7 @@ msgspec decodes and checks in one pass over the bytes, into a type made from the
 is looked at again, in `serving.diagnosis`, to name everything that is wrong with it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ import numpy as np
 from bundle.manifest import Feature, Manifest
 from serving.diagnosis import diagnose
 from serving.errors import InvalidRows, MalformedBody, Problem, TooLarge
+from serving.json_array import split_array
 from serving.predictor import Batch
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -22,14 +23,22 @@ UNSEEN = "\N{REPLACEMENT CHARACTER}unseen"
 runtime might read differently (ONNX Runtime's Python binding stops at a NUL) from being taken for a seen one."""
 
 
-class DecodedRequest(NamedTuple):
-    """A batch, and the feature index of every value whose category training never saw."""
+REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that it doesn't take."""
+
+PIECE_BYTES = 32 << 10
+"""A batch is worked on in pieces of about a hundred rows: while a piece is decoded no other thread gets on."""
+
+
+class Piece(NamedTuple):
+    """Rows of a request, and the feature index of every value whose category training never saw."""
 
     batch: Batch
     unseen: Sequence[int]
 
 
-Decode = Callable[[bytes], DecodedRequest]
+Decode = Callable[[bytes], Iterable[Piece]]
+"""From a request's body to its rows, piece by piece. Raises RequestError, at the latest after the last piece."""
 
 
 class RequestSchema:
@@ -48,8 +57,8 @@ class RequestSchema:
         self._decode_row = msgspec.json.Decoder(row).decode
         self._decode_rows = msgspec.json.Decoder(list[row]).decode
 
-    def decode_row(self, body: bytes) -> DecodedRequest:
-        """A batch of the one row that the body holds.
+    def decode_row(self, body: bytes) -> tuple[Piece]:
+        """The one row that the body holds.
 
         Raises:
             MalformedBody: not JSON.
@@ -57,7 +66,7 @@ class RequestSchema:
         """
         try:
             values = msgspec.structs.astuple(self._decode_row(body))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except REFUSALS as error:
             raise self._refusal(body, error, many=False) from None
         strings = values[: self._split]
         if None in strings:
@@ -65,36 +74,53 @@ class RequestSchema:
         unseen = [i for i, s in enumerate(strings) if s not in self._known[i]]
         if unseen:
             strings = tuple(UNSEEN if i in unseen else s for i, s in enumerate(strings))
-        return DecodedRequest(
-            Batch(np.array([strings], dtype=object), np.array([values[self._split :]], dtype=np.float32)), unseen
-        )
+        batch = Batch(np.array([strings], dtype=object), np.array([values[self._split :]], dtype=np.float32))
+        return (Piece(batch, unseen),)
 
-    def decode_rows(self, body: bytes) -> DecodedRequest:
-        """A batch of all rows of the array that the body holds.
+    def decode_rows(self, body: bytes) -> Iterator[Piece]:
+        """All rows of the array that the body holds.
 
         Raises:
             MalformedBody: not JSON.
             InvalidRows: not an array of objects of the manifest's features, or an empty one.
             TooLarge: more rows than allowed.
         """
-        try:
-            rows = self._decode_rows(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._refusal(body, error, many=True) from None
-        if not rows:
+        decoded = 0
+        for rows in self._pieces(body):
+            decoded += len(rows)
+            if decoded > self._max_rows:
+                raise TooLarge("rows", self._max_rows)
+            if rows:
+                yield self._to_piece(rows)
+        if not decoded:
             raise InvalidRows([Problem(("body",), "at least one row is required", "too_short")])
-        if len(rows) > self._max_rows:
-            raise TooLarge("rows", self._max_rows)
+
+    def _pieces(self, body: bytes) -> Iterator[list[Any]]:
+        done = 0
+        try:
+            for piece in split_array(body, PIECE_BYTES):
+                rows = self._decode_rows(piece)
+                yield rows
+                done += len(rows)
+        except REFUSALS:
+            # Wrong, or cut in the wrong place: the whole body tells.
+            try:
+                rows = self._decode_rows(body)
+            except REFUSALS as error:
+                raise self._refusal(body, error, many=True) from None
+            yield rows[done:]
+
+    def _to_piece(self, rows: list[Any]) -> Piece:
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
         unseen: list[int] = []
         for i, (column, known) in enumerate(zip(columns, self._known, strict=False)):
-            if not known.issuperset(column) or None in column:
+            if not known.issuperset(column):
                 columns[i] = self._clean(i, column, unseen)
         batch = Batch(
             np.array(columns[: self._split], dtype=object).T.reshape(len(rows), self._split),
             np.array(columns[self._split :], dtype=np.float32).T.reshape(len(rows), -1),
         )
-        return DecodedRequest(batch, unseen)
+        return Piece(batch, unseen)
 
     def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[int]) -> tuple[str | None, ...]:
         """The column, its missing and unseen values replaced; appends `index` to `unseen` for each of the latter."""
