@@ -58,3 +58,47 @@ check: $(READY) ## lint, format, types
 # What needs the real files, cargo or Docker skips itself where that is missing, and says so.
 test: $(READY) ## the tests: hermetic; more of them where DATA_DIR, cargo or Docker are at hand
 	@$(PY) -m pytest $(PYTEST_ARGUMENTS)
+
+DURATION  ?= 5
+USERS     ?= 32
+ROUNDS    ?= 3
+SCENARIOS ?=
+SERVICES  ?=
+BASELINES ?=
+HOST      ?= http://127.0.0.1:8001
+HOSTS     ?=
+
+.PHONY: bench skew load profile fairness
+bench: $(READY) ## all services under the same load, every answer checked [DURATION=5 USERS=32 ROUNDS=3 SCENARIOS= SERVICES= BASELINES=1]
+	@$(PY) -m load_testing.benchmark --duration $(DURATION) --users $(USERS) --rounds $(ROUNDS) \
+	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES)) $(if $(BASELINES),--baselines)
+
+skew: $(READY) ## every reference row through every service [HOSTS="http://... ..." for running ones]
+	@$(PY) -m load_testing.skew_command $(foreach host,$(HOSTS),--host $(host))
+
+load: $(READY) ## Locust's own web page against a running service [HOST=http://127.0.0.1:8001]
+	@$(VENV)/bin/locust -f load_testing/locustfile.py --host $(HOST)
+
+profile: $(READY) ## where the microseconds of a request go
+	@$(PY) -m load_testing.profile_command
+
+fairness: $(READY) ## what large batches cost the small requests beside them
+	@$(PY) -m load_testing.fairness
+
+AXUM := serving/axum/target/release/axum-service
+ONNXRUNTIME_LIBRARY = $(shell $(PY) -c 'import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime*")))')
+
+.PHONY: cargo build-axum check-axum serve-axum
+cargo:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust (rustup) to build the Rust service" >&2; exit 1; }
+
+build-axum: cargo ## build the Rust service
+	@cargo build --release --locked --manifest-path serving/axum/Cargo.toml
+
+check-axum: cargo $(READY) ## format, lint and test the Rust service
+	@cargo fmt --check --manifest-path serving/axum/Cargo.toml
+	@cargo clippy --quiet --locked --release --all-targets --manifest-path serving/axum/Cargo.toml -- -D warnings
+	@ORT_DYLIB_PATH='$(ONNXRUNTIME_LIBRARY)' cargo test --quiet --locked --release --manifest-path serving/axum/Cargo.toml
+
+serve-axum: build-axum $(READY) ## serve the ONNX graph from Rust on :3000
+	@ORT_DYLIB_PATH='$(ONNXRUNTIME_LIBRARY)' exec $(AXUM)

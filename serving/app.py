@@ -1,6 +1,6 @@
 """The web application around a predictor. Both services are built here, so that a benchmark compares models only."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bundle.manifest import Manifest
 from serving.endpoints import PredictEndpoint, Worker, batch_threads
@@ -31,7 +31,9 @@ class Application(FastAPI):
     every request all the same: then the way is closed, and the router, which has the same endpoints, takes them.
     """
 
-    direct: Mapping[str, PredictEndpoint] = {}
+    direct: Mapping[str, ASGIApp] = {}
+    endpoints: Sequence[PredictEndpoint]
+    metrics: Metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -42,7 +44,7 @@ class Application(FastAPI):
         return await super().__call__(scope, receive, send)
 
 
-def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> FastAPI:
+def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> Application:
     """The application; it is ready once it has started up and the model has answered the manifest's example row."""
     requests = RequestSchema(manifest, max_rows=settings.max_batch_rows)
     responses = ResponseSchema(manifest)
@@ -69,6 +71,7 @@ def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> 
         PredictEndpoint("/predict", requests.decode_row, responses.encode_row, worker),
         PredictEndpoint("/predict/batch", requests.decode_rows, responses.encode_rows, worker),
     )
+    app.endpoints, app.metrics = endpoints, worker.metrics
     app.direct = {endpoint.route: endpoint for endpoint in endpoints}
     app.router.routes += [Route(endpoint.route, endpoint, methods=["POST"]) for endpoint in endpoints]
     _add_information(app, predictor.backend, manifest, worker.metrics)

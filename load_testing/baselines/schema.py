@@ -1,0 +1,53 @@
+"""Pydantic models of one row and its answer, as a person would write them out for the model at hand."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, create_model
+
+from bundle.manifest import Manifest
+
+
+def row_model(manifest: Manifest) -> type[BaseModel]:
+    """The request body: a float or a string per feature."""
+    fields: dict[str, Any] = {}
+    for feature in manifest.features:
+        kind: Any = float if feature.kind == "numeric" else str
+        fields[feature.name] = (kind | None if feature.nullable else kind, ...)
+    return create_model("Row", **fields)
+
+
+def prediction_model(manifest: Manifest) -> type[BaseModel]:
+    """The answer to a row."""
+    fields: dict[str, Any] = {
+        "prediction": (int, ...),
+        "probabilities": (list[float], ...),
+        f"predicted_{manifest.target}": (str, ...),
+    }
+    return create_model("Prediction", **fields)
+
+
+def prediction(manifest: Manifest, label: int, probabilities: list[float]) -> dict[str, object]:
+    """The answer's content."""
+    return {
+        "prediction": label,
+        "probabilities": probabilities,
+        f"predicted_{manifest.target}": manifest.classes[label],
+    }
+
+
+def filled(manifest: Manifest, row: BaseModel) -> dict[str, Any]:
+    """The row's values by feature name, a missing category as its token."""
+    values = row.model_dump()
+    for feature in manifest.features:
+        if values[feature.name] is None:
+            values[feature.name] = feature.missing_token if feature.missing_token is not None else float("nan")
+    return values
+
+
+def add_health(app: FastAPI) -> None:
+    """What the benchmark waits for."""
+
+    @app.get("/health/ready")
+    def ready() -> dict[str, str]:
+        return {"status": "ready"}

@@ -1,0 +1,190 @@
+"""The benchmark: every service under the same load, every answer checked, one report.
+
+    python -m load_testing.benchmark --duration 5 --users 32 --rounds 3
+
+Exit status: 0 every answer was right, 1 a failed request, skew, or no result.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import product
+from pathlib import Path
+
+from bundle.errors import BundleError
+from bundle.manifest import Manifest, utc_now
+from load_testing.cpus import available_cpus, split_cpus
+from load_testing.generator_pool import GeneratorError, GeneratorPool, generator_pool
+from load_testing.machine import describe_machine
+from load_testing.measurement import Run, measure_run, order_runs, summarise
+from load_testing.payloads import read_reference
+from load_testing.process_tree import memory
+from load_testing.report import write_reports
+from load_testing.results import Benchmark, Cell, Protocol, ServiceFacts, Spread
+from load_testing.scenarios import SCENARIOS
+from load_testing.services import Service, ServiceError, ServiceSpec, known_services, running
+from load_testing.skew_measurement import measure_skew
+
+
+def benchmark(options: argparse.Namespace) -> Benchmark:
+    """Run the whole protocol.
+
+    Raises:
+        BundleError: there is no usable bundle.
+        ServiceError, GeneratorError: a process couldn't be started, or broke down.
+    """
+    reference = read_reference(options.models)
+    manifest = reference.manifest
+    specs, left_out = choose_services(options.services, baselines=options.baselines)
+    protocol = plan_protocol(options)
+    with ExitStack() as stack:
+        services, cold_starts = start_services(stack, specs, options.models, protocol)
+        pool = stack.enter_context(generator_pool(options.models, frozenset(protocol.client_cpus)))
+        cells = measure_cells(pool, services, options.scenarios, protocol)
+        facts = [describe_service(service, cold_starts[service.spec.name], manifest) for service in services]
+        say("comparing every reference row")
+        skew = [row for service in services for row in measure_skew(service.spec.name, service.url, reference)]
+    return Benchmark(
+        model=manifest.name,
+        version=manifest.version,
+        data_source=manifest.data.source,
+        created=utc_now(),
+        machine=describe_machine(),
+        protocol=protocol,
+        services=tuple(facts),
+        cells=tuple(cells),
+        skew=tuple(skew),
+        left_out=left_out,
+    )
+
+
+def choose_services(names: Sequence[str], *, baselines: bool) -> tuple[list[ServiceSpec], tuple[str, ...]]:
+    """The services of these names (all that there are, if no name is given), and what is left out and why.
+
+    Raises:
+        ServiceError: a name is unknown, or nothing is left.
+    """
+    known = known_services(baselines=baselines)
+    unknown = sorted({*names} - {*known, "axum"})
+    if unknown:
+        raise ServiceError(f"there is no service {unknown[0]!r}; there are {', '.join(known)}")
+    chosen = [spec for name, spec in known.items() if not names or name in names]
+    if not chosen:
+        raise ServiceError("the axum service isn't built, and no other one was asked for")
+    missing = "axum" not in known and (not names or "axum" in names)
+    return chosen, ("axum: its release binary isn't built",) if missing else ()
+
+
+def plan_protocol(options: argparse.Namespace) -> Protocol:
+    """Half of the CPUs for the services (or as many as `--workers`), a worker on each; the rest for the generators."""
+    available = available_cpus()
+    workers = options.workers or max(1, len(available) // 2)
+    cpus = split_cpus(available, workers)
+    return Protocol(
+        seconds=options.duration,
+        warm_up=options.warm_up,
+        rounds=options.rounds,
+        users=options.users,
+        workers=workers,
+        server_cpus=tuple(sorted(cpus.server)),
+        client_cpus=tuple(sorted(cpus.client)),
+        cold_starts=options.cold_starts,
+    )
+
+
+def start_services(
+    stack: ExitStack, specs: Sequence[ServiceSpec], models: Path, protocol: Protocol
+) -> tuple[list[Service], dict[str, Spread]]:
+    """Start each service `cold_starts` times, one after the other, and leave the last one running."""
+    cpus = frozenset(protocol.server_cpus)
+    seconds: dict[str, list[float]] = {spec.name: [] for spec in specs}
+    for _, spec in product(range(protocol.cold_starts - 1), specs):
+        with running(spec, models, cpus, protocol.workers) as service:
+            seconds[spec.name].append(service.cold_start_seconds)
+    services = [stack.enter_context(running(spec, models, cpus, protocol.workers)) for spec in specs]
+    for service in services:
+        seconds[service.spec.name].append(service.cold_start_seconds)
+        say(f"{service.spec.name}: ready after {service.cold_start_seconds:.2f} s")
+    return services, {name: Spread.of(values) for name, values in seconds.items()}
+
+
+def measure_cells(
+    pool: GeneratorPool, services: Sequence[Service], scenarios: Sequence[str], protocol: Protocol
+) -> list[Cell]:
+    """All runs, and their summary by scenario and service."""
+    order = order_runs(scenarios, services, protocol.rounds)
+    runs: dict[tuple[str, str], list[Run]] = {(name, s.spec.name): [] for name in scenarios for s in services}
+    for number, (round_number, scenario, service) in enumerate(order, start=1):
+        run = measure_run(pool, service, scenario, protocol)
+        runs[scenario, service.spec.name].append(run)
+        rate, milliseconds = run.load.requests / run.load.seconds, 1000 * run.server_cpu_seconds / run.load.requests
+        say(
+            f"[{number}/{len(order)}] round {round_number + 1} {scenario:9} {service.spec.name:10} "
+            f"{rate:9,.0f} requests/s {milliseconds:8.3f} server CPU ms/request {run.load.failed:6,} failed"
+        )
+    return [summarise(of_cell, protocol) for of_cell in runs.values()]
+
+
+def describe_service(service: Service, cold_start: Spread, manifest: Manifest) -> ServiceFacts:
+    """Cold start, memory after the load, and the artifact's size from the manifest."""
+    artifact = manifest.artifacts[service.spec.artifact]
+    return ServiceFacts(
+        service=service.spec.name,
+        cold_start_seconds=cold_start,
+        memory=memory(service.pid),
+        artifact=Path(artifact.file).name,
+        artifact_bytes=artifact.bytes,
+    )
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m load_testing.benchmark", description=__doc__.partition("\n")[0])
+    parser.add_argument("--duration", type=float, default=5, help="seconds of load per scenario, service and round")
+    parser.add_argument("--warm-up", type=float, default=1, help="seconds of uncounted load before each")
+    parser.add_argument("--users", type=int, default=32, help="clients, each with one connection")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cold-starts", type=int, default=3, help="starts of each service to time")
+    parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
+    parser.add_argument(
+        "--services", nargs="+", default=[], help="pickle, onnx, axum, or a baseline's name (default: all)"
+    )
+    parser.add_argument("--workers", type=int, help="worker processes of each service (default: half of the CPUs)")
+    parser.add_argument("--baselines", action="store_true", help="measure the services of load_testing/baselines too")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="where the reports go")
+    given = parser.parse_args(arguments)
+    counts = (given.users, given.rounds, given.cold_starts, given.workers if given.workers is not None else 1)
+    if min(counts) < 1 or given.duration <= 0 or given.warm_up < 0:
+        parser.error("numbers must be positive (only --warm-up may be 0)")
+    return given
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 every answer was right, 1 a failed request, skew, or no result, 130 interrupted."""
+    options = parse_arguments(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes it started are stopped
+    try:
+        result = benchmark(options)
+    except (BundleError, ServiceError, GeneratorError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: no report", file=sys.stderr)
+        return 130
+    for path in write_reports(result, options.reports):
+        print(path)
+    if not result.clean:
+        print("FAILED: wrong or missing answers, see the report", file=sys.stderr)
+    return 0 if result.clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""`make fairness`: what large batches on a worker cost the small requests on the same worker.
+
+One connection sends single rows, then health checks, a millisecond apart: first alone, then while two other clients
+keep the same one-worker service busy with batches of 10,000 rows.
+"""
+
+import argparse
+import http.client
+import multiprocessing
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+
+from bundle.errors import BundleError
+from load_testing.cpus import available_cpus, on_cpus, split_cpus
+from load_testing.payloads import Reference, batch_body, read_reference
+from load_testing.scenarios import Address, parse_address
+from load_testing.services import Service, ServiceError, known_services, running
+
+BATCH_ROWS = 10_000
+BATCH_CLIENTS = 2
+PAUSE_SECONDS = 0.001
+STOPPED = -1
+
+
+def latencies(address: Address, path: str, body: bytes | None, seconds: float) -> list[float]:
+    """Milliseconds of one request after the other (a GET if there is no body) on one connection, sorted."""
+    connection = _connect(address)
+    measured = []
+    deadline = time.perf_counter() + seconds
+    while time.perf_counter() < deadline:
+        started = time.perf_counter()
+        connection.request("POST" if body else "GET", path, body)
+        answer = connection.getresponse()
+        answer.read()
+        measured.append(1e3 * (time.perf_counter() - started))
+        if answer.status != 200:
+            raise ServiceError(f"{path} answered {answer.status}")
+        time.sleep(PAUSE_SECONDS)
+    connection.close()
+    return sorted(measured)
+
+
+def _connect(address: Address) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection(*address, timeout=60)
+    connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def send_batches(address: Address, body: bytes, sent: "Synchronized[int]") -> None:
+    """Send the batch again and again, counting in `sent`, until that is set to `STOPPED`."""
+    connection = _connect(address)
+    while True:
+        connection.request("POST", "/predict/batch", body)
+        connection.getresponse().read()
+        with sent.get_lock():
+            if sent.value == STOPPED:
+                return
+            sent.value += 1
+
+
+@contextmanager
+def batch_load(address: Address, reference: Reference) -> Iterator["Synchronized[int]"]:
+    """Two client processes that send large batches; the value counts those that were answered."""
+    bodies = reference.bodies
+    body = batch_body(bodies[i % len(bodies)] for i in range(BATCH_ROWS))
+    context = multiprocessing.get_context("spawn")
+    sent: Synchronized[int] = context.Value("i", 0)
+    clients = [context.Process(target=send_batches, args=(address, body, sent)) for _ in range(BATCH_CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        deadline = time.monotonic() + 60
+        while sent.value < BATCH_CLIENTS and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield sent
+    finally:
+        with sent.get_lock():
+            sent.value = STOPPED
+        for client in clients:
+            client.join(30)
+            client.kill()
+
+
+def measure(service: Service, reference: Reference, seconds: float) -> Iterator[str]:
+    """A line of the table per route."""
+    address = parse_address(service.url)
+    calls = (("/predict", reference.bodies[0]), ("/health/live", None))
+    idle = [latencies(address, path, body, seconds) for path, body in calls]
+    with batch_load(address, reference) as sent:
+        started, before = time.perf_counter(), sent.value
+        busy = [latencies(address, path, body, seconds) for path, body in calls]
+        rate = BATCH_ROWS * (sent.value - before) / (time.perf_counter() - started)
+    for (path, _), alone, beside in zip(calls, idle, busy, strict=True):
+        cells = [_percentile(values, share) for values in (alone, beside) for share in (0.5, 0.99)]
+        numbers = "".join(f"{cell:>10.2f}" for cell in cells)
+        yield f"{service.spec.name:<8}{path:<14}{numbers}{cells[3] / cells[1]:>8.1f}x{rate:>14,.0f}"
+
+
+def _percentile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print two rows per service. Exit status 0, or 1 with what went wrong."""
+    parser = argparse.ArgumentParser(prog="load_testing.fairness", description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--duration", type=float, default=5.0, help="seconds per cell")
+    options = parser.parse_args(arguments)
+    cpus = split_cpus(available_cpus(), 1)
+    print("milliseconds alone, and beside batches of 10,000 rows on the same worker")
+    print("service route              p50       p99  busy p50  busy p99  p99 ratio  batch rows/s")
+    try:
+        reference = read_reference(options.models)
+        for spec in known_services().values():
+            with running(spec, options.models, cpus.server, 1) as service, on_cpus(cpus.client):
+                for line in measure(service, reference, options.duration):
+                    print(line, flush=True)
+    except (BundleError, ServiceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

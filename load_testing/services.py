@@ -1,0 +1,176 @@
+"""Start and stop the services, each on a given CPU set, and see when they are ready."""
+
+import http.client
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from bundle.manifest import ArtifactKind
+from load_testing.cpus import on_cpus
+
+ROOT = Path(__file__).resolve().parent.parent
+AXUM = ROOT / "serving/axum/target/release/axum-service"
+HOST = "127.0.0.1"
+READY_SECONDS = 60.0
+STOP_SECONDS = 15.0
+_POLL_SECONDS = 0.005
+_LOG_TAIL = 20
+
+
+class ServiceError(Exception):
+    """A service couldn't be started or broke down. The message holds the end of its log."""
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """A service that can be started: its command, run in the repository's root, and the artifact that it loads."""
+
+    name: str
+    command: tuple[str, ...]
+    artifact: ArtifactKind
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service. `cold_start_seconds` is the time from the start of its process to the first "ready"."""
+
+    spec: ServiceSpec
+    url: str
+    pid: int
+    cold_start_seconds: float
+
+
+def known_services(*, baselines: bool = False) -> dict[str, ServiceSpec]:
+    """Name to service. The Rust service is there only if its release binary has been built."""
+    specs = [
+        module_service("pickle", "serving.pickle_service", "pickle"),
+        module_service("onnx", "serving.onnx_service", "onnx_packed"),
+    ]
+    if AXUM.exists():
+        specs.append(ServiceSpec("axum", (str(AXUM),), "onnx_packed", _onnxruntime_library()))
+    if baselines:
+        specs.append(module_service("typical_pickle", "load_testing.baselines.typical_pickle", "pickle"))
+        specs.append(module_service("typical_onnx", "load_testing.baselines.typical_onnx", "onnx"))
+    return {spec.name: spec for spec in specs}
+
+
+def module_service(name: str, module: str, artifact: ArtifactKind) -> ServiceSpec:
+    """A service that is started as a Python module."""
+    return ServiceSpec(name, (sys.executable, "-m", module), artifact)
+
+
+def _onnxruntime_library() -> tuple[tuple[str, str], ...]:
+    """The Rust service loads ONNX Runtime at start: the library of the installed wheel, unless the caller names one."""
+    wheel = importlib.util.find_spec("onnxruntime")
+    if "ORT_DYLIB_PATH" in os.environ or wheel is None or wheel.origin is None:
+        return ()
+    libraries = sorted(Path(wheel.origin).parent.glob("capi/libonnxruntime*"))
+    return (("ORT_DYLIB_PATH", str(libraries[0])),) if libraries else ()
+
+
+@contextmanager
+def running(spec: ServiceSpec, models: Path, cpus: frozenset[int], workers: int) -> Iterator[Service]:
+    """Start a service on a free port, wait until it is ready, and stop it (and all its processes) at the end.
+
+    Raises:
+        ServiceError: it ended, or wasn't ready within 60 s.
+    """
+    port = _free_port()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SERVE_")}
+    environment = (
+        inherited
+        | dict(spec.environment)
+        | {
+            "SERVE_MODEL_DIR": str(models.resolve()),
+            "SERVE_HOST": HOST,
+            "SERVE_PORT": str(port),
+            "SERVE_WORKERS": str(workers),
+            "SERVE_LOG_LEVEL": "warning",
+        }
+    )
+    with tempfile.TemporaryFile() as log:
+        started = time.perf_counter()
+        process = _spawn(spec.command, environment, cpus, log)
+        try:
+            _await_ready(spec, process, port, log)
+            cold_start = time.perf_counter() - started
+            try:
+                yield Service(spec, f"http://{HOST}:{port}", process.pid, cold_start)
+            finally:
+                if process.poll() is not None:  # whatever went wrong in between, this is why
+                    raise ServiceError(_breakdown(spec, f"ended by itself with status {process.returncode}", log))
+        finally:
+            _stop(process)
+
+
+def _spawn(
+    command: Sequence[str], environment: dict[str, str], cpus: frozenset[int], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    with on_cpus(cpus):
+        try:
+            return subprocess.Popen(  # noqa: S603  the command is one of `known_services`
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a process group of its own, so that nothing of it can be left behind
+            )
+        except OSError as error:
+            raise ServiceError(f"{command[0]}: {error.strerror}") from error
+
+
+def _await_ready(spec: ServiceSpec, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not _is_ready(port):
+        if process.poll() is not None:
+            raise ServiceError(_breakdown(spec, f"ended with status {process.returncode} before it was ready", log))
+        if time.monotonic() > deadline:
+            raise ServiceError(_breakdown(spec, f"was not ready within {READY_SECONDS:g} s", log))
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=1)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to stop, then kill whatever is left of its process group."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _breakdown(spec: ServiceSpec, what: str, log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").splitlines()[-_LOG_TAIL:]
+    tail = "\n".join(f"  {line}" for line in lines) or "  (empty)"
+    return f"the {spec.name} service {what}. The end of its log:\n{tail}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,98 @@
+"""Compare the answers of the services with the reference predictions of the bundle.
+
+    python -m load_testing.skew_command                                # starts the services itself
+    python -m load_testing.skew_command --host http://127.0.0.1:8001   # asks a running one
+
+Exit status: 0 no skew, 1 skew or a failure.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bundle.errors import BundleError
+from load_testing.cpus import available_cpus
+from load_testing.payloads import Reference, read_reference
+from load_testing.scenarios import parse_address
+from load_testing.services import ServiceError, known_services, running
+from load_testing.skew_measurement import SkewRow, measure_skew
+
+_HEAD = ("service", "route", "rows", "prediction match", "probability match", "max diff", "MAE", "time")
+
+
+def measure_all(urls: Sequence[str], models: Path, reference: Reference) -> Iterator[SkewRow]:
+    """The skew of the services at `urls`, or if there are none, of each available service, started one by one."""
+    for url in urls:
+        yield from measure_skew(url, url, reference)
+    if urls:
+        return
+    specs = known_services()
+    if "axum" not in specs:
+        print("the axum service isn't built: left out", file=sys.stderr)
+    for spec in specs.values():
+        with running(spec, models, available_cpus(), workers=1) as service:
+            yield from measure_skew(spec.name, service.url, reference)
+
+
+def format_table(rows: Sequence[SkewRow]) -> str:
+    """The skew table as text, then what failed and a sample of the differing rows."""
+    table = [_HEAD, *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    align = [str.ljust, str.ljust, *[str.rjust] * (len(_HEAD) - 2)]
+    lines = ["  ".join(map(lambda pad, text, width: pad(text, width), align, row, widths)) for row in table]
+    for row in rows:
+        where = f"{row.service} {row.route}"
+        lines += [f"{where}: {count} failed: {reason}" for reason, count in row.failures.items()]
+        lines += [
+            f"{where}: row {m.row} ({m.case}): expected {m.expected_label} with P {m.expected_probability:.7f}, "
+            f"served {m.served_label} with P {m.served_probability}"
+            for m in row.result.mismatches
+        ]
+    return "\n".join(lines)
+
+
+def _cells(row: SkewRow) -> tuple[str, ...]:
+    result = row.result
+    return (
+        row.service,
+        row.route,
+        f"{result.rows:,}",
+        f"{result.prediction_match:.3f} %",
+        f"{result.probability_match:.3f} %",
+        f"{result.max_abs_difference:.1e}",
+        f"{result.mean_abs_difference:.1e}",
+        f"{row.seconds:.1f} s",
+    )
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m load_testing.skew_command", description=__doc__.partition("\n")[0])
+    parser.add_argument("--host", action="append", default=[], metavar="URL", help="a running service; may be repeated")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    given = parser.parse_args(arguments)
+    try:
+        for url in given.host:
+            parse_address(url)
+    except ValueError as error:
+        parser.error(f"--host: {error}")
+    return given
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 no skew, 1 skew or a failure."""
+    given = parse_arguments(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the services it started are stopped
+    try:
+        rows = list(measure_all(given.host, given.models, read_reference(given.models)))
+    except (BundleError, ServiceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(format_table(rows))
+    return 0 if all(row.clean for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
