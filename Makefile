@@ -41,7 +41,7 @@ train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|sy
 	@$(PY) -m training.train $(TRAIN_ARGUMENTS)
 
 visualize: $(READY) ## open the ONNX graph in Netron, in the browser
-	@$(PY) -m netron --browse models/*.onnx
+	@$(VENV)/bin/netron --browse $(or $(filter-out %.packed.onnx,$(wildcard models/*.onnx)),$(error no model: run make train))
 
 .PHONY: serve-onnx serve-pickle check test
 serve-onnx: $(READY) ## serve the ONNX graph on :8001 [settings: SERVE_* variables, see the README]

@@ -1,0 +1,38 @@
+"""Latency histograms."""
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from load_testing.latency import Latencies, merge
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.05, 1, 40, 9000])
+@pytest.mark.parametrize("percent", [50, 95, 99, 100])
+def test_percentiles_are_within_one_percent_at_every_magnitude(scale, percent):
+    samples = scale * np.random.default_rng(0).lognormal(sigma=0.5, size=5000)
+    exact = np.percentile(samples, percent, method="inverted_cdf")
+    assert Latencies.of(samples).percentile_ms(percent) == pytest.approx(exact, rel=0.006)
+
+
+def test_mean_is_exact():
+    assert Latencies.of([1.0, 2.0, 6.0]).mean_ms == 3
+
+
+def test_merged_histogram_is_that_of_all_samples():
+    left, right = [0.2, 0.4, 7.0], [0.4, 90.0]
+    merged = merge([Latencies.of(left), Latencies.of(right)])
+    assert merged == Latencies.of(left + right)
+
+
+def test_no_samples_have_no_percentile():
+    assert Latencies.of([]) == merge([]) == Latencies()
+    assert math.isnan(Latencies().percentile_ms(50))
+    assert math.isnan(Latencies().mean_ms)
+
+
+def test_histogram_survives_json():
+    latencies = Latencies.of([0.2, 300.0])
+    assert msgspec.json.decode(msgspec.json.encode(latencies), type=Latencies) == latencies

@@ -1,0 +1,66 @@
+"""Skew of running services, and the command."""
+
+import subprocess
+import sys
+
+import pytest
+
+from load_testing.cpus import available_cpus
+from load_testing.payloads import read_reference
+from load_testing.services import ROOT, running
+from load_testing.skew_command import format_table
+from load_testing.skew_measurement import measure_skew
+
+
+@pytest.fixture
+def rows_of(stub, model_folder):
+    """The skew rows (batch, single) of a stub service."""
+
+    def measured(behaviour):
+        with running(stub(behaviour), model_folder, available_cpus(), workers=1) as service:
+            return measure_skew(behaviour, service.url, read_reference(model_folder))
+
+    return measured
+
+
+def test_right_answers_are_clean(rows_of):
+    batch, single = rows_of("honest")
+    assert (batch.route, single.route) == ("/predict/batch", "/predict")
+    assert (batch.result.rows, single.result.rows) == (250, 250)
+    assert batch.clean
+    assert single.clean
+    assert batch.result.max_abs_difference < 1e-7
+
+
+def test_wrong_labels_are_counted(rows_of):
+    for row in rows_of("lying"):
+        assert (row.result.rows, row.result.equal_labels, row.result.equal_probabilities) == (250, 200, 250)
+        assert not row.clean
+        assert row.result.mismatches[0].row == 0
+        assert "row 5 (held_out): expected 0 with P 0.0200000, served 1" in format_table([row])
+
+
+def test_failed_requests_are_counted_and_patience_is_limited(rows_of):
+    batch, single = rows_of("failing")
+    assert batch.failures == {'HTTP 500: {"detail": "broken"}': 1}
+    assert batch.result.rows == 150
+    assert single.failures == {'HTTP 500: {"detail": "broken"}': 10}
+    assert not single.clean
+
+
+def test_answers_that_break_the_contract_are_failures(rows_of):
+    batch, single = rows_of("garbled")
+    (reason,) = batch.failures
+    assert "missing required field `probabilities`" in reason
+    assert single.failures == {"Object missing required field `probabilities`": 10}
+
+
+@pytest.mark.parametrize(("behaviour", "status"), [("honest", 0), ("lying", 1), ("failing", 1)])
+def test_exit_status_of_the_command(stub, model_folder, behaviour, status):
+    with running(stub(behaviour), model_folder, available_cpus(), workers=1) as service:
+        command = [sys.executable, "-m", "load_testing.skew_command", "--host", service.url, "--models", model_folder]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert "prediction match" in done.stdout
+    assert ("80.000 %" in done.stdout) == (behaviour == "lying")
+    assert ("HTTP 500" in done.stdout) == (behaviour == "failing")
