@@ -1,6 +1,8 @@
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -85,6 +87,19 @@ def test_a_large_batch_is_answered_in_order(service: Service, reference):
     rows = (reference.rows * 6)[:10_000]
     answer = service.client.post("/predict/batch", json=rows).json()
     assert [got["prediction"] for got in answer["predictions"]] == (reference.labels * 6)[:10_000]
+
+
+def test_small_requests_are_answered_while_a_large_batch_is_worked_on(service: Service, reference, row):
+    body = json.dumps((reference.rows * 20)[:40_000])
+    with ThreadPoolExecutor(1) as other, httpx.Client(base_url=service.client.base_url, timeout=60) as client:
+        large = other.submit(client.post, "/predict/batch", content=body)
+        answered = 0
+        while not large.done():
+            predict(service, row)
+            assert service.client.get("/health/live").status_code == 200
+            answered += 1
+        assert large.result().json()["batch_size"] == 40_000
+    assert answered >= 10
 
 
 def rows_of(manifest: Manifest) -> st.SearchStrategy[dict]:
