@@ -7,12 +7,9 @@ from bundle.errors import BundleError
 from bundle.manifest import Artifact, ArtifactKind, Manifest
 
 
-def describe_artifact(path: Path, root: Path) -> Artifact:
-    """Size and digest of a file, with its path relative to `root`."""
-    content = path.read_bytes()
-    return Artifact(
-        file=path.relative_to(root).as_posix(), bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
-    )
+def describe_artifact(content: bytes, file: str) -> Artifact:
+    """Size and digest of what is to be read from `file`, a path relative to the manifest."""
+    return Artifact(file=file, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def read_artifact(manifest: Manifest, kind: ArtifactKind, folder: Path) -> bytes:

@@ -91,7 +91,8 @@ def parse(files: Mapping[str, bytes]) -> pl.DataFrame:
 def parse_file(name: str, content: bytes) -> pl.DataFrame:
     """The rows of one file; errors count lines from 1, as an editor does."""
     columns = [feature.name for feature in FEATURES] + [TARGET]
-    lines = pl.DataFrame({"line": content.decode("utf-8", errors="replace").splitlines()}).with_row_index("number", 1)
+    text = content.decode("utf-8", errors="replace").splitlines()
+    lines = pl.DataFrame({"line": text}, schema={"line": pl.String}).with_row_index("number", 1)
     lines = lines.filter((pl.col("line").str.strip_chars() != "") & ~pl.col("line").str.starts_with("|"))
     fields = lines.with_columns(fields=pl.col("line").str.split(","))
     _refuse(name, fields, pl.col("fields").list.len() != len(columns), f"expected {len(columns)} fields", "line")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
+CATEGORICAL, NUMERIC, LABEL, PROBABILITIES = "categorical", "numeric", "label", "probabilities"
+"""Inputs and outputs of the exported graphs, which no feature can share its name with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Numeric:
@@ -76,10 +79,16 @@ class Dataset:
     split_seed: int = 42
 
     def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(
+                f"{self.name!r} can't name a data set, which names files: use letters, digits, underscores"
+            )
         names = [feature.name for feature in self.features]
         for name in [*names, self.target]:
             if not name.isidentifier() or name.startswith("_"):
                 raise ValueError(f"{self.name}: {name!r} can't be a column: use letters, digits and inner underscores")
+        if taken := {CATEGORICAL, NUMERIC, LABEL, PROBABILITIES}.intersection(names):
+            raise ValueError(f"{self.name}: {sorted(taken)} can't be features: the exported graph has these names")
         if len(set(names)) != len(names) or self.target in names:
             raise ValueError(f"{self.name}: the feature and target names must all differ")
         if len(set(self.classes)) != 2:

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from http.client import HTTPException
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from training.errors import DownloadError
 
 CHUNK_BYTES = 1 << 16
 MAX_ARCHIVE_BYTES = 64 << 20
+
+# What a source can do wrong. RuntimeError is zipfile's word for an encrypted member or an unknown compression.
+_FAILURES = (OSError, ValueError, HTTPException, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def download(file: RemoteFile, folder: Path, *, connect_seconds: float = 10, total_seconds: float = 120) -> Path:
@@ -30,7 +34,7 @@ def download(file: RemoteFile, folder: Path, *, connect_seconds: float = 10, tot
     for source in file.sources:
         try:
             content = _fetch(source, file, connect_seconds, total_seconds)
-        except (OSError, ValueError, HTTPException, zipfile.BadZipFile, KeyError) as error:
+        except _FAILURES as error:
             failures.append(f"{source}: {_reason(error)}")
             continue
         return _store(content, folder / file.name)

@@ -23,7 +23,7 @@ Case = tuple[str, dict[str, str | float | None]]
 def edge_cases(dataset: Dataset, training: pl.DataFrame, booster: Booster, columns: list[str]) -> pl.DataFrame:
     """Variations of a few training rows, a column changed at a time; `_case` says what was changed.
 
-    `columns` are the names of the booster's input columns, to find the split thresholds of the numeric features.
+    `columns` are the features behind the booster's input columns, to find the split thresholds of the numeric ones.
     """
     bases = training.sample(BASE_ROWS, seed=0).select(feature.name for feature in dataset.features)
     splits = split_thresholds(booster, columns)
@@ -36,14 +36,14 @@ def edge_cases(dataset: Dataset, training: pl.DataFrame, booster: Booster, colum
 
 
 def split_thresholds(booster: Booster, columns: list[str]) -> dict[str, list[float]]:
-    """Column name to the distinct float32 split values that the trees compare it with, ascending."""
+    """Feature name to the distinct float32 split values that the trees compare its columns with, ascending."""
     found: dict[str, set[float]] = {}
     for tree in booster.get_dump(dump_format="json"):
         pending = [json.loads(tree)]
         while pending:
             node = pending.pop()
             if "split" in node:
-                name = columns[int(node["split"].removeprefix("f"))] if node["split"] not in columns else node["split"]
+                name = columns[int(node["split"].removeprefix("f"))]
                 found.setdefault(name, set()).add(float(np.float32(node["split_condition"])))
                 pending.extend(node["children"])
     return {name: sorted(values) for name, values in found.items()}
@@ -55,7 +55,8 @@ def _categorical(dataset: Dataset, training: pl.DataFrame) -> Iterator[Case]:
             yield f"category:{feature.name}", {feature.name: value}
         for value in _ODD_STRINGS:
             yield f"unknown_category:{feature.name}", {feature.name: value}
-    yield "unknown_category:all", {feature.name: "never-seen-in-training" for feature in dataset.categorical}
+    if dataset.categorical:
+        yield "unknown_category:all", {feature.name: "never-seen-in-training" for feature in dataset.categorical}
 
 
 def _missing(dataset: Dataset) -> Iterator[Case]:

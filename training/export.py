@@ -11,6 +11,8 @@ Both have the outputs `label` int64 [N] (with the tuned threshold applied) and `
 Preprocessing is written here instead of converted, because a converter emits nodes per column: one LabelEncoder gives
 every string its code, and Gather + Equal + Cast turn the codes into all one-hot columns at once. onnxmltools converts
 the trees. Converters drop FixedThresholdClassifier's threshold, so the graph compares it, too.
+
+Names inside the graph start with an underscore, which no feature's name does, so that none can meet an input.
 """
 
 import io
@@ -28,13 +30,12 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
-from training.dataset import Dataset, Ordinal
+from training.dataset import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, Dataset, Ordinal
 from training.errors import ParityError
 
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
 """Old enough for every ONNX Runtime since 1.18 (2024); nothing newer is needed."""
 
-CATEGORICAL, NUMERIC, LABEL, PROBABILITIES = "categorical", "numeric", "label", "probabilities"
 UNSEEN = -1
 
 
@@ -71,7 +72,7 @@ def export_onnx(dataset: Dataset, classifier: FixedThresholdClassifier, *, packe
     blocks = [*_encode(dataset, pipeline.named_steps["preprocessing"], graph)]
     if dataset.numeric:
         blocks.append(NUMERIC)
-    graph.add("Concat", blocks, "features", axis=1)
+    graph.add("Concat", blocks, "_features", axis=1)
     _decide(graph, pipeline.named_steps["classifier"], classifier.threshold)
     outputs = [_value(LABEL, TensorProto.INT64, ["N"]), _value(PROBABILITIES, TensorProto.FLOAT, ["N", 2])]
     body = helper.make_graph(graph.nodes, dataset.name, inputs, outputs, initializer=graph.constants)
@@ -118,24 +119,24 @@ def _encode(dataset: Dataset, preprocessing: ColumnTransformer, graph: _Graph) -
         return blocks
     codes = {text: code for code, text in enumerate(sorted({str(c) for column in categories.values() for c in column}))}
     graph.add(
-        "LabelEncoder", [CATEGORICAL], "codes", domain="ai.onnx.ml",
+        "LabelEncoder", [CATEGORICAL], "_codes", domain="ai.onnx.ml",
         keys_strings=list(codes), values_int64s=list(codes.values()), default_int64=UNSEEN,
     )  # fmt: skip
     pairs = [(positions[name], codes[str(c)]) for name, column in categories.items() for c in column]
-    columns = graph.constant("one_hot_columns", np.array([position for position, _ in pairs], dtype=np.int64))
-    expected = graph.constant("one_hot_codes", np.array([[code for _, code in pairs]], dtype=np.int64))
-    graph.add("Gather", ["codes", columns], "code_per_column", axis=1)
-    graph.add("Equal", ["code_per_column", expected], "is_category")
-    blocks.append(graph.add("Cast", ["is_category"], "one_hot", to=TensorProto.FLOAT))
+    columns = graph.constant("_one_hot_columns", np.array([position for position, _ in pairs], dtype=np.int64))
+    expected = graph.constant("_one_hot_codes", np.array([[code for _, code in pairs]], dtype=np.int64))
+    graph.add("Gather", ["_codes", columns], "_spread_codes", axis=1)
+    graph.add("Equal", ["_spread_codes", expected], "_is_category")
+    blocks.append(graph.add("Cast", ["_is_category"], "_one_hot", to=TensorProto.FLOAT))
     return blocks
 
 
 def _rank(feature: Ordinal, position: int, graph: _Graph) -> str:
     """The feature's rank as float [N, 1]; NaN, as the trees take a missing value, for what has no rank."""
-    column = graph.constant(f"{feature.name}_column", np.array([position], dtype=np.int64))
-    graph.add("Gather", [CATEGORICAL, column], f"{feature.name}_text", axis=1)
+    column = graph.constant(f"_{feature.name}_column", np.array([position], dtype=np.int64))
+    graph.add("Gather", [CATEGORICAL, column], f"_{feature.name}_text", axis=1)
     return graph.add(
-        "LabelEncoder", [f"{feature.name}_text"], f"{feature.name}_rank", domain="ai.onnx.ml",
+        "LabelEncoder", [f"_{feature.name}_text"], f"_{feature.name}_rank", domain="ai.onnx.ml",
         keys_strings=list(feature.categories), values_floats=[float(i) for i in range(len(feature.categories))],
         default_float=float("nan"),
     )  # fmt: skip
@@ -147,16 +148,16 @@ def _decide(graph: _Graph, classifier: XGBClassifier, threshold: float) -> None:
     attributes = {a.name: helper.get_attribute_value(a) for a in trees.attribute}
     graph.nodes.append(
         helper.make_node(
-            "TreeEnsembleClassifier", ["features"], ["untuned_label", PROBABILITIES], "trees", domain="ai.onnx.ml",
+            "TreeEnsembleClassifier", ["_features"], ["_untuned_label", PROBABILITIES], "_trees", domain="ai.onnx.ml",
             **attributes,
         )
     )  # fmt: skip
     graph.add(
-        "Gather", [PROBABILITIES, graph.constant("positive_class", np.array(1, dtype=np.int64))], "positive", axis=1
+        "Gather", [PROBABILITIES, graph.constant("_positive_class", np.array(1, dtype=np.int64))], "_positive", axis=1
     )
-    decision = graph.constant("decision_threshold", np.array(threshold, dtype=np.float32))
-    graph.add("GreaterOrEqual", ["positive", decision], "is_positive")
-    graph.add("Cast", ["is_positive"], LABEL, to=TensorProto.INT64)
+    decision = graph.constant("_decision_threshold", np.array(threshold, dtype=np.float32))
+    graph.add("GreaterOrEqual", ["_positive", decision], "_is_positive")
+    graph.add("Cast", ["_is_positive"], LABEL, to=TensorProto.INT64)
 
 
 def _converted_trees(classifier: XGBClassifier) -> onnx.NodeProto:

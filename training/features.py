@@ -15,26 +15,36 @@ def check_frame(dataset: Dataset, frame: pl.DataFrame) -> None:
     """Check that the rows are what the data set declares; `Dataset.parse` has reported single bad values already.
 
     Raises:
-        DataError: a column is missing or of the wrong type, has nulls though not nullable, or has an unknown value.
+        DataError: a column is missing, empty or of the wrong type, has nulls though not nullable, or has a value
+            that is unknown or that the trees can't take.
     """
     for feature in dataset.features:
         if feature.name not in frame.columns:
             raise DataError(f"{dataset.name}: column {feature.name!r} is missing")
-        column = frame[feature.name]
-        expected = pl.Float64 if isinstance(feature, Numeric) else pl.String
-        if column.dtype != expected:
-            raise DataError(f"{dataset.name}: column {feature.name!r} is {column.dtype}, expected {expected()}")
-        if column.null_count() and not feature.nullable:
-            raise DataError(f"{dataset.name}: column {feature.name!r} has nulls, but is not nullable")
-        if isinstance(feature, Ordinal):
-            unknown = set(column.drop_nulls().unique()) - set(feature.categories)
-            if unknown:
-                raise DataError(f"{dataset.name}: column {feature.name!r} has unranked values {sorted(unknown)}")
+        problem = _find_problem(feature, frame[feature.name])
+        if problem:
+            raise DataError(f"{dataset.name}: column {feature.name!r} {problem}")
     if dataset.target not in frame.columns:
         raise DataError(f"{dataset.name}: column {dataset.target!r} is missing")
     labels = set(frame[dataset.target].unique())
     if labels != set(dataset.classes):
         raise DataError(f"{dataset.name}: {dataset.target} has the labels {labels}, expected {set(dataset.classes)}")
+
+
+def _find_problem(feature: FeatureSpec, column: pl.Series) -> str | None:
+    expected = pl.Float64 if isinstance(feature, Numeric) else pl.String
+    if column.dtype != expected:
+        return f"is {column.dtype}, expected {expected()}"
+    if column.null_count() and not feature.nullable:
+        return "has nulls, but is not nullable"
+    seen = column.drop_nulls()
+    if seen.is_empty():
+        return "has no value in any row"
+    if isinstance(feature, Numeric) and not seen.cast(pl.Float32).is_finite().all():
+        return "has NaN or values out of float32 range"
+    if isinstance(feature, Ordinal) and not set(seen) <= set(feature.categories):
+        return f"has unranked values {sorted(set(seen) - set(feature.categories))}"
+    return None
 
 
 def fill_missing(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:

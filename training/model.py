@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from sklearn.model_selection import FixedThresholdClassifier
 from xgboost import Booster
 
-from training.dataset import Nominal
 from training.evaluation import best_threshold
 from training.folds import Fold, out_of_fold
 from training.pipeline import Parameters, apply_threshold, build_pipeline
@@ -29,9 +28,12 @@ class Model:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the booster's input columns: ordinal, one-hot (`feature_category`), numeric."""
+        """The feature behind each of the booster's input columns: ordinal, one-hot (a run of each name), numeric."""
         preprocessing = self.classifier.estimator_.estimator.named_steps["preprocessing"]
-        return [str(name) for name in preprocessing.get_feature_names_out()]
+        features = {name: names for name, _, names in preprocessing.transformers_}
+        categories = preprocessing.named_transformers_["nominal"].categories_ if features["nominal"] else []
+        one_hot = [name for name, column in zip(features["nominal"], categories, strict=True) for _ in column]
+        return [*features["ordinal"], *one_hot, *features["numeric"]]
 
 
 def fit_model(rows: PreparedRows, folds: list[Fold], parameters: Parameters, *, seed: int, threads: int) -> Model:
@@ -44,15 +46,9 @@ def fit_model(rows: PreparedRows, folds: list[Fold], parameters: Parameters, *, 
 
 def feature_importance(rows: PreparedRows, model: Model) -> dict[str, float]:
     """Share of the trees' total gain that each feature brings, one-hot columns added up; sums to 1, largest first."""
-    preprocessing = model.classifier.estimator_.estimator.named_steps["preprocessing"]
-    encoder = preprocessing.named_transformers_["nominal"]
-    nominal = [feature.name for feature in rows.dataset.features if isinstance(feature, Nominal)]
-    owners = [feature.name for feature in rows.dataset.categorical if feature.name not in nominal]
-    if nominal:
-        owners += [name for name, column in zip(nominal, encoder.categories_, strict=True) for _ in column]
-    owners += [feature.name for feature in rows.dataset.numeric]
+    columns = model.columns
     totals = dict.fromkeys((feature.name for feature in rows.dataset.features), 0.0)
     for column, gain in model.booster.get_score(importance_type="total_gain").items():
-        totals[owners[int(column.removeprefix("f"))]] += float(gain)
+        totals[columns[int(column.removeprefix("f"))]] += float(gain)
     whole = sum(totals.values()) or 1.0
     return {name: totals[name] / whole for name in sorted(totals, key=totals.__getitem__, reverse=True)}

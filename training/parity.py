@@ -8,16 +8,20 @@ import numpy as np
 import onnxruntime
 import polars as pl
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from bundle.manifest import ArtifactKind, Parity
 from bundle.reference import CASE, HELD_OUT
-from training.dataset import Dataset
+from training.dataset import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, Dataset
 from training.errors import ParityError
-from training.export import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, tree_count
+from training.export import tree_count
 from training.features import fill_missing
 
 TOLERANCE = 1e-6
 """Largest allowed |Δp|. Both sides add the leaves as float32, in orders of their own: about 3e-7 is rounding."""
+
+_REFUSALS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.RuntimeException)
+"""What ONNX Runtime raises for a graph that it can't load or run; these have no base class of their own."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,18 @@ def check_parity(
     """Compare every graph with `expected` on `rows`; `trees` is how many were trained.
 
     Raises:
-        ParityError: a label differs, a probability differs by more than `TOLERANCE`, or a tree was lost or gained.
+        ParityError: a label differs, a probability differs by more than `TOLERANCE`, a tree was lost or gained, or a
+            graph can't be run at all.
     """
     edge_case_rows = int((rows[CASE] != HELD_OUT).sum())
     differences = []
     for name, content in graphs.items():
         if tree_count(content) != trees:
             raise ParityError(f"{name}: {tree_count(content)} trees, but {trees} were trained")
-        got = predict_onnx(content, dataset, rows)
+        try:
+            got = predict_onnx(content, dataset, rows)
+        except _REFUSALS as error:
+            raise ParityError(f"{name}: ONNX Runtime refuses the graph: {error}") from error
         difference = np.abs(got.probabilities - expected.probabilities).max(axis=1)
         wrong = (got.labels != expected.labels) | ~(difference <= TOLERANCE)
         if wrong.any():

@@ -47,6 +47,7 @@ def publish(
     digests = "".join(hashlib.sha256(contents[kind]).hexdigest() for kind in sorted(contents))
     version = hashlib.sha256(digests.encode()).hexdigest()[:12]
     final = models / f"{name}-{version}"
+    previous = _published(models, name)
     pending = Path(tempfile.mkdtemp(dir=models, prefix=_PENDING))
     try:
         folder = pending / final.name
@@ -55,7 +56,7 @@ def publish(
         for kind, content in contents.items():
             path = folder / f"{name}{SUFFIXES[kind]}"
             _write(path, content)
-            artifacts[kind] = describe_artifact(path, pending)
+            artifacts[kind] = describe_artifact(content, path.relative_to(pending).as_posix())
         manifest = describe(version, artifacts)
         draft = pending / f"{name}.json"
         _write(draft, encode_manifest(manifest))
@@ -66,8 +67,19 @@ def publish(
         _sync(models)
     finally:
         shutil.rmtree(pending, ignore_errors=True)
-    _tidy(models, name, final)
+    _tidy(models, name, final, previous)
     return manifest
+
+
+def check_vacant(name: str, models: Path) -> None:
+    """A model folder holds one model: services ask it for "the" manifest.
+
+    Raises:
+        BundleError: the folder holds the bundle of another model.
+    """
+    others = [path.name for path in sorted(models.glob("*.json")) if path.name != f"{name}.json"]
+    if others:
+        raise BundleError(f"{models} holds the bundle of another model ({others[0]}); move it away, or give --models")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -109,10 +121,18 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _tidy(models: Path, name: str, current: Path) -> None:
+def _published(models: Path, name: str) -> Path | None:
+    """The folder of the version that the manifest in place names, if there is one and it can be read."""
+    path = models / f"{name}.json"
+    with contextlib.suppress(OSError, BundleError):
+        return models / f"{name}-{decode_manifest(path.read_bytes(), str(path)).version}"
+    return None
+
+
+def _tidy(models: Path, name: str, current: Path, previous: Path | None) -> None:
     """Keep the version before (a service may be starting from it); remove older ones, and what killed runs left."""
     versions = [path for path in models.glob(f"{name}-*") if path.is_dir() and path != current]
-    versions.sort(key=lambda path: path.stat().st_mtime)
+    versions.sort(key=lambda path: (path == previous, path.stat().st_mtime))
     for path in [*versions[:-1], *models.glob(f"{_PENDING}*")]:
         shutil.rmtree(path, ignore_errors=True)
     for suffix in SUFFIXES.values():

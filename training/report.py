@@ -1,5 +1,6 @@
 """The training report: pictures and figures of one run, written to a folder as PNG files and `report.md`."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +92,15 @@ def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
 
 def _parameter_importance(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     try:
-        importance = get_param_importances(evidence.study)
-    except (RuntimeError, ValueError):  # Optuna's answer to too few trials, or to trials of one score
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            importance = get_param_importances(evidence.study)
+    except (UserWarning, RuntimeError, ValueError):  # Optuna's answers to too few trials, or to trials of one score
         importance = {}
     if not importance:
         axes.text(0.5, 0.5, "too few trials to tell", ha="center", va="center", transform=axes.transAxes)
         return
-    _bars(axes, importance, "share of the study's variance in F2")
+    _bars(axes, importance, "share in what sets the best trials apart (PED-ANOVA)")
 
 
 def _feature_importance(axes: Axes, _: Manifest, evidence: Evidence) -> None:

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from bundle.manifest import Data
 from training.dataset import Dataset
+from training.errors import DataError
 from training.features import check_frame, fill_missing, split
+from training.folds import FOLDS
 from training.sources import Rows
 
 
@@ -32,11 +34,12 @@ def prepare_rows(dataset: Dataset, rows: Rows) -> PreparedRows:
     """Check the rows and split them.
 
     Raises:
-        DataError: the frame isn't what the data set declares.
+        DataError: the frame isn't what the data set declares, or has too few rows of a class to be cross-validated.
     """
     check_frame(dataset, rows.frame)
     training, held_out = split(dataset, rows.frame)
     target, held_out_target = _class_indices(dataset, training), _class_indices(dataset, held_out)
+    _check_split(dataset, training, target)
     description = Data(
         source=rows.source,
         files=rows.files,
@@ -48,6 +51,17 @@ def prepare_rows(dataset: Dataset, rows: Rows) -> PreparedRows:
     )
     features = fill_missing(dataset, training)
     return PreparedRows(dataset, training, held_out, features, target, held_out_target, description)
+
+
+def _check_split(dataset: Dataset, training: pl.DataFrame, target: NDArray[np.int64]) -> None:
+    """Every fold needs rows of both classes, and every feature a value to be described by."""
+    for index, label in enumerate(dataset.classes):
+        rows = int((target == index).sum())
+        if rows < FOLDS:
+            raise DataError(f"{dataset.name}: only {rows} training rows are {label!r}; {FOLDS} are needed")
+    for feature in dataset.features:
+        if training[feature.name].null_count() == training.height:
+            raise DataError(f"{dataset.name}: column {feature.name!r} has no value in any training row")
 
 
 def _class_indices(dataset: Dataset, frame: pl.DataFrame) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from training.description import describe_bundle, describe_study
 from training.errors import TrainingError
 from training.folds import prepare_folds
 from training.model import feature_importance, fit_model
-from training.publish import publish
+from training.publish import check_vacant, publish
 from training.report import Evidence, write_report
 from training.rows import prepare_rows
 from training.sources import AUTO, load_rows
@@ -47,7 +47,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
     parser.add_argument("--data-dir", type=Path, default=Path("data/adult"), help="folder of the raw files")
     parser.add_argument("--trials", type=_positive, default=100, help="finished trials the study shall have")
-    parser.add_argument("--seed", type=int, default=42, help="seed of the folds, the sampler and the model")
+    parser.add_argument("--seed", type=_seed, default=42, help="seed of the folds, the sampler and the model")
     parser.add_argument("--storage", default="", help="Optuna storage URL (default: a file in the reports folder)")
     parser.add_argument("--fresh", action="store_true", help="forget the study's earlier trials")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the bundle is published")
@@ -55,7 +55,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     given = vars(parser.parse_args(arguments))
     try:
         given["dataset"] = importlib.import_module(given["dataset"]).DATASET
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         parser.error(f"--dataset: {error}")
     given["storage"] = given["storage"] or f"sqlite:///{given['reports'] / 'study.db'}"
     return Options(**given)
@@ -68,6 +68,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 1 << 31:  # what all the libraries take
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {(1 << 31) - 1}")
+    return number
+
+
 def train(options: Options) -> Manifest | None:
     """One whole run. Returns the published manifest, or None if it was interrupted before a trial was complete.
 
@@ -75,6 +82,7 @@ def train(options: Options) -> Manifest | None:
         TrainingError: the data, the study storage or the exported model is not as it must be; nothing is published.
         BundleError, OSError: the bundle could not be written; the previous one is whole.
     """
+    check_vacant(options.dataset.name, options.models)
     loaded = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
     rows = prepare_rows(options.dataset, loaded)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -98,8 +106,16 @@ def train(options: Options) -> Manifest | None:
         out_of_fold_probability=model.out_of_fold,
         importance=feature_importance(rows, model),
     )
-    write_report(manifest, evidence, options.reports)
+    _report(manifest, evidence, options.reports)
     return manifest
+
+
+def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
+    """Write the report. The bundle is published by now: a report that fails is told, and the run is a success."""
+    try:
+        write_report(manifest, evidence, folder)
+    except (OSError, KeyboardInterrupt) as error:
+        print(f"the bundle is published, but not its report: {str(error) or 'interrupted'}", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:

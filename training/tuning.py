@@ -22,6 +22,8 @@ from training.pipeline import Parameters
 SPACE_VERSION = 1
 """Part of the study's name: a changed search space must not continue an old study."""
 
+_STORAGE_FAILURES = (SQLAlchemyError, optuna.exceptions.OptunaError)
+
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -72,12 +74,19 @@ def open_study(name: str, storage: str, *, fresh: bool) -> optuna.Study:
             pruner=optuna.pruners.PercentilePruner(33.0, n_startup_trials=10),
             load_if_exists=True,
         )
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            study.tell(trial.number, state=TrialState.FAIL)
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {reason}") from error
+        _fail_running(study)
+    except (*_STORAGE_FAILURES, ImportError, OSError, ValueError) as error:
+        raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {_first_line(error)}") from error
     return study
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _fail_running(study: optuna.Study) -> None:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -99,25 +108,31 @@ def run_study(
 
     The sampler is seeded anew for each trial from how many are finished, so that a resumed study suggests what an
     uninterrupted one would have, instead of repeating its first draws.
+
+    Raises:
+        TrainingError: the storage failed on the way (a full disk, a lock). What was finished before is kept.
     """
     done = len(finished(study))
     interval = 0.1 if progress.isatty() else 15.0
     with tqdm(
         total=max(trials, done), initial=done, desc="study", unit="trial", file=progress, mininterval=interval
     ) as bar:
-        while done < trials:
-            _show_best(bar, study)
-            study.sampler = optuna.samplers.TPESampler(seed=seed + 7919 * done, n_startup_trials=15)
-            trial = study.ask()
-            try:
-                study.tell(trial, _evaluate(trial, folds, target, seed=seed, threads=threads))
-            except optuna.TrialPruned:
-                study.tell(trial, state=TrialState.PRUNED)
-            except KeyboardInterrupt:
-                study.tell(trial, state=TrialState.FAIL)
-                return False
-            done += 1
-            bar.update()
+        try:
+            while done < trials:
+                _show_best(bar, study)
+                study.sampler = optuna.samplers.TPESampler(seed=seed + 7919 * done, n_startup_trials=15)
+                trial = study.ask()
+                try:
+                    study.tell(trial, _evaluate(trial, folds, target, seed=seed, threads=threads))
+                except optuna.TrialPruned:
+                    study.tell(trial, state=TrialState.PRUNED)
+                done += 1
+                bar.update()
+        except KeyboardInterrupt:
+            _fail_running(study)
+            return False
+        except _STORAGE_FAILURES as error:
+            raise TrainingError(f"the study storage failed in trial {done + 1}: {_first_line(error)}") from error
         _show_best(bar, study)
     return True
 

@@ -1,0 +1,142 @@
+"""Scores and the threshold, against scikit-learn and brute force."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from training.evaluation import best_f_beta, best_threshold, f_beta_curve, score
+
+FEW_SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
+ANY_SCORE = st.floats(0, 1, width=32)
+
+
+@st.composite
+def scored_rows(draw):
+    """Targets with both classes, and their scores: with many ties, with none, or neighbouring floats."""
+    neighbours = st.integers(0, 8).map(lambda steps: float(np.float32(0.5) + steps * np.float32(2**-24)))
+    scores = draw(st.sampled_from([FEW_SCORES, ANY_SCORE, neighbours]))
+    rows = draw(st.lists(st.tuples(st.integers(0, 1), scores), min_size=1, max_size=30))
+    rows += [(1, draw(scores))] if draw(st.booleans()) else [(1, draw(scores)), (0, draw(scores))]
+    target, probability = zip(*rows, strict=True)
+    return np.array(target), np.array(probability, dtype=np.float32)
+
+
+def f2(target, probability, threshold):
+    return metrics.fbeta_score(target, probability >= np.float32(threshold), beta=2, zero_division=0)
+
+
+@given(scored_rows())
+@settings(max_examples=60, deadline=None)
+def test_curve_has_the_f2_of_every_distinct_score(rows):
+    target, probability = rows
+    thresholds, scores = f_beta_curve(target, probability)
+    assert thresholds.tolist() == sorted(set(probability.tolist()), reverse=True)
+    assert scores == pytest.approx([f2(target, probability, threshold) for threshold in thresholds])
+
+
+@given(scored_rows())
+@settings(max_examples=60, deadline=None)
+def test_best_threshold_reaches_the_best_f2_that_any_threshold_reaches(rows):
+    target, probability = rows
+    best = max(f2(target, probability, threshold) for threshold in probability)
+    assert best_f_beta(target, probability) == pytest.approx(best)
+    assert f2(target, probability, best_threshold(target, probability)) == pytest.approx(best)
+
+
+@given(scored_rows())
+@settings(max_examples=150, deadline=None)
+def test_best_threshold_is_a_float32_between_two_scores(rows):
+    target, probability = rows
+    threshold = best_threshold(target, probability)
+    assert float(np.float32(threshold)) == threshold
+    above = probability[probability >= np.float32(threshold)].min()
+    below = probability[probability < np.float32(threshold)]
+    if below.size:
+        lower = below.max()
+        assert lower < threshold <= above
+        assert threshold - lower == pytest.approx(above - threshold, abs=float(np.spacing(above)))
+    else:
+        assert threshold == above
+
+
+def test_threshold_keeps_its_labels_when_every_score_moves_by_one_step():
+    probability = np.array([0.1, 0.2, 0.4, 0.8], dtype=np.float32)
+    target = np.array([0, 0, 1, 1])
+    threshold = best_threshold(target, probability)
+    assert threshold == pytest.approx(0.3)
+    for side in (-np.inf, np.inf):
+        moved = np.nextafter(probability, np.float32(side))
+        assert ((moved >= np.float32(threshold)) == target).all()
+
+
+def test_neighbouring_scores_are_separated():
+    upper = np.float32(0.5)
+    lower = np.nextafter(upper, np.float32(0))
+    assert best_threshold(np.array([0, 1, 1]), np.array([lower, upper, upper])) == upper
+
+
+def test_tied_rows_are_positive_together():
+    target = np.array([1, 0, 1, 0])
+    probability = np.array([0.5, 0.5, 0.5, 0.1], dtype=np.float32)
+    thresholds, scores = f_beta_curve(target, probability)
+    assert thresholds.tolist() == [0.5, pytest.approx(0.1)]
+    assert scores == pytest.approx([5 * 2 / (4 * 2 + 3), 5 * 2 / (4 * 2 + 4)])
+    assert best_threshold(target, probability) == pytest.approx(0.3)
+
+
+def test_highest_of_equally_good_thresholds_is_taken():
+    target = np.array([1, 0, 0, 1])
+    probability = np.array([0.9, 0.7, 0.6, 0.1], dtype=np.float32)
+    # 0.9 alone: 5 / (8 + 1); all four rows: 10 / (8 + 4)
+    assert best_threshold(target, probability) == pytest.approx(0.1)
+    equal = np.array([0.9, 0.5], dtype=np.float32)
+    assert f_beta_curve(np.array([0, 0]), equal)[1].tolist() == [0, 0]
+    assert best_threshold(np.array([0, 0]), equal) == pytest.approx(0.7)
+
+
+def test_single_score_is_the_threshold():
+    target, probability = np.array([0, 1, 1]), np.full(3, 0.25, dtype=np.float32)
+    assert best_threshold(target, probability) == 0.25
+    assert best_f_beta(target, probability) == pytest.approx(10 / 11)
+
+
+def test_a_score_of_zero_can_be_the_threshold():
+    assert best_threshold(np.array([1]), np.zeros(1, dtype=np.float32)) == 0
+
+
+@given(scored_rows().filter(lambda rows: 0 < rows[0].sum() < rows[0].size), ANY_SCORE)
+@settings(max_examples=50, deadline=None)
+def test_scores_are_those_of_scikit_learn(rows, threshold):
+    target, probability = rows
+    predicted = (probability >= np.float32(threshold)).astype(int)
+    negatives, false_positives, false_negatives, positives = metrics.confusion_matrix(target, predicted).ravel()
+    assert score(target, probability, threshold) == pytest.approx(
+        {
+            "f2": metrics.fbeta_score(target, predicted, beta=2, zero_division=0),
+            "f1": metrics.f1_score(target, predicted, zero_division=0),
+            "precision": metrics.precision_score(target, predicted, zero_division=0),
+            "recall": metrics.recall_score(target, predicted),
+            "accuracy": metrics.accuracy_score(target, predicted),
+            "pr_auc": metrics.average_precision_score(target, probability),
+            "roc_auc": metrics.roc_auc_score(target, probability),
+            "brier": metrics.brier_score_loss(target, probability),
+            "log_loss": metrics.log_loss(target, probability.astype(np.float64)),
+            "true_positives": positives,
+            "false_positives": false_positives,
+            "false_negatives": false_negatives,
+            "true_negatives": negatives,
+        }
+    )
+
+
+def test_score_at_the_threshold_counts_as_positive():
+    probability = np.array([0.3, 0.3, 0.2], dtype=np.float32)
+    scores = score(np.array([1, 0, 0]), probability, float(np.float32(0.3)))
+    assert (scores["true_positives"], scores["false_positives"], scores["true_negatives"]) == (1, 1, 1)
+
+
+def test_threshold_that_makes_nothing_positive_scores_zero():
+    scores = score(np.array([1, 0]), np.array([0.2, 0.1], dtype=np.float32), 0.9)
+    assert (scores["f2"], scores["f1"], scores["precision"], scores["recall"], scores["accuracy"]) == (0, 0, 0, 0, 0.5)

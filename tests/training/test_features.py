@@ -1,0 +1,184 @@
+"""Rows on their way to the pipeline: what is refused, filled, split off and described."""
+
+import dataclasses
+import math
+
+import polars as pl
+import pytest
+
+from bundle.manifest import Feature
+from training.errors import DataError
+from training.features import check_frame, describe_features, fill_missing, split
+
+
+@pytest.fixture
+def orchard(made_up):
+    return made_up.orchard()
+
+
+def changed(frame, column, value, dtype):
+    """The frame with another value in the first row of a column."""
+    values = [value, *frame[column].to_list()[1:]]
+    return frame.with_columns(pl.Series(column, values, dtype=dtype))
+
+
+def test_good_frame_passes(orchard):
+    check_frame(*orchard)
+
+
+def test_columns_that_are_no_feature_are_no_matter(orchard):
+    dataset, frame = orchard
+    check_frame(dataset, frame.with_columns(extra=pl.lit(1)))
+
+
+@pytest.mark.parametrize("column", ["weight", "grade", "soil", "sold"])
+def test_missing_column_is_named(orchard, column):
+    dataset, frame = orchard
+    with pytest.raises(DataError, match=f"^orchard: column '{column}' is missing$"):
+        check_frame(dataset, frame.drop(column))
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype", "expected"),
+    [
+        ("age", pl.Int64, "Float64"),
+        ("age", pl.Float32, "Float64"),
+        ("age", pl.String, "Float64"),
+        ("soil", pl.Categorical, "String"),
+    ],
+)
+def test_column_of_another_type_is_named(orchard, column, dtype, expected):
+    dataset, frame = orchard
+    with pytest.raises(DataError, match=f"column '{column}' is .*, expected {expected}"):
+        check_frame(dataset, frame.with_columns(pl.col(column).cast(dtype)))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "dtype", "problem"),
+    [
+        ("age", None, pl.Float64, "has nulls, but is not nullable"),
+        ("soil", None, pl.String, "has nulls, but is not nullable"),
+        ("grade", "rotten", pl.String, r"has unranked values \['rotten'\]"),
+        ("age", math.nan, pl.Float64, "has NaN or values out of float32 range"),
+        ("weight", math.nan, pl.Float64, "has NaN or values out of float32 range"),
+        ("weight", math.inf, pl.Float64, "has NaN or values out of float32 range"),
+        ("age", -1e39, pl.Float64, "has NaN or values out of float32 range"),
+    ],
+)
+def test_value_that_cannot_be_is_refused(orchard, column, value, dtype, problem):
+    dataset, frame = orchard
+    with pytest.raises(DataError, match=f"^orchard: column '{column}' {problem}$"):
+        check_frame(dataset, changed(frame, column, value, dtype))
+
+
+@pytest.mark.parametrize(("column", "dtype"), [("weight", pl.Float64), ("grade", pl.String), ("colour", pl.String)])
+def test_nullable_column_without_any_value_is_refused(orchard, column, dtype):
+    dataset, frame = orchard
+    with pytest.raises(DataError, match=f"column '{column}' has no value in any row"):
+        check_frame(dataset, frame.with_columns(pl.lit(None, dtype=dtype).alias(column)))
+
+
+@pytest.mark.parametrize("label", ["maybe", None])
+def test_unknown_label_is_named(orchard, label):
+    dataset, frame = orchard
+    with pytest.raises(DataError, match=f"sold has the labels .*{label}.*, expected"):
+        check_frame(dataset, changed(frame, "sold", label, pl.String))
+
+
+def test_frame_of_one_class_is_refused(orchard):
+    dataset, frame = orchard
+    with pytest.raises(DataError, match=r"sold has the labels \{'no'\}"):
+        check_frame(dataset, frame.filter(pl.col("sold") == "no"))
+
+
+def test_missing_categories_are_the_token_and_missing_numbers_nan(orchard):
+    dataset, frame = orchard
+    filled = fill_missing(dataset, frame)
+    assert filled.columns == ["weight", "age", "grade", "colour", "soil"]
+    assert sum(filled.null_count().row(0)) == 0
+    for name in ("grade", "colour"):
+        assert filled[name].to_list() == [value or "?" for value in frame[name]]
+    assert filled["weight"].is_nan().to_list() == frame["weight"].is_null().to_list()
+    assert filled["weight"].fill_nan(None).equals(frame["weight"])
+    assert filled["soil"].equals(frame["soil"])
+
+
+def test_token_for_missing_is_the_data_set_s_own(orchard):
+    dataset, frame = orchard
+    filled = fill_missing(dataclasses.replace(dataset, missing_token="none given"), frame)
+    assert (filled["colour"] == "none given").sum() == frame["colour"].null_count() > 0
+
+
+def test_only_the_features_are_filled_in_feature_order(orchard):
+    dataset, frame = orchard
+    shuffled = frame.select(reversed(frame.columns))
+    assert fill_missing(dataset, shuffled).equals(fill_missing(dataset, frame))
+
+
+def test_split_takes_every_row_once_and_keeps_the_class_fractions(orchard):
+    dataset, frame = orchard
+    numbered = frame.with_row_index("row")
+    training, held_out = split(dataset, numbered)
+    assert held_out.height == math.ceil(frame.height * 0.33)
+    assert sorted([*training["row"], *held_out["row"]]) == list(range(frame.height))
+    fraction = (frame["sold"] == "yes").mean()
+    for part in (training, held_out):
+        assert (part["sold"] == "yes").mean() == pytest.approx(fraction, abs=1 / part.height)
+
+
+def test_split_follows_the_data_set_s_seed_and_fraction(orchard):
+    dataset, frame = orchard
+    again, other = (split(dataclasses.replace(dataset, split_seed=seed), frame)[1] for seed in (42, 43))
+    assert split(dataset, frame)[1].equals(again)
+    assert not again.equals(other)
+    assert split(dataclasses.replace(dataset, held_out_fraction=0.25), frame)[1].height == 100
+
+
+def test_features_are_described_as_the_rows_have_them(orchard):
+    dataset, _ = orchard
+    rows = pl.DataFrame(
+        {
+            "weight": [1.5, None, 4.0, 2.5],
+            "age": [7.0, 9.0, 9.0, 7.0],
+            "grade": ["good", "fair", "good", None],
+            "colour": ["red", "green", None, "red"],
+            "soil": ["sand", "clay", "clay", "sand"],
+        }
+    )
+    assert describe_features(dataset, rows) == (
+        Feature(name="weight", kind="numeric", nullable=True, example=2.5, minimum=1.5, maximum=4.0),
+        Feature(name="age", kind="numeric", nullable=False, example=7, minimum=7.0, maximum=9.0),
+        Feature(
+            name="grade",
+            kind="ordinal",
+            nullable=True,
+            example="good",
+            categories=("poor", "fair", "good"),
+            missing_token="?",
+        ),
+        Feature(
+            name="colour",
+            kind="nominal",
+            nullable=True,
+            example="red",
+            categories=("?", "green", "red"),
+            missing_token="?",
+        ),
+        Feature(name="soil", kind="nominal", nullable=False, example="clay", categories=("clay", "sand")),
+    )
+
+
+def test_example_of_a_whole_number_is_one(orchard):
+    dataset, frame = orchard
+    examples = {feature.name: feature.example for feature in describe_features(dataset, frame)}
+    assert isinstance(examples["age"], int)
+    assert isinstance(examples["weight"], float)
+
+
+def test_missing_token_is_a_category_only_where_it_was_seen(orchard):
+    dataset, frame = orchard
+    whole = frame.drop_nulls()
+    described = {feature.name: feature for feature in describe_features(dataset, whole)}
+    assert described["colour"].categories == ("green", "red", "yellow")
+    assert described["colour"].missing_token == "?"
+    assert described["soil"].missing_token is None

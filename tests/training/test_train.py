@@ -1,0 +1,516 @@
+"""A whole run by the command line: what it prints, publishes and reports, and how it fails."""
+
+import contextlib
+import dataclasses
+import importlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bundle.artifacts import read_artifact
+from bundle.errors import BundleError
+from bundle.manifest import read_manifest
+from training import adult, contents, report, tuning
+from training import publish as publishing
+from training import train as training
+from training.features import split
+from training.train import Options, main, parse_options, train
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = {
+    "small_census": """
+import dataclasses
+from training import adult
+DATASET = dataclasses.replace(adult.DATASET, synthetic_rows=600)
+""",
+    "no_dataset": "",
+    "bad_dataset": """
+import dataclasses
+from training import adult
+DATASET = dataclasses.replace(adult.DATASET, target="my income")
+""",
+    "broken_module": "import nothing_of_this_name",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules(tmp_path_factory):
+    """Data set modules outside the project, as somebody with other data has one."""
+    folder = tmp_path_factory.mktemp("modules")
+    for name, text in MODULES.items():
+        (folder / f"{name}.py").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        importlib.invalidate_caches()
+        yield folder
+
+
+def command(folder, *more):
+    """Arguments of a short run on synthetic rows, with everything in `folder`."""
+    arguments = ["--dataset", "small_census", "--data", "synthetic", "--trials", "2", "--data-dir", folder / "data"]
+    arguments += ["--models", folder / "models", "--reports", folder / "reports", *more]
+    return [str(argument) for argument in arguments]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One run that went well, which tests look at and don't change."""
+    folder = tmp_path_factory.mktemp("run")
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        status = main(command(folder))
+    return SimpleNamespace(
+        folder=folder,
+        status=status,
+        out=out.getvalue(),
+        err=err.getvalue(),
+        models=folder / "models",
+        reports=folder / "reports",
+        manifest=read_manifest(folder / "models"),
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(run, monkeypatch):
+    """The report of `run` is enough to look at; drawing takes longer than training here."""
+    monkeypatch.setattr(training, "write_report", lambda *_: None)
+
+
+@pytest.fixture
+def published(run, tmp_path):
+    """A folder with the study and the bundle of an earlier run; called, it checks that the bundle is untouched."""
+    shutil.copytree(run.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
+    before = snapshot(tmp_path / "models")
+
+    def assert_untouched():
+        assert snapshot(tmp_path / "models") == before
+        assert_whole(tmp_path / "models")
+
+    return assert_untouched
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_whole(models):
+    manifest = read_manifest(models)
+    for kind in manifest.artifacts:
+        read_artifact(manifest, kind, models)
+    assert not [path.name for path in models.iterdir() if path.name.startswith(".")]
+    return manifest
+
+
+def assert_nothing_published(models):
+    with pytest.raises(BundleError, match="no model bundle here"):
+        read_manifest(models)
+    assert not models.exists() or not list(models.iterdir())
+
+
+def test_run_publishes_a_whole_bundle_and_exits_with_0(run):
+    assert run.status == 0
+    manifest = assert_whole(run.models)
+    assert set(manifest.artifacts) == {"onnx", "onnx_packed", "pickle", "reference"}
+    assert (manifest.name, manifest.target, manifest.classes) == ("adult_income_model", "income", ("<=50K", ">50K"))
+    assert [feature.name for feature in manifest.features] == [feature.name for feature in adult.FEATURES]
+    assert (manifest.data.source, manifest.data.rows, manifest.data.held_out_rows) == ("synthetic", 600, 198)
+    assert (manifest.study.trials, manifest.study.seed) == (2, 42)
+
+
+def test_summary_says_what_a_person_wants_to_know(run):
+    manifest = run.manifest
+    assert f"{manifest.name} {manifest.version}" in run.out.splitlines()
+    for text in (
+        "data       synthetic: 600 rows, 402 to train, 198 held out",
+        "SYNTHETIC ROWS: the scores are not those of the real data",
+        f"study      2 trials ({manifest.study.completed} complete, {manifest.study.pruned} pruned), seed 42: "
+        f"F2 {manifest.study.best_value:.4f} out of fold",
+        f"learning_rate {manifest.study.best_parameters['learning_rate']:.4g}",
+        f"threshold  {manifest.decision_threshold:.6f}",
+        f"F2 {manifest.metrics.held_out['f2']:.4f}   PR-AUC {manifest.metrics.held_out['pr_auc']:.4f}",
+        f"pickle = ONNX on {manifest.parity.rows:,} rows ({manifest.parity.edge_case_rows:,} edge cases), both graphs",
+        f"labels differing 0, max |Δp| {manifest.parity.max_abs_difference:.1e}",
+        f"published  {run.models / 'adult_income_model.json'}",
+        f"report     {run.reports / 'report.md'}",
+        "next       make serve-onnx",
+    ):
+        assert text in run.out
+    for artifact in manifest.artifacts.values():
+        assert f"{artifact.file}  {artifact.bytes:,} bytes  sha256 {artifact.sha256[:16]}…" in run.out
+
+
+def test_classification_report_has_the_scores_of_both_classes(run):
+    scores = run.manifest.metrics.held_out
+    rows = dict(re.findall(r"^ +(<=50K|>50K) +(\S.*)$", run.out, re.MULTILINE))
+    negative, positive = (line.replace(",", "").split() for line in (rows["<=50K"], rows[">50K"]))
+    assert positive == [
+        *(f"{scores[name]:.4f}" for name in ("precision", "recall", "f1")),
+        str(int(scores["true_positives"] + scores["false_negatives"])),
+    ]
+    rejected = scores["true_negatives"] + scores["false_negatives"]
+    assert negative[0] == f"{scores['true_negatives'] / rejected:.4f}"
+    assert int(negative[3]) + int(positive[3]) == run.manifest.data.held_out_rows
+
+
+def test_scores_in_the_manifest_are_those_of_the_reference_rows(run):
+    reference = pl.read_parquet(run.models / run.manifest.artifacts["reference"].file)
+    held_out = reference.filter(pl.col("_case") == "held_out")
+    truth, labels = held_out["_target"].to_numpy(), held_out["_label"].to_numpy()
+    scores = run.manifest.metrics.held_out
+    assert scores["true_positives"] == ((truth == 1) & (labels == 1)).sum()
+    assert scores["false_positives"] == ((truth == 0) & (labels == 1)).sum()
+    assert scores["accuracy"] == pytest.approx((truth == labels).mean())
+    assert run.manifest.parity.rows == reference.height
+    assert run.manifest.parity.edge_case_rows == reference.height - held_out.height
+
+
+def test_manifest_names_the_libraries_that_a_pickle_depends_on(run):
+    assert {"python", "scikit-learn", "xgboost", "polars", "numpy", "onnxruntime"} <= set(run.manifest.libraries)
+    assert all(re.match(r"\d+\.\d+", version) for version in run.manifest.libraries.values())
+
+
+PICTURES = [
+    "calibration.png",
+    "confusion_matrix.png",
+    "feature_importance.png",
+    "parameter_importance.png",
+    "precision_recall.png",
+    "study_history.png",
+]
+
+
+def test_report_has_pictures_of_a_size_to_look_at(run):
+    assert sorted(path.name for path in run.reports.glob("*.png")) == PICTURES
+    for name in PICTURES:
+        content = (run.reports / name).read_bytes()
+        assert content.startswith(b"\x89PNG\r\n\x1a\n")
+        width, height = struct.unpack(">II", content[16:24])
+        assert (width, height) == (864, 528)
+        assert 5_000 < len(content) < 200_000
+
+
+def test_report_has_the_manifest_s_values(run):
+    text = (run.reports / "report.md").read_text()
+    manifest = run.manifest
+    assert text.startswith(f"# {manifest.name} {manifest.version}\n")
+    assert "402 of 600 rows (source: **synthetic**), scored once on 198 held-out rows" in text
+    assert f"Decision threshold {manifest.decision_threshold:.6f}" in text
+    table = {name: values for name, *values in re.findall(r"^\| (\w+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)}
+    assert set(table) >= {"f2", "recall", "precision", "pr_auc", "roc_auc", "brier", "log_loss"}
+    for name, (out_of_fold, held_out) in table.items():
+        assert out_of_fold == f"{manifest.metrics.out_of_fold[name]:.4f}"
+        assert held_out == f"{manifest.metrics.held_out[name]:.4f}"
+    for name, value in manifest.study.best_parameters.items():
+        assert f"| {name} | {value:.5g} |" in text
+    assert sorted(re.findall(r"\]\((.+\.png)\)", text)) == PICTURES
+
+
+def test_report_of_a_single_trial_says_that_it_cannot_tell_the_parameters_importance(tmp_path, monkeypatch, run):
+    drawn = []
+    bars = report._bars
+    monkeypatch.setattr(report, "_bars", lambda axes, shares, label: (drawn.append(label), bars(axes, shares, label)))
+    monkeypatch.setattr(training, "write_report", report.write_report)
+    assert main(command(tmp_path, "--trials", "1")) == 0
+    assert sorted(path.name for path in (tmp_path / "reports").glob("*.png")) == PICTURES
+    assert drawn == ["share of the trees' total gain"]
+
+
+def test_same_command_again_gives_the_same_version_without_new_trials(run, tmp_path, published, monkeypatch):
+    monkeypatch.setattr(tuning, "_evaluate", lambda *_, **__: pytest.fail("a trial was started"))
+    before = read_manifest(tmp_path / "models")
+    assert main(command(tmp_path)) == 0
+    after = assert_whole(tmp_path / "models")
+    assert (after.version, after.study, after.metrics) == (before.version, before.study, before.metrics)
+
+
+def test_other_place_gives_the_same_model_and_another_seed_another(run, tmp_path):
+    assert main(command(tmp_path / "same")) == 0
+    same = assert_whole(tmp_path / "same" / "models")
+    assert (same.version, same.decision_threshold) == (run.manifest.version, run.manifest.decision_threshold)
+    assert main(command(tmp_path / "other", "--seed", "7", "--trials", "1")) == 0
+    other = assert_whole(tmp_path / "other" / "models")
+    assert other.version != run.manifest.version
+    assert (other.study.seed, other.study.trials) == (7, 1)
+
+
+def test_more_trials_continue_the_study_and_fresh_forgets_it(run, tmp_path, published):
+    assert main(command(tmp_path, "--trials", "3")) == 0
+    assert read_manifest(tmp_path / "models").study.trials == 3
+    assert main(command(tmp_path, "--trials", "1", "--fresh")) == 0
+    assert read_manifest(tmp_path / "models").study.trials == 1
+
+
+def wrong_file(folder):
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "adult.data").write_bytes(b"39, State-gov")
+    return ["--data", "uci"], r"error: .*/data/adult\.data: truncated: 13 of 3,974,305 bytes"
+
+
+def unknown_data(_):
+    return ["--data", "kaggle"], "error: DATA='kaggle': choose auto, uci or synthetic"
+
+
+def bad_storage(_):
+    return ["--storage", "nonsense"], "error: STORAGE=nonsense: the study storage can't be used: "
+
+
+def models_is_a_file(folder):
+    (folder / "file").write_text("mine")
+    return ["--models", folder / "file"], r"error: .*File exists: '.*/file'"
+
+
+@pytest.mark.parametrize("wrong", [wrong_file, unknown_data, bad_storage, models_is_a_file])
+def test_what_is_wrong_is_one_line_and_nothing_is_published(run, tmp_path, published, wrong, capfd):
+    more, message = wrong(tmp_path)
+    assert main(command(tmp_path, *more)) == 1
+    out, err = capfd.readouterr()
+    assert re.search(f"^{message}.*\nnothing was published\n$", err, re.MULTILINE)
+    assert "Traceback" not in err
+    assert "published  " not in out
+    published()
+
+
+def test_export_that_differs_is_not_published(run, tmp_path, published, monkeypatch, capfd):
+    """The gate inside a whole run: the graph is made with another threshold than the pickle has."""
+    export = contents.export_onnx
+
+    def export_with_another_threshold(dataset, classifier, *, packed):
+        changed = type(classifier)(classifier.estimator, threshold=0.9)
+        changed.estimator_ = classifier.estimator_
+        return export(dataset, changed if packed else classifier, packed=packed)
+
+    monkeypatch.setattr(contents, "export_onnx", export_with_another_threshold)
+    assert main(command(tmp_path)) == 1
+    assert re.search(r"error: onnx_packed differs from the pickle on \d+ of \d+ rows", capfd.readouterr().err)
+    published()
+
+
+def test_disk_that_fills_up_leaves_the_previous_bundle(run, tmp_path, published, monkeypatch, capfd):
+    calls = []
+
+    def fsync(_):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publishing.os, "fsync", fsync)
+    assert main(command(tmp_path)) == 1
+    assert "error: [Errno 28] No space left on device\nnothing was published" in capfd.readouterr().err
+    published()
+
+
+def interrupt(monkeypatch, number):
+    """Ctrl-C in the given fit of the folds, counted from 0."""
+    original, started = tuning.fold_predictions, []
+
+    def predictions(*arguments, **keywords):
+        started.append(1)
+        if len(started) - 1 == number:
+            raise KeyboardInterrupt
+        yield from original(*arguments, **keywords)
+
+    monkeypatch.setattr(tuning, "fold_predictions", predictions)
+
+
+def test_ctrl_c_before_any_complete_trial_publishes_nothing(tmp_path, monkeypatch, capfd):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 0)
+        assert main(command(tmp_path)) == 130
+    assert "interrupted: nothing was published; the same command goes on" in capfd.readouterr().err
+    assert_nothing_published(tmp_path / "models")
+    assert main(command(tmp_path)) == 0
+    assert assert_whole(tmp_path / "models").study.trials == 2
+
+
+def test_ctrl_c_after_some_trials_publishes_the_best_so_far(tmp_path, monkeypatch, capfd):
+    interrupt(monkeypatch, 2)
+    assert main(command(tmp_path, "--trials", "50")) == 0
+    assert "interrupted: publishing the best so far" in capfd.readouterr().err
+    assert assert_whole(tmp_path / "models").study.trials == 2
+
+
+@pytest.mark.parametrize("step", ["load_rows", "fit_model", "make_contents", "publish"])
+def test_ctrl_c_anywhere_else_publishes_nothing(run, tmp_path, published, monkeypatch, capfd, step):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, step, interrupted)
+    assert main(command(tmp_path)) == 130
+    assert "interrupted: nothing was published" in capfd.readouterr().err
+    published()
+
+
+@pytest.mark.parametrize(("error", "told"), [(OSError("disk full"), "disk full"), (KeyboardInterrupt(), "interrupted")])
+def test_report_that_fails_does_not_hide_that_the_bundle_is_published(
+    run, tmp_path, published, monkeypatch, capfd, error, told
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(training, "write_report", fail)
+    assert main(command(tmp_path, "--trials", "3")) == 0
+    assert assert_whole(tmp_path / "models").study.trials == 3
+    err = capfd.readouterr().err
+    assert f"the bundle is published, but not its report: {told}" in err
+    assert "nothing was published" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trials", "0"], "0 is not positive"),
+        (["--trials", "-5"], "-5 is not positive"),
+        (["--trials", "many"], "--trials: invalid"),
+        (["--seed", "-1"], "-1 is not between 0 and 2147483647"),
+        (["--seed", str(1 << 31)], "is not between 0 and 2147483647"),
+        (["--seed", "x"], "--seed: invalid"),
+        (["--dataset", "nothing_of_this_name"], "--dataset: No module named 'nothing_of_this_name'"),
+        (["--dataset", ""], "--dataset: "),
+        (["--dataset", "broken_module"], "No module named 'nothing_of_this_name'"),
+        (["--dataset", "no_dataset"], "--dataset: module 'no_dataset' has no attribute 'DATASET'"),
+        (["--dataset", "bad_dataset"], "'my income' can't be a column"),
+        (["--what"], "unrecognized arguments"),
+        (["more"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_why(arguments, message, capfd):
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    assert raised.value.code == 2
+    assert message in capfd.readouterr().err
+
+
+def test_defaults_are_those_of_the_makefile():
+    options = parse_options([])
+    assert options == Options(
+        dataset=adult.DATASET,
+        data="auto",
+        data_dir=Path("data/adult"),
+        trials=100,
+        seed=42,
+        storage="sqlite:///reports/training/study.db",
+        fresh=False,
+        models=Path("models"),
+        reports=Path("reports/training"),
+    )
+    assert parse_options(["--reports", "else"]).storage == "sqlite:///else/study.db"
+    assert parse_options(["--storage", "sqlite:///mine.db"]).storage == "sqlite:///mine.db"
+
+
+@pytest.fixture
+def orchard_options(made_up, tmp_path):
+    """Options of a run on another data set, whose rows come from `frame`."""
+
+    def make(frame, name):
+        dataset, _ = made_up.orchard()
+        folder = tmp_path / name
+        return Options(
+            dataset=dataclasses.replace(dataset, parse=lambda _: frame),
+            data="farm",
+            data_dir=folder,
+            trials=2,
+            seed=42,
+            storage=f"sqlite:///{folder / 'study.db'}",
+            fresh=False,
+            models=folder / "models",
+            reports=folder / "reports",
+        )
+
+    return make
+
+
+def test_held_out_rows_choose_nothing(made_up, orchard_options):
+    """With other values in the held-out rows the model is the same to the byte, and only its score there is not."""
+    dataset, frame = made_up.orchard()
+    held_out = split(dataset, frame.with_row_index("row"))[1]["row"]
+    is_held_out = pl.Series(np.isin(np.arange(frame.height), held_out))
+    changed = frame.with_columns(
+        pl.when(is_held_out).then(-pl.col("weight")).otherwise(pl.col("weight")).alias("weight"),
+        pl.when(is_held_out).then(pl.lit("sand")).otherwise(pl.col("soil")).alias("soil"),
+    )
+    first, second = (train(orchard_options(rows, name)) for rows, name in ((frame, "a"), (changed, "b")))
+    assert first.study == second.study
+    assert first.decision_threshold == second.decision_threshold
+    assert first.metrics.out_of_fold == second.metrics.out_of_fold
+    assert first.features == second.features
+    for kind in ("onnx", "onnx_packed", "pickle"):
+        assert first.artifacts[kind].sha256 == second.artifacts[kind].sha256
+    assert first.metrics.held_out != second.metrics.held_out
+
+
+def test_another_data_set_is_trained_by_the_same_code(made_up, orchard_options):
+    _, frame = made_up.orchard()
+    options = orchard_options(frame, "any")
+    manifest = train(options)
+    assert read_manifest(options.models) == manifest
+    assert (manifest.name, manifest.target, manifest.classes, manifest.positive_class) == (
+        "orchard",
+        "sold",
+        ("no", "yes"),
+        "yes",
+    )
+    assert [(feature.name, feature.kind, feature.nullable) for feature in manifest.features] == [
+        ("weight", "numeric", True),
+        ("age", "numeric", False),
+        ("grade", "ordinal", True),
+        ("colour", "nominal", True),
+        ("soil", "nominal", False),
+    ]
+    assert manifest.data.source == "farm"
+    assert manifest.metrics.held_out["roc_auc"] > 0.7
+    assert not list(options.models.glob("adult*"))
+
+
+def complete_trials(database):
+    with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone()[0]
+    return 0
+
+
+def test_sigint_to_a_real_run_publishes_the_best_so_far(tmp_path, modules):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.train", *command(tmp_path, "--trials", "10000")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(modules)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            deadline = time.monotonic() + 60
+            while complete_trials(tmp_path / "reports" / "study.db") < 2:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    assert "interrupted: publishing the best so far" in err
+    assert "Traceback" not in err
+    manifest = assert_whole(tmp_path / "models")
+    assert 2 <= manifest.study.trials < 10_000
+    assert manifest.version in out
+    assert json.loads((tmp_path / "models" / "adult_income_model.json").read_text())["version"] == manifest.version
+
+
+def test_a_folder_with_another_models_bundle_is_refused_before_anything_is_done(training_options, capsys, tmp_path):
+    (tmp_path / "other_model.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"other_model\.json"):
+        train(dataclasses.replace(training_options, models=tmp_path, storage=f"sqlite:///{tmp_path / 'never.db'}"))
+    assert not (tmp_path / "never.db").exists()

@@ -1,0 +1,309 @@
+"""The study: what it suggests, how it goes on after a kill or Ctrl-C, and which storage it refuses."""
+
+import io
+import sqlite3
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from training import tuning
+from training.errors import TrainingError
+from training.evaluation import best_f_beta
+from training.folds import FOLDS, fold_predictions, out_of_fold, prepare_folds
+from training.tuning import finished, open_study, run_study, study_name, suggest_parameters
+
+TRIALS = 18  # more than the sampler's and the pruner's random start
+SEED = 3
+
+
+class Killed(BaseException):
+    """Stands in for SIGKILL: nothing in the code under test handles it."""
+
+
+def small(trial):
+    return {**suggest_parameters(trial), "n_estimators": trial.suggest_int("trees", 1, 4), "max_depth": 2}
+
+
+@pytest.fixture(scope="module")
+def rows(made_up):
+    return made_up.prepared(*made_up.orchard(rows=160))
+
+
+@pytest.fixture(scope="module")
+def folds(rows):
+    return prepare_folds(rows.dataset, rows.features, rows.target, seed=SEED)
+
+
+@pytest.fixture(autouse=True)
+def small_space(monkeypatch):
+    """The real search space with very few, very shallow trees: a trial takes milliseconds."""
+    monkeypatch.setattr(tuning, "suggest_parameters", small)
+
+
+@pytest.fixture
+def run(folds, rows):
+    """Go on with a study up to `trials`; False if interrupted."""
+
+    def go(study, trials=TRIALS, seed=SEED, progress=None):
+        progress = progress or io.StringIO()
+        return run_study(study, folds, rows.target, trials=trials, seed=seed, threads=1, progress=progress)
+
+    return go
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+def described(study):
+    """What has to be the same of two studies: the finished trials."""
+    return [(t.params, t.state, t.value, t.intermediate_values) for t in finished(study)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(folds, rows):
+    """The finished trials of one run without interruption."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "suggest_parameters", small)
+        study = open_study("whole", "sqlite://", fresh=False)
+        assert run_study(study, folds, rows.target, trials=TRIALS, seed=SEED, threads=1, progress=io.StringIO())
+    return described(study)
+
+
+def stop_in_trials(monkeypatch, error, *numbers):
+    """Raise `error` in the middle of the given trials (counted from 0 over all runs).
+
+    Before the 10th, where the pruner begins, a trial gets to report its first fold.
+    """
+    started = []
+
+    def predictions(*arguments, **keywords):
+        number = len(started)
+        started.append(number)
+        steps = fold_predictions(*arguments, **keywords)
+        if number in numbers:
+            first = next(steps)
+            if number < 10:
+                yield first
+            raise error
+        yield from steps
+
+    monkeypatch.setattr(tuning, "fold_predictions", predictions)
+
+
+def test_study_has_the_asked_number_of_finished_trials(uninterrupted):
+    states = [state for _, state, _, _ in uninterrupted]
+    assert len(states) == TRIALS
+    assert states.count(TrialState.COMPLETE) >= 10
+    assert states.count(TrialState.PRUNED) > 0
+
+
+def test_value_of_a_trial_is_the_best_f2_of_its_out_of_fold_predictions(run, folds, rows):
+    study = open_study("values", "sqlite://", fresh=False)
+    run(study, trials=2)
+    for trial in finished(study):
+        parameters = {**trial.params, "n_estimators": trial.params["trees"], "max_depth": 2}
+        del parameters["trees"]
+        probability = out_of_fold(folds, parameters, seed=SEED, threads=2)
+        assert trial.value == best_f_beta(rows.target, probability)
+        assert sorted(trial.intermediate_values) == list(range(FOLDS))
+
+
+def test_same_seed_gives_the_same_study_and_another_seed_another(run, uninterrupted):
+    same, other = (open_study(name, "sqlite://", fresh=False) for name in ("same", "other"))
+    run(same, trials=6)
+    run(other, trials=6, seed=SEED + 1)
+    assert described(same) == uninterrupted[:6]
+    assert described(other) != uninterrupted[:6]
+
+
+def test_trials_differ_from_each_other(uninterrupted):
+    assert len({tuple(parameters.items()) for parameters, *_ in uninterrupted}) == TRIALS
+
+
+def test_suggestions_stay_in_bounds_that_keep_predictions_fast():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(50):
+        parameters = suggest_parameters(study.ask())
+        assert 50 <= parameters["n_estimators"] <= 300
+        assert 3 <= parameters["max_depth"] <= 6
+        assert 1 <= parameters["scale_pos_weight"] <= 6
+
+
+def test_resumed_study_has_the_trials_of_an_uninterrupted_one(run, storage, uninterrupted):
+    for trials in (5, 16, TRIALS):
+        assert run(open_study("resumed", storage, fresh=False), trials=trials)
+    assert described(open_study("resumed", storage, fresh=False)) == uninterrupted
+
+
+def test_killed_study_goes_on_as_if_nothing_had_been(run, storage, uninterrupted, monkeypatch):
+    stop_in_trials(monkeypatch, Killed(), 2, 16)
+    for finished_trials in (2, 15):
+        study = open_study("killed", storage, fresh=False)
+        with pytest.raises(Killed):
+            run(study)
+        assert len(finished(study)) == finished_trials
+        assert study.trials[-1].state is TrialState.RUNNING
+    study = open_study("killed", storage, fresh=False)
+    assert [trial.number for trial in study.trials if trial.state is TrialState.FAIL] == [2, 16]
+    assert run(study)
+    assert described(study) == uninterrupted
+
+
+def test_ctrl_c_ends_the_study_cleanly_and_it_can_go_on(run, storage, uninterrupted, monkeypatch):
+    stop_in_trials(monkeypatch, KeyboardInterrupt(), 0, 4)
+    assert not run(open_study("stopped", storage, fresh=False))
+    study = open_study("stopped", storage, fresh=False)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL]
+    assert not run(study)
+    assert len(finished(study)) == 3
+    assert run(open_study("stopped", storage, fresh=False))
+    assert described(study) == uninterrupted
+
+
+@pytest.mark.parametrize("call", ["ask", "tell"])
+def test_ctrl_c_between_two_trials_ends_the_study_as_cleanly(run, storage, uninterrupted, monkeypatch, call):
+    study = open_study("between", storage, fresh=False)
+    done = getattr(optuna.Study, call)
+
+    def interrupted(self, *arguments, **keywords):
+        if len(finished(study)) == 3 and TrialState.FAIL not in keywords.values():
+            raise KeyboardInterrupt
+        return done(self, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, call, interrupted)
+        assert not run(study, trials=6)
+    assert [trial.state for trial in study.trials if not trial.state.is_finished()] == []
+    assert run(open_study("between", storage, fresh=False), trials=6)
+    assert described(study) == uninterrupted[:6]
+
+
+def test_finished_study_is_not_repeated(run, storage, monkeypatch):
+    run(open_study("done", storage, fresh=False), trials=3)
+    stop_in_trials(monkeypatch, AssertionError("a trial was started"), *range(99))
+    study = open_study("done", storage, fresh=False)
+    before = described(study)
+    for trials in (3, 2, 1):
+        assert run(study, trials=trials)
+    assert described(study) == before
+
+
+def test_fresh_forgets_the_trials_of_this_study_only(run, storage):
+    for name in ("mine", "other"):
+        run(open_study(name, storage, fresh=False), trials=2)
+    assert finished(open_study("mine", storage, fresh=True)) == []
+    assert len(finished(open_study("other", storage, fresh=False))) == 2
+    assert finished(open_study("new", storage, fresh=True)) == []
+
+
+def test_study_name_changes_with_model_rows_and_seed():
+    name = study_name("orchard", b"rows", seed=1)
+    assert name == study_name("orchard", b"rows", seed=1)
+    assert name.startswith("orchard-")
+    others = [study_name("farm", b"rows", seed=1), study_name("orchard", b"more", seed=1)]
+    others += [study_name("orchard", b"rows", seed=seed) for seed in (0, 2, 11)]
+    assert len({name, *others}) == 6
+
+
+def test_changed_search_space_is_another_study(monkeypatch):
+    before = study_name("orchard", b"rows", seed=1)
+    monkeypatch.setattr(tuning, "SPACE_VERSION", tuning.SPACE_VERSION + 1)
+    assert study_name("orchard", b"rows", seed=1) != before
+
+
+def test_progress_bar_counts_trials_and_shows_the_best(run, storage):
+    first, second = io.StringIO(), io.StringIO()
+    run(open_study("bar", storage, fresh=False), trials=2, progress=first)
+    study = open_study("bar", storage, fresh=False)
+    run(study, trials=3, progress=second)
+    assert "0/2" in first.getvalue()
+    assert "2/3" in second.getvalue().split("\r")[1]
+    assert "3/3" in second.getvalue().split("\r")[-1]
+    assert f"best F2 {study.best_value:.4f}" in second.getvalue().split("\r")[-1]
+
+
+def test_storage_folder_is_made(tmp_path):
+    open_study("first", f"sqlite:///{tmp_path / 'a' / 'b' / 'study.db'}", fresh=False)
+    assert (tmp_path / "a" / "b" / "study.db").is_file()
+
+
+BAD_STORAGES = {
+    "nonsense": "nonsense",
+    "empty database name": "://",
+    "unknown database": "oracular://host/study",
+    "driver that is not installed": "postgresql+nosuchdriver://host/study",
+    "port that is no number": "postgresql://host:port/study",
+    "folder": "sqlite:///{folder}",
+    "corrupt file": "sqlite:///{folder}/corrupt.db",
+    "another program's file": "sqlite:///{folder}/other.db",
+    "below a file": "sqlite:///{folder}/corrupt.db/deeper/study.db",
+    "folder that can't be made": "sqlite:////proc/nowhere/study.db",
+}
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("storage", BAD_STORAGES)
+def test_bad_storage_is_one_line_that_names_it(tmp_path, storage, fresh):
+    (tmp_path / "corrupt.db").write_bytes(b"this is not a database " * 99)
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE studies (colour TEXT)")
+    connection.close()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    url = BAD_STORAGES[storage].format(folder=tmp_path)
+    with pytest.raises(TrainingError) as raised:
+        open_study("any", url, fresh=fresh)
+    message = str(raised.value)
+    assert message.startswith(f"STORAGE={url}: the study storage can't be used: ")
+    assert len(message.splitlines()) == 1
+    assert message != f"STORAGE={url}: the study storage can't be used: "
+    if storage != "another program's file":
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_locked_storage_is_an_error_that_names_it(storage, tmp_path):
+    open_study("locked", storage, fresh=False)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TrainingError, match=r"STORAGE=sqlite.*locked"):
+            open_study("locked", f"{storage}?timeout=0.1", fresh=False)
+        connection.rollback()
+    connection.close()
+
+
+def test_folds_are_stratified_and_cover_every_row_once(folds, rows):
+    assert len(folds) == FOLDS
+    assert sorted(np.concatenate([fold.rows for fold in folds])) == list(range(rows.target.size))
+    for fold in folds:
+        assert rows.target[fold.rows].mean() == pytest.approx(rows.target.mean(), abs=1 / fold.rows.size)
+
+
+def test_predictions_do_not_depend_on_the_number_of_threads(folds):
+    parameters = {"n_estimators": 3, "max_depth": 2, "subsample": 0.7}
+    one, two = (out_of_fold(folds, parameters, seed=1, threads=threads) for threads in (1, 2))
+    assert one.tobytes() == two.tobytes()
+
+
+def test_encoders_of_a_fold_see_its_own_training_rows_only(made_up):
+    dataset, frame = made_up.orchard("nominal", rows=80)
+    rows = made_up.prepared(dataset, frame)
+    once = rows.features["colour"].to_list()
+    once[0] = "seen once"
+    features = rows.features.with_columns(colour=np.array(once))
+    widths = [fold.training.num_col() for fold in prepare_folds(dataset, features, rows.target, seed=1)]
+    assert sorted(max(widths) - width for width in widths) == [0, 0, 0, 1]
+
+
+def test_storage_that_fails_in_a_trial_is_named_as_the_cause(monkeypatch, tmp_path):
+    study = open_study("failing", f"sqlite:///{tmp_path / 'study.db'}", fresh=False)
+
+    def fail(*_, **__):
+        raise optuna.exceptions.StorageInternalError("database is locked")
+
+    monkeypatch.setattr(study, "tell", fail)
+    monkeypatch.setattr(tuning, "_evaluate", lambda *_, **__: 0.5)
+    with pytest.raises(TrainingError, match="failed in trial 1: database is locked"):
+        run_study(study, [], np.zeros(0, dtype=np.int64), trials=1, seed=1, threads=1, progress=io.StringIO())
