@@ -137,7 +137,7 @@ def _calibration(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
     axes.plot(predicted, observed, "o-", color=BLUE, markersize=4, label=f"held out (class weight {weight:.2f})")
     axes.axvline(manifest.decision_threshold, color=ORANGE, linewidth=1, label="threshold")
     axes.set(xlabel="predicted P(positive)", ylabel="observed fraction")
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="lower right")
 
 
 def _confusion_matrix(axes: Axes, manifest: Manifest, _: Evidence) -> None:

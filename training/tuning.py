@@ -19,8 +19,8 @@ from training.evaluation import best_f_beta
 from training.folds import Fold, fold_predictions
 from training.pipeline import Parameters
 
-SPACE_VERSION = 1
-"""Part of the study's name: a changed search space must not continue an old study."""
+SPACE_VERSION = 2
+"""Part of the study's name: a changed search space or objective must not continue an old study."""
 
 _STORAGE_FAILURES = (SQLAlchemyError, optuna.exceptions.OptunaError)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from training.evaluation import best_f_beta, best_threshold, f_beta_curve, score
+from training.evaluation import best_f_beta, best_threshold, f_beta_curve, score, smoothed
 
 FEW_SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
 ANY_SCORE = st.floats(0, 1, width=32)
@@ -140,3 +140,15 @@ def test_score_at_the_threshold_counts_as_positive():
 def test_threshold_that_makes_nothing_positive_scores_zero():
     scores = score(np.array([1, 0]), np.array([0.2, 0.1], dtype=np.float32), 0.9)
     assert (scores["f2"], scores["f1"], scores["precision"], scores["recall"], scores["accuracy"]) == (0, 0, 0, 0, 0.5)
+
+
+def test_a_lucky_spike_does_not_make_the_threshold():
+    scores = np.full(1000, 0.5)
+    scores[300:500] = 0.8
+    scores[900] = 0.9
+    assert 300 < smoothed(scores).argmax() < 500
+
+
+def test_smoothing_keeps_length_and_level():
+    assert smoothed(np.full(200, 0.7)) == pytest.approx(np.full(200, 0.7))
+    assert smoothed(np.array([0.1, 0.9, 0.3])).tolist() == [0.1, 0.9, 0.3]

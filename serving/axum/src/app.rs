@@ -85,8 +85,7 @@ impl AppState {
 
 impl Documents {
     fn new(manifest: &Manifest, settings: &Settings) -> Self {
-        let links =
-            ["/predict", "/predict/batch", "/docs", "/openapi.json", "/metadata", "/health/ready", "/metrics"];
+        let links = ["/predict", "/predict/batch", "/docs", "/openapi.json", "/metadata", "/health/ready", "/metrics"];
         let (name, version) = (&manifest.name, &manifest.version);
         let about = json!({
             "service": format!("{name} over HTTP"),
@@ -124,8 +123,16 @@ pub fn app(state: Arc<AppState>) -> Router {
 
 /// Every path that has a route.
 const PATHS: [&str; 10] = [
-    "/predict", "/predict/batch", "/", "/metadata", "/openapi.json", "/docs", "/health", "/health/live",
-    "/health/ready", "/metrics",
+    "/predict",
+    "/predict/batch",
+    "/",
+    "/metadata",
+    "/openapi.json",
+    "/docs",
+    "/health",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
 ];
 
 type Shared = State<Arc<AppState>>;

@@ -35,5 +35,16 @@ pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<V
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_digests_as_the_manifest_does() {
+        assert_eq!(hexadecimal(&[0, 15, 16, 171, 255]), "000f10abff");
+    }
 }

@@ -7,7 +7,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use crate::errors::{BODY, Problem, Step};
 use crate::json_value::{Found, Inspect};
-use crate::request_schema::{Field, RequestSchema, float32};
+use crate::request_schema::{
+    Field, NO_NUMBER, NO_STRING, NOT_NULLABLE, OUT_OF_RANGE, RequestSchema, UNKNOWN_FIELD, float32,
+};
 
 /// The most problems that an answer names.
 pub const MAX_PROBLEMS: usize = 100;
@@ -31,11 +33,12 @@ impl Location {
 
 /// What is wrong with a body that the decoder refused with `finding`: at least one problem, at most `MAX_PROBLEMS`.
 pub(crate) fn diagnose(schema: &RequestSchema, body: &[u8], finding: Problem, many: bool) -> Vec<Problem> {
-    if body.len() > MAX_DIAGNOSED_BYTES {
-        return vec![finding];
-    }
+    let text = match std::str::from_utf8(body) {
+        Ok(text) if body.len() <= MAX_DIAGNOSED_BYTES => text,
+        _ => return vec![finding],
+    };
     let mut diagnosis = Diagnosis { schema, problems: Vec::new() };
-    let mut json = serde_json::Deserializer::from_slice(body);
+    let mut json = serde_json::Deserializer::from_str(text);
     let read = if many {
         json.deserialize_any(AnyRows(&mut diagnosis))
     } else {
@@ -69,14 +72,14 @@ type Verdict = Option<(&'static str, &'static str)>;
 fn verdict(field: &Field, value: Found<'_>) -> Verdict {
     match value {
         Found::Null if field.nullable => None,
-        Found::Null => Some(("null is not allowed here", "not_nullable")),
+        Found::Null => Some((NOT_NULLABLE, "not_nullable")),
         Found::Number(number) if field.is_numeric() => match float32(number) {
             Some(_) => None,
-            None => Some(("outside the range of a 32-bit float", "float_range")),
+            None => Some((OUT_OF_RANGE, "float_range")),
         },
-        _ if field.is_numeric() => Some(("a number is required", "float_type")),
+        _ if field.is_numeric() => Some((NO_NUMBER, "float_type")),
         Found::String(_) => None,
-        _ => Some(("a string is required", "string_type")),
+        _ => Some((NO_STRING, "string_type")),
     }
 }
 
@@ -191,18 +194,14 @@ impl<'de> Visitor<'de> for AnyRow<'_, '_> {
         let mut unknown = Vec::new();
         let mut names = HashSet::new();
         while let Some(name) = object.next_key::<String>()? {
-            match schema.index_of(&name) {
-                Some(index) => {
-                    let field = &schema.fields()[index];
-                    // of a field that is given twice, the last one holds
-                    verdicts[index] =
-                        Some(object.next_value_seed(Inspect(|value: Found<'_>| Ok(verdict(field, value))))?);
-                }
-                None => {
-                    object.next_value::<IgnoredAny>()?;
-                    if names.insert(name.clone()) {
-                        unknown.push(name);
-                    }
+            if let Some(index) = schema.index_of(&name) {
+                let field = &schema.fields()[index];
+                let found = object.next_value_seed(Inspect(|value: Found<'_>| Ok(verdict(field, value))))?;
+                verdicts[index] = Some(found); // of a field that is given twice, the last one holds
+            } else {
+                object.next_value_seed(Inspect(|_: Found<'_>| Ok(())))?;
+                if names.insert(name.clone()) {
+                    unknown.push(name);
                 }
             }
         }
@@ -212,7 +211,7 @@ impl<'de> Visitor<'de> for AnyRow<'_, '_> {
             }
         }
         for name in unknown {
-            self.diagnosis.add(&self.location, Some(&name), "unknown field", "extra_forbidden");
+            self.diagnosis.add(&self.location, Some(&name), UNKNOWN_FIELD, "extra_forbidden");
         }
         Ok(())
     }

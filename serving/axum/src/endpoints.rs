@@ -112,15 +112,11 @@ async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, body: Body) -> Re
     spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))
 }
 
-/// The whole request body. One that says that it is too long isn't read at all.
+/// The whole request body.
 async fn read_body(body: Body, limit: usize) -> Result<Bytes, RequestError> {
-    let too_large = RequestError::TooLarge { unit: "bytes", limit };
-    if axum::body::HttpBody::size_hint(&body).lower() > limit as u64 {
-        return Err(too_large);
-    }
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large),
+        Err(error) if error.is::<LengthLimitError>() => Err(RequestError::TooLarge { unit: "bytes", limit }),
         // the client has gone, or its chunks make no sense
         Err(error) => Err(RequestError::MalformedBody(format!("the body ended early: {error}"))),
     }

@@ -12,7 +12,7 @@ pub fn quoted(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if c == quote => out.extend(['\\', c]),
-            c if u32::from(c) < 0x20 || c == '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if u32::from(c) < 0x20 || c == '\x7f' => out.extend(format!("\\x{:02x}", u32::from(c)).chars()),
             c => out.push(c),
         }
     }
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn quotes_like_repr() {
-        assert_eq!(quoted(">50K"), "'>50K'");
+        assert_eq!(quoted("> 9"), "'> 9'");
         assert_eq!(quoted("it's"), "\"it's\"");
         assert_eq!(quoted("'\"\\\n\0"), r#"'\'"\\\n\x00'"#);
     }
@@ -91,6 +91,9 @@ mod tests {
 
     #[test]
     fn groups_thousands() {
-        assert_eq!([0, 999, 1000, 65_535, 1_073_741_824].map(grouped), ["0", "999", "1,000", "65,535", "1,073,741,824"]);
+        assert_eq!(
+            [0, 999, 1000, 65_535, 1_073_741_824].map(grouped),
+            ["0", "999", "1,000", "65,535", "1,073,741,824"]
+        );
     }
 }

@@ -54,8 +54,10 @@ fn prepare() -> Result<(Settings, Arc<AppState>), Failure> {
     log::set_level(settings.log_level);
     let manifest = Manifest::read(&settings.model_dir)?;
     let model = read_artifact(&manifest, "onnx_packed", &settings.model_dir)?;
-    let predictor = OnnxPredictor::new(load_runtime(&environment)?, model, settings.workers)?;
-    let state = AppState::new(Box::new(predictor), &manifest, &settings)?;
+    let runtime = load_runtime(&environment)?;
+    let unusable = |error| format!("{}: the model can't be used: {error}", settings.model_dir.display());
+    let predictor = OnnxPredictor::new(runtime, model, settings.workers).map_err(unusable)?;
+    let state = AppState::new(Box::new(predictor), &manifest, &settings).map_err(unusable)?;
     Ok((settings, state))
 }
 
@@ -69,7 +71,7 @@ async fn serve(settings: &Settings, state: Arc<AppState>) -> Result<(), Failure>
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true); // an answer is written at once; without it, a slow one
+        let _ = connection.set_nodelay(true); // an answer is written at once, and must not wait for more
     });
     let server = axum::serve(listener, app(Arc::clone(&state))).with_graceful_shutdown(async {
         let _ = stopped.await;

@@ -125,11 +125,13 @@ impl Histogram {
     }
 }
 
+const MEMORY: &str = "writing to memory can't fail";
+
 struct Text(String);
 
 impl Text {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        self.0 += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect(MEMORY);
     }
 
     #[allow(clippy::cast_precision_loss)] // exact up to 2^53
@@ -138,7 +140,7 @@ impl Text {
     }
 
     fn line(&mut self, name: &str, labels: &str, value: f64) {
-        writeln!(self.0, "{name}{{{labels}}} {value:?}").expect("writing to memory can't fail");
+        writeln!(self.0, "{name}{{{labels}}} {value:?}").expect(MEMORY);
     }
 }
 

@@ -13,6 +13,9 @@ use crate::predictor::{Batch, PredictionError, Predictions, Predictor};
 use crate::string_tensor;
 
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+/// A larger batch is predicted in pieces, so that what the graph makes of it in between stays small.
+const ROWS_PER_RUN: usize = 1024;
+
 const LABEL: &str = "label";
 const PROBABILITIES: &str = "probabilities";
 
@@ -50,7 +53,7 @@ struct Worker {
     categorical: usize,
     numeric: usize,
     one_row_strings: DynTensor,
-    one_row: RunOptions<HasSelectedOutputs>,
+    one_row_outputs: RunOptions<HasSelectedOutputs>,
 }
 
 impl OnnxPredictor {
@@ -84,9 +87,9 @@ impl OnnxPredictor {
             .with(PROBABILITIES)
             .preallocate(LABEL, Tensor::<i64>::new(&memory, [1_i64])?)
             .preallocate(PROBABILITIES, Tensor::<f32>::new(&memory, [1_i64, 2])?);
-        let one_row = RunOptions::new()?.with_outputs(outputs);
+        let one_row_outputs = RunOptions::new()?.with_outputs(outputs);
         let one_row_strings = string_tensor::new(1, categorical)?;
-        Ok(Worker { session, categorical, numeric, one_row_strings, one_row })
+        Ok(Worker { session, categorical, numeric, one_row_strings, one_row_outputs })
     }
 }
 
@@ -97,38 +100,54 @@ impl Predictor for OnnxPredictor {
             Some(worker) => worker,
             None => self.worker()?,
         };
-        let predictions = worker.run(batch);
+        let predictions = worker.predict(batch);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         predictions
     }
 }
 
 impl Worker {
-    fn run(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictionError> {
+    fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictionError> {
+        let mut predictions = Predictions::default();
+        let widths = [batch.categorical.len(), batch.numeric.len()].map(|length| length / batch.rows.max(1));
+        for start in (0..batch.rows).step_by(ROWS_PER_RUN) {
+            let end = batch.rows.min(start + ROWS_PER_RUN);
+            let [categorical, numeric] = widths.map(|width| start * width..end * width);
+            self.run(end - start, &batch.categorical[categorical], &batch.numeric[numeric], &mut predictions)?;
+        }
+        Ok(predictions)
+    }
+
+    fn run(
+        &mut self,
+        rows: usize,
+        categorical: &[&str],
+        numeric: &[f32],
+        predictions: &mut Predictions,
+    ) -> Result<(), PredictionError> {
         let mut feeds: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(2);
         let mut strings;
         if self.categorical > 0 {
-            let tensor = if batch.rows == 1 {
+            let tensor = if rows == 1 {
                 &mut self.one_row_strings
             } else {
-                strings = string_tensor::new(batch.rows, self.categorical)?;
+                strings = string_tensor::new(rows, self.categorical)?;
                 &mut strings
             };
-            string_tensor::write(tensor, &batch.categorical)?;
+            string_tensor::write(tensor, categorical)?;
             feeds.push(("categorical", (&*tensor).into()));
         }
         if self.numeric > 0 {
-            let tensor = TensorRef::from_array_view(([batch.rows, self.numeric], batch.numeric.as_slice()))?;
-            feeds.push(("numeric", tensor.into()));
+            feeds.push(("numeric", TensorRef::from_array_view(([rows, self.numeric], numeric))?.into()));
         }
-        let outputs = if batch.rows == 1 {
-            self.session.run_with_options(feeds, &self.one_row)?
+        let outputs = if rows == 1 {
+            self.session.run_with_options(feeds, &self.one_row_outputs)?
         } else {
             self.session.run(feeds)?
         };
-        let (_, labels) = outputs[LABEL].try_extract_tensor::<i64>()?;
-        let (_, probabilities) = outputs[PROBABILITIES].try_extract_tensor::<f32>()?;
-        let (pairs, _) = probabilities.as_chunks::<2>();
-        Ok(Predictions { labels: labels.to_vec(), probabilities: pairs.to_vec() })
+        predictions.labels.extend_from_slice(outputs[LABEL].try_extract_tensor()?.1);
+        let (pairs, _) = outputs[PROBABILITIES].try_extract_tensor::<f32>()?.1.as_chunks();
+        predictions.probabilities.extend_from_slice(pairs);
+        Ok(())
     }
 }

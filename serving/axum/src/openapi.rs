@@ -1,4 +1,4 @@
-//! The OpenAPI document, as the manifest has it.
+//! The `OpenAPI` document, as the manifest has it.
 
 use serde_json::{Map, Value, json};
 
@@ -39,8 +39,7 @@ pub fn document(manifest: &Manifest, backend: &str, max_rows: usize) -> Value {
     let rows = json!({"type": "array", "items": reference("Row"), "minItems": 1, "maxItems": max_rows});
     let predict = operation("predict", "Predict one row", &reference("Row"), &example, "Prediction");
     let examples = json!([example]);
-    let predict_batch =
-        operation("predict_batch", "Predict an array of rows", &rows, &examples, "BatchPrediction");
+    let predict_batch = operation("predict_batch", "Predict an array of rows", &rows, &examples, "BatchPrediction");
     paths.insert("/predict".to_owned(), json!({"post": predict}));
     paths.insert("/predict/batch".to_owned(), json!({"post": predict_batch}));
     json!({

@@ -19,6 +19,12 @@ use crate::predictor::Batch;
 /// runtime might read differently (ONNX Runtime stops at a NUL) from being taken for a seen one.
 pub const UNSEEN: &str = "\u{fffd}unseen";
 
+pub(crate) const OUT_OF_RANGE: &str = "outside the range of a 32-bit float";
+pub(crate) const NOT_NULLABLE: &str = "null is not allowed here";
+pub(crate) const NO_NUMBER: &str = "a number is required";
+pub(crate) const NO_STRING: &str = "a string is required";
+pub(crate) const UNKNOWN_FIELD: &str = "unknown field";
+
 /// A batch, and the categorical feature's index of every value whose category training never saw.
 #[derive(Debug, PartialEq)]
 #[allow(missing_docs)]
@@ -97,15 +103,15 @@ impl RequestSchema {
         let mut decoder = Decoder::new(self);
         let mut json = serde_json::Deserializer::from_slice(body);
         let read = Rows(&mut decoder).deserialize(&mut json).and_then(|()| json.end());
-        read.map_err(|error| self.refusal(body, &error, &decoder.location, true))?;
-        match decoder.batch.rows {
-            0 => {
-                let problem = Problem::new(vec![BODY], "at least one row is required", "too_short");
-                Err(RequestError::InvalidRows(vec![problem]))
-            }
-            rows if rows > self.max_rows => Err(RequestError::TooLarge { unit: "rows", limit: self.max_rows }),
-            _ => Ok(decoder.finish()),
+        if decoder.too_many {
+            return Err(RequestError::TooLarge { unit: "rows", limit: self.max_rows });
         }
+        read.map_err(|error| self.refusal(body, &error, &decoder.location, true))?;
+        if decoder.batch.rows == 0 {
+            let problem = Problem::new(vec![BODY], "at least one row is required", "too_short");
+            return Err(RequestError::InvalidRows(vec![problem]));
+        }
+        Ok(decoder.finish())
     }
 
     pub(crate) fn fields(&self) -> &[Field] {
@@ -119,14 +125,18 @@ impl RequestSchema {
     #[cold]
     fn refusal(&self, body: &[u8], error: &serde_json::Error, location: &Location, many: bool) -> RequestError {
         let message = without_position(error);
-        // JSON itself has no such limit, so this is a fault of the value and not of the text
-        let out_of_range = message == "number out of range";
-        if !error.is_data() && !out_of_range {
-            return RequestError::MalformedBody(format!("{message} (line {}, column {})", error.line(), error.column()));
-        }
-        let numeric = location.field.is_some_and(|field| self.fields[field].is_numeric());
-        let kind = if out_of_range && numeric { "float_range" } else { "value_error" };
-        let finding = Problem::new(location.steps(self), message, kind);
+        let finding = if message == "number out of range" {
+            // more than a 64-bit float holds: JSON has no such limit, so it is the value that is wrong, not the text
+            Problem::new(location.steps(self), OUT_OF_RANGE, "float_range")
+        } else if error.is_data() {
+            Problem::new(location.steps(self), message, "value_error")
+        } else {
+            return RequestError::MalformedBody(format!(
+                "{message} (line {}, column {})",
+                error.line(),
+                error.column()
+            ));
+        };
         RequestError::InvalidRows(diagnosis::diagnose(self, body, finding, many))
     }
 }
@@ -147,6 +157,7 @@ struct Decoder<'s> {
     /// The number of the last row that had the field, counted from one, so that nothing is reset between rows.
     last_row_with: Vec<usize>,
     row_has_unseen: bool,
+    too_many: bool,
 }
 
 impl<'s> Decoder<'s> {
@@ -158,6 +169,7 @@ impl<'s> Decoder<'s> {
             location: Location::default(),
             last_row_with: vec![0; schema.fields.len()],
             row_has_unseen: false,
+            too_many: false,
         }
     }
 
@@ -187,25 +199,23 @@ impl<'s> Decoder<'s> {
             Column::Numeric(column) => {
                 let cell = &mut self.batch.numeric[row * schema.numeric + column];
                 *cell = match value {
-                    Found::Number(number) => float32(number).ok_or("outside the range of a 32-bit float")?,
+                    Found::Number(number) => float32(number).ok_or(OUT_OF_RANGE)?,
                     Found::Null if field.nullable => f32::NAN,
-                    Found::Null => return Err("null is not allowed here"),
-                    _ => return Err("a number is required"),
+                    Found::Null => return Err(NOT_NULLABLE),
+                    _ => return Err(NO_NUMBER),
                 };
             }
             Column::Categorical(column, missing_token) => {
                 let cell = &mut self.batch.categorical[row * schema.known.len() + column];
                 *cell = match value {
-                    Found::String(text) => match schema.known[*column].get(text) {
-                        Some(known) => known,
-                        None => {
-                            self.row_has_unseen = true;
-                            UNSEEN
-                        }
-                    },
+                    Found::String(text) => {
+                        let known = schema.known[*column].get(text);
+                        self.row_has_unseen |= known.is_none();
+                        known.map_or(UNSEEN, String::as_str)
+                    }
                     Found::Null if field.nullable => missing_token,
-                    Found::Null => return Err("null is not allowed here"),
-                    _ => return Err("a string is required"),
+                    Found::Null => return Err(NOT_NULLABLE),
+                    _ => return Err(NO_STRING),
                 };
             }
         }
@@ -255,7 +265,12 @@ impl<'de> Visitor<'de> for Rows<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
         self.0.location.row = Some(0);
         while array.next_element_seed(Row(self.0))?.is_some() {
-            self.0.location.row = Some(self.0.batch.rows);
+            let rows = self.0.batch.rows;
+            self.0.location.row = Some(rows);
+            self.0.too_many = rows > self.0.schema.max_rows;
+            if self.0.too_many {
+                return Err(A::Error::custom("too many rows")); // what follows isn't read
+            }
         }
         Ok(())
     }
@@ -283,16 +298,30 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
         let decoder = self.0;
         decoder.start_row();
         let mut expected = 0;
-        while let Some(index) = object.next_key_seed(Inspect(|key: Found<'_>| match key {
-            Found::String(name) => decoder.field(name, expected).ok_or("an unknown field"),
+        while let Some(known) = object.next_key_seed(Inspect(|key: Found<'_>| match key {
+            Found::String(name) => Ok(decoder.field(name, expected)),
             _ => Err("a field's name is required"),
         }))? {
+            let Some(index) = known else {
+                return object.next_value_seed(Refused(UNKNOWN_FIELD));
+            };
             decoder.location.field = Some(index);
             object.next_value_seed(Inspect(|value: Found<'_>| decoder.set(index, value)))?;
             decoder.location.field = None;
             expected = index + 1;
         }
         decoder.end_row().map_err(A::Error::custom)
+    }
+}
+
+/// Refuses a value without a look at it.
+struct Refused(&'static str);
+
+impl<'de> DeserializeSeed<'de> for Refused {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(D::Error::custom(self.0))
     }
 }
 
@@ -318,5 +347,63 @@ impl Hasher for Fnv {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn schema(max_rows: usize) -> RequestSchema {
+        let manifest = json!({
+            "format_version": 1, "name": "", "version": "", "created": "", "task": "",
+            "features": [
+                {"name": "n", "kind": "numeric", "nullable": true, "example": 1},
+                {"name": "c", "kind": "nominal", "nullable": true, "example": "a", "categories": ["a", "b"],
+                 "missing_token": "?"},
+                {"name": "o", "kind": "ordinal", "nullable": false, "example": "lo", "categories": ["lo", "hi"]},
+            ],
+            "target": "", "classes": ["", ""], "positive_class": "", "decision_threshold": 0.5,
+            "metrics": {}, "data": {}, "parity": {}, "artifacts": {},
+        });
+        RequestSchema::new(&Manifest::decode(manifest.to_string().as_bytes(), "test").unwrap(), max_rows)
+    }
+
+    #[test]
+    fn rows_become_flat_columns_in_the_manifest_s_order() {
+        let schema = schema(10);
+        let body = br#" [{"n": 1, "c": "a", "o": "hi"}, {"o": "l\u006f", "c": "b", "\u006e": -2.5e0}] "#;
+        let request = schema.decode_rows(body).unwrap();
+        let batch = Batch { rows: 2, categorical: vec!["a", "hi", "b", "lo"], numeric: vec![1.0, -2.5] };
+        assert_eq!(request, DecodedRequest { batch, unseen: vec![] });
+    }
+
+    #[test]
+    fn missing_and_unseen_values_are_replaced_and_the_latter_counted() {
+        let schema = schema(10);
+        let body =
+            br#"[{"n": null, "c": null, "o": "x"}, {"n": 0, "c": "", "o": "hi\u0000"}, {"n": 0, "c": "?", "o": "hi"}]"#;
+        let request = schema.decode_rows(body).unwrap();
+        assert_eq!(request.batch.categorical, ["?", UNSEEN, UNSEEN, UNSEEN, "?", "hi"]);
+        assert!(request.batch.numeric[0].is_nan());
+        assert_eq!(request.unseen, [1, 0, 1]);
+    }
+
+    #[test]
+    fn a_number_may_be_as_large_as_a_32_bit_float_and_no_larger() {
+        let largest = f64::from(f32::MAX);
+        assert_eq!(float32(largest), Some(f32::MAX));
+        assert_eq!(float32(-largest), Some(f32::MIN));
+        assert_eq!(float32(largest.next_up()), None);
+        assert_eq!(float32(0.1), Some(0.1));
+    }
+
+    #[test]
+    fn what_follows_the_last_allowed_row_is_not_read() {
+        let row = r#"{"n": 0, "c": "a", "o": "lo"}"#;
+        assert_eq!(schema(2).decode_rows(format!("[{row},{row}]").as_bytes()).unwrap().batch.rows, 2);
+        let error = schema(1).decode_rows(format!("[{row},{row}, bad").as_bytes()).unwrap_err();
+        assert_eq!(error, RequestError::TooLarge { unit: "rows", limit: 1 });
     }
 }

@@ -1,0 +1,69 @@
+//! A small bundle of its own, and a model that tests can steer.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use axum_service::log::Level;
+use axum_service::manifest::Manifest;
+use axum_service::predictor::{Batch, PredictionError, Predictions, Predictor};
+use axum_service::settings::Settings;
+use serde_json::{Value, json};
+
+pub fn manifest_json() -> Value {
+    json!({
+        "format_version": 1, "name": "paint", "version": "abc123", "created": "2026-11-20T20:27:09Z",
+        "task": "binary_classification",
+        "features": [
+            {"name": "size", "kind": "numeric", "nullable": false, "example": 3, "minimum": 1.0, "maximum": 1_490_400.0},
+            {"name": "colour", "kind": "nominal", "nullable": true, "example": "red", "description": "Its colour",
+             "categories": ["red", "blue", "none"], "missing_token": "none"},
+            {"name": "weight", "kind": "numeric", "nullable": true, "example": null, "minimum": 0.5, "maximum": 2.5},
+            {"name": "grade", "kind": "ordinal", "nullable": false, "example": "low", "categories": ["low", "high"]},
+        ],
+        "target": "sold", "classes": ["no \"way\"", "yes"], "positive_class": "yes", "decision_threshold": 0.25,
+        "metrics": {"held_out": {"f2": 0.5}}, "study": {"secret": 1}, "libraries": {"python": "3"},
+        "data": {"source": "synthetic"}, "parity": {"rows": 7},
+        "artifacts": {"onnx_packed": {"file": "paint.onnx", "bytes": 3, "sha256": "x"}},
+    })
+}
+
+pub fn manifest() -> Manifest {
+    Manifest::decode(manifest_json().to_string().as_bytes(), "test").unwrap()
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        model_dir: "models".into(),
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        workers: 1,
+        max_body_bytes: 200_000,
+        max_batch_rows: 3000,
+        max_concurrency: 1,
+        shutdown_time: Duration::from_secs(1),
+        log_level: Level::Critical,
+    }
+}
+
+/// What every batch looked like, as text.
+pub type Seen = &'static Mutex<Vec<String>>;
+
+/// Predicts a quarter of `size`, fails for size 500, and panics for 501.
+pub struct Fake(pub Seen);
+
+impl Predictor for Fake {
+    fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictionError> {
+        let sizes = batch.numeric.chunks(2).map(|row| row[0]);
+        for size in sizes.clone() {
+            assert!(size < 501.0, "a panic that the test asked for");
+            if size >= 500.0 {
+                return Err(PredictionError("a failure that the test asked for".to_owned()));
+            }
+        }
+        self.0.lock().unwrap().push(format!("{:?} {:?}", batch.categorical, batch.numeric));
+        Ok(Predictions {
+            labels: sizes.clone().map(|size| i64::from(size >= 1.0)).collect(),
+            probabilities: sizes.map(|size| [1.0 - size / 4.0, size / 4.0]).collect(),
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! What the program says, and its exit status, when it can't start: one line, and 2.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::common::manifest_json;
+use serde_json::{Value, json};
+
+fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("axum-service-{}-{name}", std::process::id()));
+    fs::create_dir_all(&path).unwrap();
+    for (file, content) in files {
+        fs::write(path.join(file), content).unwrap();
+    }
+    path
+}
+
+fn fails(variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_axum-service"));
+    command.env_clear().envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("error: ") && text.ends_with('\n') && text.lines().count() == 1, "{text}");
+    text["error: ".len()..].trim_end().to_owned()
+}
+
+fn fails_with_bundle(name: &str, files: &[(&str, &str)]) -> String {
+    let folder = folder(name, files);
+    let message = fails(&[("SERVE_MODEL_DIR", folder.to_str().unwrap())]);
+    message.replace(folder.to_str().unwrap(), "models")
+}
+
+/// A manifest of a model whose digest is that of "abc".
+fn manifest(changes: &[(&str, Value)]) -> String {
+    let mut manifest = manifest_json();
+    manifest["artifacts"]["onnx_packed"]["sha256"] =
+        json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    for (key, value) in changes {
+        manifest[*key] = value.clone();
+    }
+    manifest.to_string()
+}
+
+#[test]
+fn wrong_settings() {
+    assert_eq!(fails(&[("SERVE_PORT", "http")]), "SERVE_PORT='http': a whole number from 0 to 65,535 is needed");
+}
+
+#[test]
+fn no_bundle_or_too_many() {
+    assert_eq!(fails_with_bundle("none", &[]), "models: no model bundle here; `make train` publishes one");
+    assert_eq!(
+        fails_with_bundle("two", &[("b.json", ""), ("a.json", ""), ("c.txt", "")]),
+        "models: more than one manifest (a.json, b.json); keep one model in a folder"
+    );
+}
+
+#[test]
+fn a_manifest_of_another_format_or_none() {
+    assert_eq!(
+        fails_with_bundle("format", &[("a.json", &manifest(&[("format_version", json!(2))]))]),
+        "models/a.json: bundle format 2, but this code reads 1; train again"
+    );
+    assert!(fails_with_bundle("text", &[("a.json", "{")]).starts_with("models/a.json: not a valid manifest: "));
+    assert!(
+        fails_with_bundle("field", &[("a.json", &manifest(&[("classes", json!(["one"]))]))])
+            .starts_with("models/a.json: not a valid manifest: ")
+    );
+}
+
+#[test]
+fn a_model_that_is_missing_or_altered() {
+    assert_eq!(
+        fails_with_bundle("unlisted", &[("a.json", &manifest(&[("artifacts", json!({}))]))]),
+        "models: the manifest lists no artifact 'onnx_packed'; train again"
+    );
+    assert_eq!(
+        fails_with_bundle("missing", &[("a.json", &manifest(&[]))]),
+        "models/paint.onnx: No such file or directory, but the manifest lists it; train again"
+    );
+    assert_eq!(
+        fails_with_bundle("altered", &[("a.json", &manifest(&[])), ("paint.onnx", "abd")]),
+        "models/paint.onnx: SHA-256 a52d159f262b… (3 bytes) differs from the manifest's ba7816bf8f01… (3 bytes): \
+         the file was altered; train again"
+    );
+}
+
+#[test]
+fn no_runtime_library() {
+    let folder = folder("library", &[("a.json", &manifest(&[])), ("paint.onnx", "abc")]);
+    let model_dir = ("SERVE_MODEL_DIR", folder.to_str().unwrap());
+    assert!(fails(&[model_dir]).starts_with("ORT_DYLIB_PATH is not set"));
+    let message = fails(&[model_dir, ("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")]);
+    assert!(message.contains("/nowhere/libonnxruntime.so"), "{message}");
+}
