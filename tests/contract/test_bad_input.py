@@ -178,3 +178,25 @@ def wait_for_status(service: Service, row: dict[str, Any], status: int) -> httpx
         if answer.status_code == status:
             return answer
     raise AssertionError(f"never answered {status}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("missing", lambda row, number, text: row.pop(number)),
+        ("extra_forbidden", lambda row, number, text: row.update(unheard_of=1)),
+        ("float_type", lambda row, number, text: row.update({number: "x"})),
+        ("not_nullable", lambda row, number, text: row.update({number: None})),
+        ("float_range", lambda row, number, text: row.update({number: 1e39})),
+        ("string_type", lambda row, number, text: row.update({text: 1})),
+    ],
+)
+def test_in_a_body_over_a_mebibyte_the_first_fault_is_named(service: Service, manifest, row, kind: str, change: Any):
+    number, text = first(manifest, numeric=True).name, first(manifest, numeric=False).name
+    bad = dict(row)
+    change(bad, number, text)
+    field = {"extra_forbidden": "unheard_of", "string_type": text}.get(kind, number)
+    body = json.dumps([row] * 3 + [bad] + [row] * 4000)
+    assert len(body) > 1 << 20
+    answer = service.client.post("/predict/batch", content=body)
+    assert (answer.status_code, problems(answer)) == (422, [(["body", 3, field], kind)])
