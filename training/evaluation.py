@@ -6,18 +6,19 @@ Retrieval, 1979. Everywhere `target` is an int array [rows] of 0 and 1, and `pro
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 BETA = 2.0
 """Recall counts four times as much as precision: missing a positive is the costlier mistake here."""
 
-SMOOTHING = 0.025
-"""Share of the curve, to either side, that a point is averaged with. The curve is flat around its top, and its highest
-single point is noise: splits inside the training rows gave the threshold of the smoothed curve 0.0003 more F2."""
 
-
-def f_beta_curve(target: NDArray[np.int_], probability: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
+def f_beta_curve(
+    target: NDArray[np.int_] | NDArray[np.float64], probability: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], ...]:
     """F-beta of "positive where probability >= t" for every distinct score t, in one sort.
+
+    A `target` of probabilities instead of 0 and 1 gives the F-beta that is to be expected.
 
     Returns:
         (thresholds, scores), both [distinct scores], thresholds descending.
@@ -31,34 +32,45 @@ def f_beta_curve(target: NDArray[np.int_], probability: NDArray[np.float32]) -> 
     return ranked[last_of_ties], scores
 
 
-def smoothed(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moving average over `SMOOTHING` of the curve to either side, the ends continued level."""
-    reach = int(SMOOTHING * scores.size)
-    if reach == 0:
-        return scores
-    sums = np.cumsum(np.pad(scores, (reach + 1, reach), mode="edge"))
-    window = 2 * reach + 1
-    return (sums[window:] - sums[:-window]) / window
+def calibrated(target: NDArray[np.int_], probability: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How likely a row with this score is positive: a logistic curve on the scores' log-odds, after J. Platt, 1999.
 
-
-def best_f_beta(target: NDArray[np.int_], probability: NDArray[np.float32]) -> float:
-    """The highest point of the smoothed F-beta curve: what `best_threshold` can be expected to reach."""
-    return float(smoothed(f_beta_curve(target, probability)[1]).max())
+    Targets of a single class are returned as they are.
+    """
+    if target.min() == target.max():
+        return target.astype(np.float64)
+    bounded = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    log_odds = np.log(bounded / (1 - bounded)).reshape(-1, 1)
+    curve = LogisticRegression(C=1e6).fit(log_odds, target)
+    likelihood: NDArray[np.float64] = curve.predict_proba(log_odds)[:, 1]
+    return likelihood
 
 
 def best_threshold(target: NDArray[np.int_], probability: NDArray[np.float32]) -> float:
-    """The threshold at the highest point of the smoothed F-beta curve, exactly representable as float32.
+    """The threshold of the highest expected F-beta, exactly representable as float32.
 
-    It lies halfway to the next lower score, so that a rounding difference of one float32 step in a probability flips no
-    label among the rows that chose it.
+    The highest point of the F-beta curve of the rows themselves would be noise: the curve is flat around its top. What
+    is to be expected of calibrated scores has a smooth curve with the same top (that is where a row's probability is
+    F / (1 + beta²); see Z. Lipton et al., "Optimal Thresholding of Classifiers to Maximize F1 Measure", 2014). In ten
+    splits inside Adult's training rows its thresholds had a ninth of the scatter, and 0.0008 more F2 on unseen rows.
+
+    The threshold lies halfway to the next lower score, so that a rounding difference of one float32 step in a
+    probability flips no label among the rows that chose it.
     """
-    thresholds, scores = f_beta_curve(target, probability)
-    best = int(smoothed(scores).argmax())
+    thresholds, scores = f_beta_curve(calibrated(target, probability), probability)
+    best = int(scores.argmax())
     if best + 1 == thresholds.size:
         return float(thresholds[best])
     upper, lower = np.float32(thresholds[best]), np.float32(thresholds[best + 1])
     middle = np.float32((upper + lower) / 2)
     return float(middle if middle > lower else upper)
+
+
+def tuned_f_beta(target: NDArray[np.int_], probability: NDArray[np.float32]) -> float:
+    """The F-beta that the rows have at their `best_threshold`."""
+    predicted = probability >= np.float32(best_threshold(target, probability))
+    true_positives = int(target[predicted].sum())
+    return (1 + BETA**2) * true_positives / (BETA**2 * int(target.sum()) + int(predicted.sum()))
 
 
 def score(target: NDArray[np.int_], probability: NDArray[np.float32], threshold: float) -> dict[str, float]:

@@ -15,11 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from training.errors import TrainingError
-from training.evaluation import best_f_beta
+from training.evaluation import tuned_f_beta
 from training.folds import Fold, fold_predictions
 from training.pipeline import Parameters
 
-SPACE_VERSION = 2
+SPACE_VERSION = 3
 """Part of the study's name: a changed search space or objective must not continue an old study."""
 
 _STORAGE_FAILURES = (SQLAlchemyError, optuna.exceptions.OptunaError)
@@ -146,7 +146,7 @@ def _evaluate(trial: optuna.Trial, folds: list[Fold], target: NDArray[np.int_], 
         for step, (rows, predicted) in enumerate(predictions):
             seen.append(rows)
             probabilities.append(predicted)
-            value = best_f_beta(target[np.concatenate(seen)], np.concatenate(probabilities))
+            value = tuned_f_beta(target[np.concatenate(seen)], np.concatenate(probabilities))
             trial.report(value, step)
             if step + 1 < len(folds) and trial.should_prune():
                 raise optuna.TrialPruned

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from training import tuning
 from training.errors import TrainingError
-from training.evaluation import best_f_beta
+from training.evaluation import tuned_f_beta
 from training.folds import FOLDS, fold_predictions, out_of_fold, prepare_folds
 from training.tuning import finished, open_study, run_study, study_name, suggest_parameters
 
@@ -108,7 +108,7 @@ def test_value_of_a_trial_is_the_best_f2_of_its_out_of_fold_predictions(run, fol
         parameters = {**trial.params, "n_estimators": trial.params["trees"], "max_depth": 2}
         del parameters["trees"]
         probability = out_of_fold(folds, parameters, seed=SEED, threads=2)
-        assert trial.value == best_f_beta(rows.target, probability)
+        assert trial.value == tuned_f_beta(rows.target, probability)
         assert sorted(trial.intermediate_values) == list(range(FOLDS))
 
 
