@@ -31,6 +31,7 @@ def training_options(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFa
         seed=42,
         storage=f"sqlite:///{folder / 'study.db'}",
         fresh=False,
+        if_missing=False,
         models=folder / "models",
         reports=folder / "reports",
     )

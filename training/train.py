@@ -9,8 +9,9 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
-from bundle.manifest import Manifest
+from bundle.manifest import Manifest, read_manifest
 from training.contents import make_contents
 from training.dataset import Dataset
 from training.description import describe_bundle, describe_study
@@ -36,6 +37,7 @@ class Options:
     seed: int
     storage: str
     fresh: bool
+    if_missing: bool
     models: Path
     reports: Path
 
@@ -50,6 +52,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--seed", type=_seed, default=42, help="seed of the folds, the sampler and the model")
     parser.add_argument("--storage", default="", help="Optuna storage URL (default: a file in the reports folder)")
     parser.add_argument("--fresh", action="store_true", help="forget the study's earlier trials")
+    parser.add_argument("--if-missing", action="store_true", help="do nothing if a whole bundle is there already")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the bundle is published")
     parser.add_argument("--reports", type=Path, default=Path("reports/training"), help="where the report goes")
     given = vars(parser.parse_args(arguments))
@@ -118,9 +121,23 @@ def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         print(f"the bundle is published, but not its report: {str(error) or 'interrupted'}", file=sys.stderr)
 
 
+def is_published(dataset: Dataset, models: Path) -> bool:
+    """Whether the folder holds a whole bundle of the data set's model."""
+    try:
+        manifest = read_manifest(models)
+        for kind in manifest.artifacts:
+            read_artifact(manifest, kind, models)
+    except BundleError:
+        return False
+    return manifest.name == dataset.name
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 published, 1 nothing published because of an error, 130 interrupted before there was anything."""
     options = parse_options(arguments)
+    if options.if_missing and is_published(options.dataset, options.models):
+        print(f"{options.models} holds a whole bundle of {options.dataset.name}; nothing to do")
+        return 0
     try:
         manifest = train(options)
     except (TrainingError, BundleError, OSError) as error:

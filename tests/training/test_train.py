@@ -514,3 +514,17 @@ def test_a_folder_with_another_models_bundle_is_refused_before_anything_is_done(
     with pytest.raises(BundleError, match=r"other_model\.json"):
         train(dataclasses.replace(training_options, models=tmp_path, storage=f"sqlite:///{tmp_path / 'never.db'}"))
     assert not (tmp_path / "never.db").exists()
+
+
+def test_if_missing_leaves_a_whole_bundle_alone(training_options, models, capsys):
+    before = {path: path.stat().st_mtime_ns for path in models.rglob("*")}
+    assert main(["--if-missing", "--models", str(models), "--data", "nonsense"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in models.rglob("*")} == before
+
+
+def test_if_missing_trains_where_the_bundle_is_damaged(models, capsys, tmp_path):
+    damaged = Path(shutil.copytree(models, tmp_path / "models", symlinks=True))
+    next(damaged.glob("*/*.pkl")).write_bytes(b"")
+    assert main(["--if-missing", "--models", str(damaged), "--data", "nonsense"]) == 1
+    assert "DATA='nonsense'" in capsys.readouterr().err
