@@ -1,5 +1,6 @@
 //! Name everything that is wrong with a refused body, field by field. Not on the path of good requests.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -7,9 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use crate::errors::{BODY, Problem, Step};
 use crate::json_value::{Found, Inspect};
-use crate::request_schema::{
-    Field, NO_NUMBER, NO_STRING, NOT_NULLABLE, OUT_OF_RANGE, RequestSchema, UNKNOWN_FIELD, float32,
-};
+use crate::request_schema::{Field, RequestSchema, float32};
 
 /// The most problems that an answer names.
 pub const MAX_PROBLEMS: usize = 100;
@@ -17,17 +16,48 @@ pub const MAX_PROBLEMS: usize = 100;
 /// A larger body is answered with the decoder's first finding alone.
 pub const MAX_DIAGNOSED_BYTES: usize = 1 << 20;
 
-/// Where in a body the decoder is.
-#[derive(Debug, Default)]
-pub(crate) struct Location {
-    pub(crate) row: Option<usize>,
-    pub(crate) field: Option<usize>,
+/// What can be wrong with a body, a row or a field.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    Missing,
+    Unknown,
+    NotNullable,
+    NoNumber,
+    NoString,
+    OutOfRange,
+    NoObject,
+    NoArray,
 }
 
-impl Location {
-    pub(crate) fn steps(&self, schema: &RequestSchema) -> Vec<Step> {
-        let name = self.field.map(|field| Step::Name(schema.fields()[field].name.clone().into()));
-        [BODY].into_iter().chain(self.row.map(Step::Index)).chain(name).collect()
+impl Fault {
+    /// The problem that it is at a location.
+    pub(crate) fn at(self, location: Vec<Step>) -> Problem {
+        let (msg, kind) = match self {
+            Self::Missing => ("field required", "missing"),
+            Self::Unknown => ("unknown field", "extra_forbidden"),
+            Self::NotNullable => ("null is not allowed here", "not_nullable"),
+            Self::NoNumber => ("a number is required", "float_type"),
+            Self::NoString => ("a string is required", "string_type"),
+            Self::OutOfRange => ("outside the range of a 32-bit float", "float_range"),
+            Self::NoObject => ("an object is required", "object_type"),
+            Self::NoArray => ("an array of objects is required", "list_type"),
+        };
+        Problem::new(location, msg, kind)
+    }
+}
+
+/// Where in a body the decoder is, and what is wrong if it gets no further.
+#[derive(Debug)]
+pub(crate) struct Finding<'s> {
+    pub(crate) row: Option<usize>,
+    pub(crate) field: Option<Cow<'s, str>>,
+    pub(crate) fault: Fault,
+}
+
+impl Finding<'_> {
+    pub(crate) fn problem(&self) -> Problem {
+        let name = self.field.as_deref().map(|name| Step::Name(name.to_owned().into()));
+        self.fault.at([BODY].into_iter().chain(self.row.map(Step::Index)).chain(name).collect())
     }
 }
 
@@ -57,29 +87,26 @@ struct Diagnosis<'s> {
 }
 
 impl Diagnosis<'_> {
-    fn add(&mut self, location: &[Step], field: Option<&str>, msg: &str, kind: &'static str) {
+    fn add(&mut self, location: &[Step], field: Option<&str>, fault: Fault) {
         if self.problems.len() < MAX_PROBLEMS {
             let name = field.map(|name| Step::Name(name.to_owned().into()));
-            let loc = location.iter().cloned().chain(name).collect();
-            self.problems.push(Problem::new(loc, msg, kind));
+            self.problems.push(fault.at(location.iter().cloned().chain(name).collect()));
         }
     }
 }
 
-/// What is wrong with a value, and the type of problem that it is.
-type Verdict = Option<(&'static str, &'static str)>;
-
-fn verdict(field: &Field, value: Found<'_>) -> Verdict {
+/// What is wrong with a field's value.
+fn value_fault(field: &Field, value: Found<'_>) -> Option<Fault> {
     match value {
         Found::Null if field.nullable => None,
-        Found::Null => Some((NOT_NULLABLE, "not_nullable")),
+        Found::Null => Some(Fault::NotNullable),
         Found::Number(number) if field.is_numeric() => match float32(number) {
             Some(_) => None,
-            None => Some((OUT_OF_RANGE, "float_range")),
+            None => Some(Fault::OutOfRange),
         },
-        _ if field.is_numeric() => Some((NO_NUMBER, "float_type")),
+        _ if field.is_numeric() => Some(Fault::NoNumber),
         Found::String(_) => None,
-        _ => Some((NO_STRING, "string_type")),
+        _ => Some(Fault::NoString),
     }
 }
 
@@ -123,7 +150,7 @@ struct AnyRows<'d, 's>(&'d mut Diagnosis<'s>);
 
 impl AnyRows<'_, '_> {
     fn no_array(self) {
-        self.0.add(&[BODY], None, "an array of objects is required", "list_type");
+        self.0.add(&[BODY], None, Fault::NoArray);
     }
 }
 
@@ -161,7 +188,7 @@ struct AnyRow<'d, 's> {
 
 impl AnyRow<'_, '_> {
     fn no_object(self) {
-        self.diagnosis.add(&self.location, None, "an object is required", "object_type");
+        self.diagnosis.add(&self.location, None, Fault::NoObject);
     }
 }
 
@@ -190,14 +217,14 @@ impl<'de> Visitor<'de> for AnyRow<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let schema = self.diagnosis.schema;
-        let mut verdicts: Vec<Option<Verdict>> = vec![None; schema.fields().len()];
+        let mut faults = vec![Some(Fault::Missing); schema.fields().len()];
         let mut unknown = Vec::new();
         let mut names = HashSet::new();
         while let Some(name) = object.next_key::<String>()? {
             if let Some(index) = schema.index_of(&name) {
                 let field = &schema.fields()[index];
-                let found = object.next_value_seed(Inspect(|value: Found<'_>| Ok(verdict(field, value))))?;
-                verdicts[index] = Some(found); // of a field that is given twice, the last one holds
+                let fault = object.next_value_seed(Inspect(|value: Found<'_>| Ok(value_fault(field, value))))?;
+                faults[index] = fault; // of a field that is given twice, the last one holds
             } else {
                 object.next_value_seed(Inspect(|_: Found<'_>| Ok(())))?;
                 if names.insert(name.clone()) {
@@ -205,13 +232,13 @@ impl<'de> Visitor<'de> for AnyRow<'_, '_> {
                 }
             }
         }
-        for (field, verdict) in schema.fields().iter().zip(verdicts) {
-            if let Some((msg, kind)) = verdict.unwrap_or(Some(("field required", "missing"))) {
-                self.diagnosis.add(&self.location, Some(&field.name), msg, kind);
+        for (field, fault) in schema.fields().iter().zip(faults) {
+            if let Some(fault) = fault {
+                self.diagnosis.add(&self.location, Some(&field.name), fault);
             }
         }
         for name in unknown {
-            self.diagnosis.add(&self.location, Some(&name), UNKNOWN_FIELD, "extra_forbidden");
+            self.diagnosis.add(&self.location, Some(&name), Fault::Unknown);
         }
         Ok(())
     }

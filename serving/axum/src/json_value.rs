@@ -16,7 +16,27 @@ pub enum Found<'a> {
     Object,
 }
 
-/// Gives the value found to a function, which says what to make of it, or why it is refused.
+/// Says that a body is refused. Why is kept elsewhere: an error of serde's holds nothing but text.
+///
+/// As a seed, it refuses a value without a look at it.
+#[derive(Debug)]
+pub struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("refused")
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Refused {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
+        Err(D::Error::custom(self))
+    }
+}
+
+/// Gives the value found to a function, which says what to make of it, or refuses it.
 ///
 /// An array or an object is read to its end only if the function takes it, so that a refusal comes before any fault
 /// further on in the text.
@@ -24,7 +44,7 @@ pub struct Inspect<F>(pub F);
 
 impl<'de, F, T> DeserializeSeed<'de> for Inspect<F>
 where
-    F: FnOnce(Found<'_>) -> Result<T, &'static str>,
+    F: FnOnce(Found<'_>) -> Result<T, Refused>,
 {
     type Value = T;
 
@@ -35,7 +55,7 @@ where
 
 impl<'de, F, T> Visitor<'de> for Inspect<F>
 where
-    F: FnOnce(Found<'_>) -> Result<T, &'static str>,
+    F: FnOnce(Found<'_>) -> Result<T, Refused>,
 {
     type Value = T;
 
@@ -117,7 +137,7 @@ mod tests {
     #[test]
     fn a_value_that_is_refused_is_not() {
         let mut json = serde_json::Deserializer::from_str("[1, bad");
-        let refused = Inspect(|_: Found<'_>| Err::<(), _>("no")).deserialize(&mut json).unwrap_err();
+        let refused = Inspect(|_: Found<'_>| Err::<(), _>(Refused)).deserialize(&mut json).unwrap_err();
         assert!(refused.is_data());
     }
 

@@ -3,27 +3,22 @@
 //! One pass over the bytes fills the flat columns of a batch; no tree of values is built. Only a body that is refused is
 //! looked at again, in [`crate::diagnosis`], to name everything that is wrong with it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::diagnosis::{self, Location};
+use crate::diagnosis::{self, Fault, Finding};
 use crate::errors::{BODY, Problem, RequestError};
-use crate::json_value::{Found, Inspect};
+use crate::json_value::{Found, Inspect, Refused};
 use crate::manifest::{Feature, Manifest};
 use crate::predictor::Batch;
 
 /// What an unseen category is handed on as. Encoders treat all unseen ones alike; one spelling keeps a string that a
 /// runtime might read differently (ONNX Runtime stops at a NUL) from being taken for a seen one.
 pub const UNSEEN: &str = "\u{fffd}unseen";
-
-pub(crate) const OUT_OF_RANGE: &str = "outside the range of a 32-bit float";
-pub(crate) const NOT_NULLABLE: &str = "null is not allowed here";
-pub(crate) const NO_NUMBER: &str = "a number is required";
-pub(crate) const NO_STRING: &str = "a string is required";
-pub(crate) const UNKNOWN_FIELD: &str = "unknown field";
 
 /// A batch, and the categorical feature's index of every value whose category training never saw.
 #[derive(Debug, PartialEq)]
@@ -91,22 +86,26 @@ impl RequestSchema {
 
     /// A batch of the one row that the body holds.
     pub fn decode_row(&self, body: &[u8]) -> Result<DecodedRequest<'_>, RequestError> {
-        let mut decoder = Decoder::new(self);
+        let mut decoder = Decoder::new(self, Fault::NoObject);
         let mut json = serde_json::Deserializer::from_slice(body);
         let read = Row(&mut decoder).deserialize(&mut json).and_then(|()| json.end());
-        read.map_err(|error| self.refusal(body, &error, &decoder.location, false))?;
+        if let Err(error) = read {
+            return Err(self.refusal(body, &error, decoder.finding, false));
+        }
         Ok(decoder.finish())
     }
 
     /// A batch of all rows of the array that the body holds.
     pub fn decode_rows(&self, body: &[u8]) -> Result<DecodedRequest<'_>, RequestError> {
-        let mut decoder = Decoder::new(self);
+        let mut decoder = Decoder::new(self, Fault::NoArray);
         let mut json = serde_json::Deserializer::from_slice(body);
         let read = Rows(&mut decoder).deserialize(&mut json).and_then(|()| json.end());
         if decoder.too_many {
             return Err(RequestError::TooLarge { unit: "rows", limit: self.max_rows });
         }
-        read.map_err(|error| self.refusal(body, &error, &decoder.location, true))?;
+        if let Err(error) = read {
+            return Err(self.refusal(body, &error, decoder.finding, true));
+        }
         if decoder.batch.rows == 0 {
             let problem = Problem::new(vec![BODY], "at least one row is required", "too_short");
             return Err(RequestError::InvalidRows(vec![problem]));
@@ -123,21 +122,19 @@ impl RequestSchema {
     }
 
     #[cold]
-    fn refusal(&self, body: &[u8], error: &serde_json::Error, location: &Location, many: bool) -> RequestError {
+    fn refusal(&self, body: &[u8], error: &serde_json::Error, mut finding: Finding<'_>, many: bool) -> RequestError {
         let message = without_position(error);
-        let finding = if message == "number out of range" {
+        if message == "number out of range" {
             // more than a 64-bit float holds: JSON has no such limit, so it is the value that is wrong, not the text
-            Problem::new(location.steps(self), OUT_OF_RANGE, "float_range")
-        } else if error.is_data() {
-            Problem::new(location.steps(self), message, "value_error")
-        } else {
+            finding.fault = Fault::OutOfRange;
+        } else if !error.is_data() {
             return RequestError::MalformedBody(format!(
                 "{message} (line {}, column {})",
                 error.line(),
                 error.column()
             ));
-        };
-        RequestError::InvalidRows(diagnosis::diagnose(self, body, finding, many))
+        }
+        RequestError::InvalidRows(diagnosis::diagnose(self, body, finding.problem(), many))
     }
 }
 
@@ -153,7 +150,7 @@ struct Decoder<'s> {
     schema: &'s RequestSchema,
     batch: Batch<'s>,
     unseen: Vec<usize>,
-    location: Location,
+    finding: Finding<'s>,
     /// The number of the last row that had the field, counted from one, so that nothing is reset between rows.
     last_row_with: Vec<usize>,
     row_has_unseen: bool,
@@ -161,12 +158,13 @@ struct Decoder<'s> {
 }
 
 impl<'s> Decoder<'s> {
-    fn new(schema: &'s RequestSchema) -> Self {
+    /// A decoder that has read nothing; `fault` is what is wrong if the body isn't even of the right kind.
+    fn new(schema: &'s RequestSchema, fault: Fault) -> Self {
         Self {
             schema,
             batch: Batch::default(),
             unseen: Vec::new(),
-            location: Location::default(),
+            finding: Finding { row: None, field: None, fault },
             last_row_with: vec![0; schema.fields.len()],
             row_has_unseen: false,
             too_many: false,
@@ -191,7 +189,12 @@ impl<'s> Decoder<'s> {
         }
     }
 
-    fn set(&mut self, index: usize, value: Found<'_>) -> Result<(), &'static str> {
+    fn refuse(&mut self, fault: Fault) -> Refused {
+        self.finding.fault = fault;
+        Refused
+    }
+
+    fn set(&mut self, index: usize, value: Found<'_>) -> Result<(), Fault> {
         let schema = self.schema;
         let field = &schema.fields[index];
         let row = self.batch.rows - 1;
@@ -199,10 +202,10 @@ impl<'s> Decoder<'s> {
             Column::Numeric(column) => {
                 let cell = &mut self.batch.numeric[row * schema.numeric + column];
                 *cell = match value {
-                    Found::Number(number) => float32(number).ok_or(OUT_OF_RANGE)?,
+                    Found::Number(number) => float32(number).ok_or(Fault::OutOfRange)?,
                     Found::Null if field.nullable => f32::NAN,
-                    Found::Null => return Err(NOT_NULLABLE),
-                    _ => return Err(NO_NUMBER),
+                    Found::Null => return Err(Fault::NotNullable),
+                    _ => return Err(Fault::NoNumber),
                 };
             }
             Column::Categorical(column, missing_token) => {
@@ -214,8 +217,8 @@ impl<'s> Decoder<'s> {
                         known.map_or(UNSEEN, String::as_str)
                     }
                     Found::Null if field.nullable => missing_token,
-                    Found::Null => return Err(NOT_NULLABLE),
-                    _ => return Err(NO_STRING),
+                    Found::Null => return Err(Fault::NotNullable),
+                    _ => return Err(Fault::NoString),
                 };
             }
         }
@@ -224,9 +227,10 @@ impl<'s> Decoder<'s> {
     }
 
     /// Counts at the end of the row, because a field may be given twice, and the last one is the one that holds.
-    fn end_row(&mut self) -> Result<(), String> {
-        if let Some(field) = self.last_row_with.iter().position(|row| *row != self.batch.rows) {
-            return Err(format!("the field `{}` is missing", self.schema.fields[field].name));
+    fn end_row(&mut self) -> Result<(), Refused> {
+        if let Some(index) = self.last_row_with.iter().position(|row| *row != self.batch.rows) {
+            self.finding.field = Some(Cow::Borrowed(&self.schema.fields[index].name));
+            return Err(self.refuse(Fault::Missing));
         }
         if self.row_has_unseen {
             self.row_has_unseen = false;
@@ -263,13 +267,14 @@ impl<'de> Visitor<'de> for Rows<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        self.0.location.row = Some(0);
+        self.0.finding.fault = Fault::NoObject;
+        self.0.finding.row = Some(0);
         while array.next_element_seed(Row(self.0))?.is_some() {
             let rows = self.0.batch.rows;
-            self.0.location.row = Some(rows);
+            self.0.finding.row = Some(rows);
             self.0.too_many = rows > self.0.schema.max_rows;
             if self.0.too_many {
-                return Err(A::Error::custom("too many rows")); // what follows isn't read
+                return Err(A::Error::custom(Refused)); // what follows isn't read
             }
         }
         Ok(())
@@ -299,29 +304,24 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
         decoder.start_row();
         let mut expected = 0;
         while let Some(known) = object.next_key_seed(Inspect(|key: Found<'_>| match key {
-            Found::String(name) => Ok(decoder.field(name, expected)),
-            _ => Err("a field's name is required"),
+            Found::String(name) => Ok(decoder.field(name, expected).ok_or_else(|| name.to_owned())),
+            _ => Err(Refused), // JSON has no other keys
         }))? {
-            let Some(index) = known else {
-                return object.next_value_seed(Refused(UNKNOWN_FIELD));
+            let index = match known {
+                Ok(index) => index,
+                Err(unknown) => {
+                    decoder.finding.field = Some(Cow::Owned(unknown));
+                    return object.next_value_seed(decoder.refuse(Fault::Unknown));
+                }
             };
-            decoder.location.field = Some(index);
-            object.next_value_seed(Inspect(|value: Found<'_>| decoder.set(index, value)))?;
-            decoder.location.field = None;
+            decoder.finding.field = Some(Cow::Borrowed(&decoder.schema.fields[index].name));
+            object.next_value_seed(Inspect(|value: Found<'_>| {
+                decoder.set(index, value).map_err(|fault| decoder.refuse(fault))
+            }))?;
+            decoder.finding.field = None;
             expected = index + 1;
         }
         decoder.end_row().map_err(A::Error::custom)
-    }
-}
-
-/// Refuses a value without a look at it.
-struct Refused(&'static str);
-
-impl<'de> DeserializeSeed<'de> for Refused {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<(), D::Error> {
-        Err(D::Error::custom(self.0))
     }
 }
 

@@ -181,15 +181,18 @@ async fn refusals_have_a_status_a_location_and_a_type() {
         ("/predict", row("1e400"), 422, r#"["body","size"]"#, "float_range"),
         ("/predict", row(&format!("1{}", "0".repeat(400))), 422, r#"["body","size"]"#, "float_range"),
         ("/predict", row("true"), 422, r#"["body","size"]"#, "float_type"),
-        ("/predict", row("[1"), 422, r#"["body","size"]"#, "value_error"), // wrong before it is malformed
-        ("/predict", r#"{"x": bad"#.to_owned(), 422, r#"["body"]"#, "value_error"),
+        ("/predict", row("[1"), 422, r#"["body","size"]"#, "float_type"), // wrong before it is malformed
+        ("/predict", r#"{"x": bad"#.to_owned(), 422, r#"["body","x"]"#, "extra_forbidden"),
         ("/predict", r#"{"x""#.to_owned(), 400, r#"["body"]"#, "json_invalid"),
         ("/predict", r#"{"size": "", "size": 1}"#.to_owned(), 422, r#"["body","colour"]"#, "missing"),
+        ("/predict", format!("{} x", row(r#"1, "size": 2, "size": null"#)), 422, r#"["body","size"]"#, "not_nullable"),
+        ("/predict", "{} x".to_owned(), 422, r#"["body","size"]"#, "missing"),
+        ("/predict/batch", "5 x".to_owned(), 422, r#"["body"]"#, "list_type"),
         ("/predict/batch", "[]".to_owned(), 422, r#"["body"]"#, "too_short"),
         ("/predict/batch", "{}".to_owned(), 422, r#"["body"]"#, "list_type"),
         ("/predict/batch", format!("[{valid},]"), 400, r#"["body"]"#, "json_invalid"),
         ("/predict/batch", format!("[{valid},{{\"size\":1e400}}]"), 422, r#"["body",1,"size"]"#, "float_range"),
-        ("/predict/batch", format!("[{}", "[".repeat(3000)), 422, r#"["body",0]"#, "value_error"),
+        ("/predict/batch", format!("[{}", "[".repeat(3000)), 422, r#"["body",0]"#, "object_type"),
         ("/predict/batch", format!("[{}]", vec![row("1"); 3001].join(",")), 413, r#"["body"]"#, "too_many_rows"),
         ("/predict", " ".repeat(200_001), 413, r#"["body"]"#, "too_many_bytes"),
     ];
@@ -209,7 +212,7 @@ async fn text_that_is_not_utf_8_is_malformed() {
     let answer = Service::new().predict(&b"{\"size\": 1, \"colour\": \"\xff\"}"[..]).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     let answer = Service::new().predict(&b"{\"x\": \"\xff\"}"[..]).await; // but the unknown field comes first
-    assert_eq!(answer.problems(), [(r#"["body"]"#.to_owned(), "value_error".to_owned())]);
+    assert_eq!(answer.problems(), [(r#"["body","x"]"#.to_owned(), "extra_forbidden".to_owned())]);
 }
 
 #[tokio::test]
@@ -219,8 +222,33 @@ async fn a_large_refused_body_is_answered_with_the_first_finding() {
     let answer = service.predict_batch(body).await;
     assert_eq!(
         answer.json()["detail"],
-        json!([{"loc": ["body", 1, "size"], "msg": "a number is required", "type": "value_error"}])
+        json!([{"loc": ["body", 1, "size"], "msg": "a number is required", "type": "float_type"}])
     );
+}
+
+#[tokio::test]
+async fn one_fault_is_named_alike_in_a_small_and_a_large_body() {
+    let service = Service::with(&Settings { max_body_bytes: 4 << 20, ..settings() });
+    let cases = [
+        (format!("[{},5]", row("1")), r#"["body",1]"#, "object_type"),
+        ("[null]".to_owned(), r#"["body",0]"#, "object_type"),
+        (row("1"), r#"["body"]"#, "list_type"),
+        (format!("[{}]", row(r#""1""#)), r#"["body",0,"size"]"#, "float_type"),
+        (format!("[{},{}]", row("1"), row("{}")), r#"["body",1,"size"]"#, "float_type"),
+        (format!("[{}]", row("null")), r#"["body",0,"size"]"#, "not_nullable"),
+        (format!("[{}]", row("1e39")), r#"["body",0,"size"]"#, "float_range"),
+        (format!("[{}]", row("-1e400")), r#"["body",0,"size"]"#, "float_range"),
+        (format!("[{}]", row("1").replace(r#""red""#, "[]")), r#"["body",0,"colour"]"#, "string_type"),
+        (format!("[{}]", row("1").replace(r#""low""#, "null")), r#"["body",0,"grade"]"#, "not_nullable"),
+        (format!("[{}]", row(r#"1, "\u0078.[2]": {"y": 1}"#)), r#"["body",0,"x.[2]"]"#, "extra_forbidden"),
+        (format!("[{}]", row("1").replace(r#""size""#, r#""weight""#)), r#"["body",0,"size"]"#, "missing"),
+    ];
+    for (body, location, kind) in cases {
+        let small = service.predict_batch(body.clone()).await;
+        assert_eq!(small.problems(), [(location.to_owned(), kind.to_owned())], "{body}");
+        let large = service.predict_batch(format!("{body}{}", " ".repeat(1 << 20))).await;
+        assert_eq!((large.status, large.text), (small.status, small.text), "{body}");
+    }
 }
 
 #[tokio::test]
