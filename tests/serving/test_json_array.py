@@ -16,6 +16,8 @@ def parsed(pieces: list[bytes]) -> list | None:
         arrays = [json.loads(piece) for piece in pieces]
     except ValueError:
         return None
+    if not all(isinstance(array, list) for array in arrays):
+        return None
     return [element for array in arrays for element in array]
 
 

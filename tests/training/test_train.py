@@ -403,6 +403,7 @@ def test_defaults_are_those_of_the_makefile():
         seed=42,
         storage="sqlite:///reports/training/study.db",
         fresh=False,
+        if_missing=False,
         models=Path("models"),
         reports=Path("reports/training"),
     )
@@ -425,6 +426,7 @@ def orchard_options(made_up, tmp_path):
             seed=42,
             storage=f"sqlite:///{folder / 'study.db'}",
             fresh=False,
+            if_missing=False,
             models=folder / "models",
             reports=folder / "reports",
         )
