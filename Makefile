@@ -102,3 +102,20 @@ check-axum: cargo $(READY) ## format, lint and test the Rust service
 
 serve-axum: build-axum $(READY) ## serve the ONNX graph from Rust on :3000
 	@ORT_DYLIB_PATH='$(ONNXRUNTIME_LIBRARY)' exec $(AXUM)
+
+# Compose v2's plugin, or the older tool of its own.
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+IMAGES  := onnx pickle axum train bench
+
+.PHONY: up down images
+up: ## build, train if there is no bundle, serve in containers on :8000 :8001 :3000 [TRIALS=100 DATA=auto DATA_DIR= SEED=42]
+	@TRIALS=$(TRIALS) DATA=$(DATA) DATA_DIR='$(abspath $(DATA_DIR))' SEED=$(SEED) $(COMPOSE) up --build --detach
+
+down: ## stop the containers and remove them
+	@$(COMPOSE) --profile bench down --remove-orphans
+
+images: ## build the images and print their sizes
+	@for image in $(IMAGES); do \
+	  docker build --quiet --file docker/$$image.Dockerfile --tag train-to-serve/$$image \
+	    --label org.opencontainers.image.revision="$$(git rev-parse HEAD 2>/dev/null)" . >/dev/null || exit 1; done
+	@docker image ls --filter 'reference=train-to-serve/*:latest' --format 'table {{.Repository}}\t{{.Size}}'
