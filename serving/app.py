@@ -68,8 +68,8 @@ def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> 
     app = Application(title=f"{manifest.name} ({predictor.backend})", version=manifest.version, lifespan=lifespan)
     app.state.ready = False
     endpoints = (
-        PredictEndpoint("/predict", requests.decode_row, responses.encode_row, worker),
-        PredictEndpoint("/predict/batch", requests.decode_rows, responses.encode_rows, worker),
+        PredictEndpoint("/predict", requests.decode_row, responses.encode_row, responses.assemble_row, worker),
+        PredictEndpoint("/predict/batch", requests.decode_rows, responses.encode_rows, responses.assemble_rows, worker),
     )
     app.endpoints, app.metrics = endpoints, worker.metrics
     app.direct = {endpoint.route: endpoint for endpoint in endpoints}

@@ -20,7 +20,7 @@ from serving.errors import InternalError, Overloaded, RequestError, TooLarge
 from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.request_schema import Decode
-from serving.response_schema import Encode
+from serving.response_schema import Assemble, Encode
 
 THREAD_BYTES = 64 << 10
 """A larger body (some 200 rows, a millisecond of work) is worked on in a thread, so that it delays no small request."""
@@ -49,12 +49,13 @@ class Worker:
 
 
 class PredictEndpoint:
-    """`POST` of rows: decode, predict, encode. One instance a route; the routes differ in `decode` and `encode`."""
+    """`POST` of rows: decode, predict, encode, piece by piece. One instance a route, with the route's own schemas."""
 
-    def __init__(self, route: str, decode: Decode, encode: Encode, worker: Worker) -> None:
+    def __init__(self, route: str, decode: Decode, encode: Encode, assemble: Assemble, worker: Worker) -> None:
         self.route = route
         self._decode = decode
         self._encode = encode
+        self._assemble = assemble
         self._worker = worker
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
@@ -89,14 +90,16 @@ class PredictEndpoint:
 
     def _predict(self, body: bytes) -> bytes:
         worker = self._worker
-        predictions = []
+        content: list[bytes] = []
         unseen: list[int] = []
+        rows = 0
         for piece in self._decode(body):
-            predictions.append(worker.predictor.predict(piece.batch))
+            predictions = worker.predictor.predict(piece.batch)
+            content.append(self._encode(predictions))
             unseen += piece.unseen
-        content, rows = self._encode(predictions)
+            rows += len(predictions.labels)
         worker.metrics.predicted(self.route, rows, unseen)
-        return content
+        return self._assemble(content, rows)
 
 
 def batch_threads() -> ThreadPoolExecutor:

@@ -8,8 +8,11 @@ import msgspec
 from bundle.manifest import Manifest
 from serving.predictor import Predictions
 
-Encode = Callable[[Sequence[Predictions]], tuple[bytes, int]]
-"""From the predictions of a request's pieces to the response's body, and the number of rows in it."""
+Encode = Callable[[Predictions], bytes]
+"""A piece of the response's body. Encoding piece by piece keeps the interpreter's lock for a moment only."""
+
+Assemble = Callable[[Sequence[bytes], int], bytes]
+"""The response's body, from its encoded pieces and the number of rows in them."""
 
 
 class ResponseSchema:
@@ -21,20 +24,23 @@ class ResponseSchema:
         self._classes = manifest.classes
         self._to_json = msgspec.json.Encoder().encode
 
-    def encode_row(self, pieces: Sequence[Predictions]) -> tuple[bytes, int]:
+    def encode_row(self, piece: Predictions) -> bytes:
         """The answer to a single row."""
-        ((labels, probabilities),) = pieces
-        label = int(labels[0])
-        return self._to_json(self._prediction(label, probabilities[0].tolist(), self._classes[label])), 1
+        label = int(piece.labels[0])
+        return self._to_json(self._prediction(label, piece.probabilities[0].tolist(), self._classes[label]))
 
-    def encode_rows(self, pieces: Sequence[Predictions]) -> tuple[bytes, int]:
-        """The answer to a batch, in the order of its rows."""
-        rows = sum(len(piece.labels) for piece in pieces)
-        content = b",".join(self._rows(piece) for piece in pieces)
-        return b'{"predictions":[%b],"batch_size":%d}' % (content, rows), rows
+    @staticmethod
+    def assemble_row(pieces: Sequence[bytes], _: int) -> bytes:
+        """The only piece."""
+        return pieces[0]
 
-    def _rows(self, piece: Predictions) -> bytes:
-        """The elements of a JSON array."""
+    def encode_rows(self, piece: Predictions) -> bytes:
+        """Elements of the answer's JSON array, in the order of the rows."""
         prediction, classes = self._prediction, self._classes
         pairs = zip(piece.labels.tolist(), piece.probabilities.tolist(), strict=True)
         return self._to_json([prediction(label, both, classes[label]) for label, both in pairs])[1:-1]
+
+    @staticmethod
+    def assemble_rows(pieces: Sequence[bytes], rows: int) -> bytes:
+        """The answer to a batch."""
+        return b'{"predictions":[%b],"batch_size":%d}' % (b",".join(pieces), rows)
