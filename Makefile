@@ -55,9 +55,12 @@ check: $(READY) ## lint, format, types
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-# What needs the real files, cargo or Docker skips itself where that is missing, and says so.
-test: $(READY) ## the tests: hermetic; more of them where DATA_DIR, cargo or Docker are at hand
-	@$(PY) -m pytest $(PYTEST_ARGUMENTS)
+# What needs the real files or the built Rust service skips itself where that is missing, and says so. The container
+# tests take minutes, and run when they are asked for: PYTEST_ARGUMENTS="-m docker".
+PYTEST_ARGUMENTS ?= -m "not docker"
+
+test: $(READY) ## the tests: hermetic, in minutes [DATA_DIR= for those on the real files, PYTEST_ARGUMENTS="-m docker"]
+	@DATA_DIR='$(DATA_DIR)' $(PY) -m pytest $(PYTEST_ARGUMENTS)
 
 DURATION  ?= 5
 USERS     ?= 32
