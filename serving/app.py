@@ -64,6 +64,7 @@ def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> 
         yield
         app.state.ready = False
         worker.threads.shutdown()
+        worker.metrics.publish()
 
     app = Application(title=f"{manifest.name} ({predictor.backend})", version=manifest.version, lifespan=lifespan)
     app.state.ready = False

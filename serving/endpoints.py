@@ -83,23 +83,26 @@ class PredictEndpoint:
         try:
             body = await read_body(receive, worker.max_body_bytes)
             if len(body) <= THREAD_BYTES:
-                return self._predict(body)
-            return await asyncio.get_running_loop().run_in_executor(worker.threads, self._predict, body)
+                content, rows, unseen = self._predict(body)
+            else:
+                loop = asyncio.get_running_loop()
+                content, rows, unseen = await loop.run_in_executor(worker.threads, self._predict, body)
         finally:
             worker.in_hand -= 1
+        worker.metrics.predicted(self.route, rows, unseen)
+        return content
 
-    def _predict(self, body: bytes) -> bytes:
-        worker = self._worker
+    def _predict(self, body: bytes) -> tuple[bytes, int, list[int]]:
+        """The response, the number of rows, and the feature index of every unseen category in them."""
         content: list[bytes] = []
         unseen: list[int] = []
         rows = 0
         for piece in self._decode(body):
-            predictions = worker.predictor.predict(piece.batch)
+            predictions = self._worker.predictor.predict(piece.batch)
             content.append(self._encode(predictions))
             unseen += piece.unseen
             rows += len(predictions.labels)
-        worker.metrics.predicted(self.route, rows, unseen)
-        return self._assemble(content, rows)
+        return self._assemble(content, rows), rows, unseen
 
 
 def batch_threads() -> ThreadPoolExecutor:

@@ -1,6 +1,13 @@
-"""Prometheus metrics, correct with several workers: every process writes its own files, and a scrape adds them up."""
+"""Prometheus metrics, correct with several workers: every process writes its own files, and a scrape adds them up.
 
+A request only adds to a few numbers of its process; prometheus_client gets them, summed up, a few times a second. Its
+counters cost a lock and, with several workers, a write to a shared file each, three to a request: 4 of 55 microseconds.
+"""
+
+import asyncio
 import os
+from bisect import bisect_left
+from collections import Counter as Tally
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -12,18 +19,43 @@ DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
+PUBLISH_SECONDS = 0.1
+"""How old the other workers' numbers may be in a scrape; those of the worker that answers it are exact."""
+
+
+class SummedHistogram(Histogram):
+    """A histogram that takes the sums of many observations at once, which the library has no method for."""
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """Add `counts[i]` observations to bucket i (the last one is +Inf), which together make up `total`."""
+        self._sum.inc(total)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+
+
+class Latencies:
+    """Observations of one route and status since they were last published."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.total = 0.0
+
 
 class Metrics:
-    """The metrics of one application; `expose` renders those of all workers."""
+    """The metrics of one application; `expose` renders those of all workers.
+
+    Belongs to the event loop: only its thread may call the methods.
+    """
 
     def __init__(self, manifest: Manifest, backend: str) -> None:
         """Uses a registry of its own, so that a process can hold several applications."""
         self._shared = os.environ.get(DIRECTORY_VARIABLE)
         self._registry = CollectorRegistry()
-        labels = ["route", "status"]
-        self._seconds = Histogram(
-            "predict_request_seconds", "From request to answer", labels, buckets=BUCKETS, registry=self._registry
-        )
+        self._seconds = SummedHistogram(
+            "predict_request_seconds", "From request to answer", ["route", "status"],
+            buckets=BUCKETS, registry=self._registry,
+        )  # fmt: skip
         self._rows = Counter("predict_rows", "Rows predicted", ["route"], registry=self._registry)
         self._unseen = Counter(
             "predict_unseen_categories", "Values that training never saw", ["feature"], registry=self._registry
@@ -33,28 +65,47 @@ class Metrics:
             registry=self._registry, multiprocess_mode="max",
         )  # fmt: skip
         model.labels(manifest.name, manifest.version, backend).set(1)
-        self._unseen_by_index = [self._unseen.labels(feature.name) for feature in manifest.categorical]
-        self._bound: dict[tuple[str, int], Histogram] = {}
-        self._bound_rows: dict[str, Counter] = {}
+        self._names = [feature.name for feature in manifest.categorical]
+        for name in self._names:
+            self._unseen.labels(name)  # a counter at 0 from the start, so that a rate sees its first step
+        self._new_latencies: dict[tuple[str, int], Latencies] = {}
+        self._new_rows: Tally[str] = Tally()
+        self._new_unseen: Tally[int] = Tally()
+        self._due = False
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
-        child = self._bound.get((route, status))
-        if child is None:
-            child = self._bound[route, status] = self._seconds.labels(route, str(status))
-        child.observe(seconds)
+        latencies = self._new_latencies.get((route, status))
+        if latencies is None:
+            latencies = self._new_latencies[route, status] = Latencies()
+        latencies.counts[bisect_left(BUCKETS, seconds)] += 1
+        latencies.total += seconds
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(PUBLISH_SECONDS, self.publish)
 
     def predicted(self, route: str, rows: int, unseen: Sequence[int]) -> None:
         """Count predicted rows, and the categorical feature index of every value that training never saw."""
-        child = self._bound_rows.get(route)
-        if child is None:
-            child = self._bound_rows[route] = self._rows.labels(route)
-        child.inc(rows)
-        for index in unseen:
-            self._unseen_by_index[index].inc()
+        self._new_rows[route] += rows
+        if unseen:
+            self._new_unseen.update(unseen)
+
+    def publish(self) -> None:
+        """Hand what was counted since the last time to prometheus_client."""
+        self._due = False
+        for (route, status), latencies in self._new_latencies.items():
+            self._seconds.labels(route, str(status)).add(latencies.counts, latencies.total)
+        for route, rows in self._new_rows.items():
+            self._rows.labels(route).inc(rows)
+        for index, count in self._new_unseen.items():
+            self._unseen.labels(self._names[index]).inc(count)
+        self._new_latencies.clear()
+        self._new_rows.clear()
+        self._new_unseen.clear()
 
     def expose(self) -> bytes:
         """All workers' metrics in Prometheus' text format."""
+        self.publish()
         if not self._shared:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
