@@ -16,7 +16,9 @@ from load_testing.baselines.schema import add_health, filled, prediction, predic
 
 models = Path(os.environ.get("SERVE_MODEL_DIR", "models"))
 manifest = read_manifest(models)
-session = onnxruntime.InferenceSession(read_artifact(manifest, "onnx", models))
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = int(os.environ.get("TYPICAL_ONNX_THREADS", "0"))  # 0 is the default: one per host core
+session = onnxruntime.InferenceSession(read_artifact(manifest, "onnx", models), options)
 Row, Prediction = row_model(manifest), prediction_model(manifest)
 
 app = FastAPI()

@@ -76,4 +76,11 @@ def test_rust_service_is_known_once_it_is_built(monkeypatch, tmp_path):
     monkeypatch.setattr(services, "AXUM", tmp_path / "service")
     assert list(known_services()) == ["pickle", "onnx"]
     (tmp_path / "service").touch()
-    assert list(known_services(baselines=True)) == ["pickle", "onnx", "axum", "typical_pickle", "typical_onnx"]
+    assert list(known_services(baselines=True)) == [
+        "pickle",
+        "onnx",
+        "axum",
+        "typical_pickle",
+        "typical_onnx",
+        "typical_onnx_1t",
+    ]
