@@ -71,7 +71,7 @@ BASELINES ?=
 HOST      ?= http://127.0.0.1:8001
 HOSTS     ?=
 
-.PHONY: bench skew load profile fairness
+.PHONY: bench skew load profile fairness workers
 bench: $(READY) ## all services under the same load, every answer checked [DURATION=5 USERS=32 ROUNDS=3 SCENARIOS= SERVICES= BASELINES=1]
 	@$(PY) -m load_testing.benchmark --duration $(DURATION) --users $(USERS) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES)) $(if $(BASELINES),--baselines)
@@ -87,6 +87,10 @@ profile: $(READY) ## where the microseconds of a request go
 
 fairness: $(READY) ## what large batches cost the small requests beside them
 	@$(PY) -m load_testing.fairness
+
+workers: $(READY) ## what a second worker is worth, by CPU time per request [DURATION=5 ROUNDS=3 SCENARIOS= SERVICES=]
+	@$(PY) -m load_testing.workers --duration $(DURATION) --rounds $(ROUNDS) \
+	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES))
 
 AXUM := serving/axum/target/release/axum-service
 ONNXRUNTIME_LIBRARY = $(shell $(PY) -c 'import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime*")))')
