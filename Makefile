@@ -88,8 +88,8 @@ profile: $(READY) ## where the microseconds of a request go
 fairness: $(READY) ## what large batches cost the small requests beside them
 	@$(PY) -m load_testing.fairness
 
-workers: $(READY) ## what a second worker is worth, by CPU time per request [DURATION=5 ROUNDS=3 SCENARIOS= SERVICES=]
-	@$(PY) -m load_testing.workers --duration $(DURATION) --rounds $(ROUNDS) \
+workers: $(READY) ## what a second worker is worth, by CPU time per request [USERS=32 DURATION=5 ROUNDS=3 SCENARIOS= SERVICES=]
+	@$(PY) -m load_testing.workers --users $(USERS) --duration $(DURATION) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES))
 
 AXUM := serving/axum/target/release/axum-service

@@ -4,6 +4,7 @@ Every fact about the data set that a service, a load test or a report needs (col
 threshold) is read from here and stands nowhere else in their code.
 """
 
+import hashlib
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -164,17 +165,24 @@ def find_manifest(folder: Path) -> Path:
     return found[0]
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, pin: str | None = None) -> Manifest:
     """Read the manifest of the bundle in `folder`.
 
+    `pin` is the SHA-256 that its bytes must have, in lower-case hexadecimal. Since the manifest holds the digests of
+    the artifacts, it pins them, too: who can write to the folder can then stop a service, but not change its model.
+
     Raises:
-        BundleError: as `find_manifest` and `decode_manifest`, or the file can't be read.
+        BundleError: as `find_manifest` and `decode_manifest`, or the file can't be read, or is not the pinned one.
     """
     path = find_manifest(folder)
     try:
-        return decode_manifest(path.read_bytes(), str(path))
+        content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if pin is not None and digest != pin:
+        raise BundleError(f"{path}: SHA-256 {digest[:12]}… differs from the pinned {pin[:12]}…: not the bundle meant")
+    return decode_manifest(content, str(path))
 
 
 def utc_now() -> datetime:

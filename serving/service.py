@@ -56,7 +56,7 @@ def load(settings: Settings, artifact: ArtifactKind) -> tuple[Manifest, bytes]:
     """The manifest and the artifact's content, checked against it.
 
     Raises:
-        BundleError: there is no bundle, or it is not whole.
+        BundleError: there is no bundle, it is not whole, or not the pinned one.
     """
-    manifest = read_manifest(settings.model_dir)
+    manifest = read_manifest(settings.model_dir, pin=settings.manifest_sha256)
     return manifest, read_artifact(manifest, artifact, settings.model_dir)

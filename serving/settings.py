@@ -1,6 +1,7 @@
 """Settings of a service, from environment variables, checked once at start."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`port` 0 takes a free one. The limits hold for a request; `max_concurrency` for one worker process."""
+    """`port` 0 takes a free one. `manifest_sha256` pins the bundle, None takes the one that is there. The limits hold for a request; `max_concurrency` for one worker process."""
 
     model_dir: Path
+    manifest_sha256: str | None
     host: str
     port: int
     workers: int
@@ -50,8 +52,12 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
     log_level = (environment.get(PREFIX + "LOG_LEVEL", "").strip() or "info").lower()
     if log_level not in LOG_LEVELS:
         raise SettingsError(f"{PREFIX}LOG_LEVEL={log_level!r}: one of {', '.join(LOG_LEVELS)} is needed")
+    pin = environment.get(PREFIX + "MANIFEST_SHA256", "").strip().lower()
+    if not re.fullmatch("([0-9a-f]{64})?", pin):
+        raise SettingsError(f"{PREFIX}MANIFEST_SHA256={pin!r}: 64 hexadecimal digits are needed")
     return Settings(
         model_dir=Path(environment.get(PREFIX + "MODEL_DIR", "").strip() or "models"),
+        manifest_sha256=pin or None,
         host=environment.get(PREFIX + "HOST", "").strip() or "127.0.0.1",
         port=whole("PORT", default_port, 0, 65_535),
         workers=whole("WORKERS", usable_cpus(), 1, 256),

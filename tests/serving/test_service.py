@@ -5,12 +5,11 @@ import json
 import pickle
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.services import ROOT, environment
+from tests.services import ROOT, command, environment, running
 
 
 class Malicious:
@@ -25,7 +24,7 @@ class Malicious:
 
 def start(backend: str, models: Path, **settings: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", f"serving.{backend}_service"],
+        command(backend),
         cwd=ROOT, env=environment(models, **settings), capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
 
@@ -79,6 +78,31 @@ def test_a_manifest_that_is_not_one_is_named(copied: Path):
     (manifest,) = copied.glob("*.json")
     manifest.write_text("{")
     assert refused(start("onnx", copied), manifest.name, "not a valid manifest")
+
+
+@pytest.mark.parametrize("backend", ["onnx", "pickle", pytest.param("axum", marks=pytest.mark.cargo)])
+def test_a_bundle_that_is_not_the_pinned_one_is_refused(backend: str, copied: Path, tmp_path: Path):
+    (manifest,) = copied.glob("*.json")
+    pin = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    with running(backend, copied, tmp_path, manifest_sha256=pin.upper()):
+        pass  # it is ready, and ends well
+    manifest.write_bytes(manifest.read_bytes() + b"\n")
+    assert refused(start(backend, copied, manifest_sha256=pin), manifest.name, pin[:12], "not the bundle meant")
+
+
+def test_whoever_writes_a_pickle_and_its_digest_can_not_pass_the_pin(copied: Path, tmp_path: Path):
+    trap = tmp_path / "code-was-run"
+    content = pickle.dumps(Malicious(trap))
+    artifact(copied, "pickle").write_bytes(content)
+    (manifest,) = copied.glob("*.json")
+    pin = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    altered = json.loads(manifest.read_bytes())
+    altered["artifacts"]["pickle"]["sha256"] = hashlib.sha256(content).hexdigest()
+    manifest.write_text(json.dumps(altered))
+    assert refused(start("pickle", copied, manifest_sha256=pin), manifest.name, pin[:12])
+    assert not trap.exists()
+    start("pickle", copied, workers=1)  # without the pin the digest is all that is asked for, and it fits
+    assert trap.exists()
 
 
 def test_a_wrong_setting_is_named(models: Path):

@@ -33,6 +33,8 @@ def test_an_empty_variable_is_as_good_as_none():
         ("SERVE_WORKERS", "0"),
         ("SERVE_MAX_BODY_BYTES", "1"),
         ("SERVE_LOG_LEVEL", "loud"),
+        ("SERVE_MANIFEST_SHA256", "ab" * 31),
+        ("SERVE_MANIFEST_SHA256", "xy" * 32),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str):

@@ -19,7 +19,7 @@ pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<V
     let content = fs::read(&path).map_err(|error| {
         BundleError(format!("{}: {}, but the manifest lists it; train again", path.display(), reason(&error)))
     })?;
-    let digest = hexadecimal(&Sha256::digest(&content));
+    let digest = sha256(&content);
     if digest != artifact.sha256 {
         return Err(BundleError(format!(
             "{}: SHA-256 {:.12}… ({} bytes) differs from the manifest's {:.12}… ({} bytes): the file was altered; \
@@ -32,6 +32,11 @@ pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<V
         )));
     }
     Ok(content)
+}
+
+/// The SHA-256 of `content`, in lower-case hexadecimal.
+pub(crate) fn sha256(content: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(content))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -52,7 +52,7 @@ fn prepare() -> Result<(Settings, Arc<AppState>), Failure> {
     let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
     let settings = Settings::read(&environment)?;
     log::set_level(settings.log_level);
-    let manifest = Manifest::read(&settings.model_dir)?;
+    let manifest = Manifest::read(&settings.model_dir, settings.manifest_sha256.as_deref())?;
     let model = read_artifact(&manifest, "onnx_packed", &settings.model_dir)?;
     let runtime = load_runtime(&environment)?;
     let unusable = |error| format!("{}: the model can't be used: {error}", settings.model_dir.display());

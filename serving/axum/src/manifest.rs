@@ -7,6 +7,7 @@ use std::{fmt, fs, io};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::artifacts::sha256;
 use crate::formatting::quoted;
 
 /// The format of bundles that this code reads.
@@ -104,10 +105,19 @@ pub struct Manifest {
 
 impl Manifest {
     /// Read the manifest of the bundle in `folder`.
-    pub fn read(folder: &Path) -> Result<Self, BundleError> {
+    ///
+    /// `pin` is the SHA-256 that its bytes must have; since it holds the digests of the artifacts, it pins them, too.
+    pub fn read(folder: &Path, pin: Option<&str>) -> Result<Self, BundleError> {
         let path = find(folder)?;
         let content =
             fs::read(&path).map_err(|error| BundleError(format!("{}: {}", path.display(), reason(&error))))?;
+        let digest = sha256(&content);
+        if let Some(pin) = pin.filter(|pin| *pin != digest) {
+            return Err(BundleError(format!(
+                "{}: SHA-256 {digest:.12}… differs from the pinned {pin:.12}…: not the bundle meant",
+                path.display()
+            )));
+        }
         Self::decode(&content, &path.display().to_string())
     }
 

@@ -11,9 +11,10 @@ use crate::log::Level;
 
 const PREFIX: &str = "SERVE_";
 const DEFAULT_PORT: u64 = 3000;
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "SERVE_HOST",
     "SERVE_LOG_LEVEL",
+    "SERVE_MANIFEST_SHA256",
     "SERVE_MAX_BATCH_ROWS",
     "SERVE_MAX_BODY_BYTES",
     "SERVE_MAX_CONCURRENCY",
@@ -40,6 +41,8 @@ impl std::error::Error for SettingsError {}
 pub struct Settings {
     /// The folder of the bundle.
     pub model_dir: PathBuf,
+    /// The SHA-256 that the manifest must have; None takes the one that is there.
+    pub manifest_sha256: Option<String>,
     /// The address or name to listen on.
     pub host: String,
     /// The TCP port to listen on.
@@ -88,6 +91,7 @@ impl Settings {
         Ok(Self {
             log_level: log_level(&or("SERVE_LOG_LEVEL", "info").to_lowercase())?,
             model_dir: or("SERVE_MODEL_DIR", "models").into(),
+            manifest_sha256: pin(&text("SERVE_MANIFEST_SHA256").to_lowercase())?,
             host: or("SERVE_HOST", "127.0.0.1"),
             port: whole("SERVE_PORT", DEFAULT_PORT, 0, 65_535)?.try_into().unwrap_or_default(),
             workers: size("SERVE_WORKERS", cpus, 1, 256)?,
@@ -102,6 +106,15 @@ impl Settings {
 /// Digits only: `parse` would take a leading plus sign as well.
 fn whole_number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+fn pin(digest: &str) -> Result<Option<String>, SettingsError> {
+    let digits = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match digest.len() {
+        0 => Ok(None),
+        64 if digits => Ok(Some(digest.to_owned())),
+        _ => Err(SettingsError(format!("SERVE_MANIFEST_SHA256={}: 64 hexadecimal digits are needed", quoted(digest)))),
+    }
 }
 
 fn log_level(name: &str) -> Result<Level, SettingsError> {
@@ -137,6 +150,9 @@ mod tests {
     fn reads_what_the_environment_gives() {
         let settings = read(&[("SERVE_PORT", " 0 "), ("SERVE_WORKERS", "3"), ("SERVE_LOG_LEVEL", "ERROR")]).unwrap();
         assert_eq!((settings.port, settings.workers, settings.log_level), (0, 3, Level::Error));
+        assert_eq!(settings.manifest_sha256, None);
+        let pinned = read(&[("SERVE_MANIFEST_SHA256", &"AB".repeat(32))]).unwrap();
+        assert_eq!(pinned.manifest_sha256, Some("ab".repeat(32)));
     }
 
     #[test]
@@ -148,6 +164,10 @@ mod tests {
         assert_eq!(
             message("SERVE_LOG_LEVEL", "loud"),
             "SERVE_LOG_LEVEL='loud': one of critical, error, warning, info, debug is needed"
+        );
+        assert_eq!(
+            message("SERVE_MANIFEST_SHA256", "ABC"),
+            "SERVE_MANIFEST_SHA256='abc': 64 hexadecimal digits are needed"
         );
         assert!(message("SERVE_THREADS", "2").starts_with("unknown variable SERVE_THREADS; known are SERVE_HOST, "));
     }

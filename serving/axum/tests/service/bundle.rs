@@ -36,7 +36,7 @@ fn prepared() -> Option<(Environment, PathBuf)> {
 /// The bundle's manifest and the model that it names.
 fn bundle() -> Option<(Manifest, OnnxPredictor)> {
     let (runtime, folder) = prepared()?;
-    let manifest = Manifest::read(&folder).unwrap();
+    let manifest = Manifest::read(&folder, None).unwrap();
     let model = read_artifact(&manifest, "onnx_packed", &folder).unwrap();
     Some((manifest, OnnxPredictor::new(runtime, model, 1).unwrap()))
 }

@@ -34,6 +34,7 @@ pub fn manifest() -> Manifest {
 pub fn settings() -> Settings {
     Settings {
         model_dir: "models".into(),
+        manifest_sha256: None,
         host: "127.0.0.1".to_owned(),
         port: 0,
         workers: 1,
