@@ -18,7 +18,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`port` 0 takes a free one. `manifest_sha256` pins the bundle, None takes the one that is there. The limits hold for a request; `max_concurrency` for one worker process."""
+    """`port` 0 takes a free one. `manifest_sha256` pins the bundle; None takes whichever is there.
+
+    The limits hold for a request; `max_concurrency` for one worker process.
+    """
 
     model_dir: Path
     manifest_sha256: str | None
