@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bundle.manifest import Manifest
-from serving.endpoints import PredictEndpoint, Worker, batch_threads
+from serving.access import ApiKeys
+from serving.endpoints import Buffers, PredictEndpoint, Worker, batch_threads, respond
+from serving.errors import Unauthorized
 from serving.metrics import Metrics
-from serving.openapi import add_predict_routes, example_row
+from serving.openapi import add_predict_routes, example_row, require_key
 from serving.predictor import Predictor
 from serving.request_schema import RequestSchema
 from serving.response_schema import ResponseSchema
@@ -22,6 +25,15 @@ from serving.settings import Settings
 
 PRIVATE = ("artifacts", "libraries", "study")
 """Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
+
+DOCS_PAGE = Path(__file__).with_name("docs.html")
+DOCS_HEADERS = {
+    # the page has its script in it, and may talk to this service and nobody else
+    "content-security-policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
 
 
 class Application(FastAPI):
@@ -34,39 +46,60 @@ class Application(FastAPI):
     direct: Mapping[str, ASGIApp] = {}
     endpoints: Sequence[PredictEndpoint]
     metrics: Metrics
+    keys: ApiKeys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "http" and scope["method"] == "POST" and not self.user_middleware:
-            endpoint = self.direct.get(scope["path"])
-            if endpoint is not None:
-                return await endpoint(scope, receive, send)
+        if scope["type"] == "http":
+            if self.keys:
+                try:
+                    self.keys.check(scope)
+                except Unauthorized as error:
+                    return await respond(send, error.status, error.body(), error.headers)
+            if scope["method"] == "POST" and not self.user_middleware:
+                endpoint = self.direct.get(scope["path"])
+                if endpoint is not None:
+                    return await endpoint(scope, receive, send)
         return await super().__call__(scope, receive, send)
 
 
-def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> Application:
-    """The application; it is ready once it has started up and the model has answered the manifest's example row."""
+def create_app(
+    predictor: Predictor, manifest: Manifest, settings: Settings, metrics: Metrics | None = None
+) -> Application:
+    """The application; it is ready once it has started up and the model has answered the manifest's example row.
+
+    It counts in `metrics`, those of the process' earlier application, or in new ones.
+    """
     requests = RequestSchema(manifest, max_rows=settings.max_batch_rows)
     responses = ResponseSchema(manifest)
     worker = Worker(
         predictor=predictor,
-        metrics=Metrics(manifest, predictor.backend),
+        metrics=metrics or Metrics(predictor.backend),
         threads=batch_threads(),
+        buffers=Buffers(settings.max_buffered_bytes),
         max_body_bytes=settings.max_body_bytes,
-        max_in_hand=settings.max_concurrency,
     )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         (example,) = requests.decode_row(msgspec.json.encode(example_row(manifest)))
         predictor.predict(example.batch)
+        worker.metrics.serve(manifest)
         app.state.ready = True
         yield
+        # The batch thread is left to those requests that are still in hand; it ends when nobody can use it any more.
         app.state.ready = False
-        worker.threads.shutdown()
         worker.metrics.publish()
 
-    app = Application(title=f"{manifest.name} ({predictor.backend})", version=manifest.version, lifespan=lifespan)
+    app = Application(
+        title=f"{manifest.name} ({predictor.backend})",
+        version=manifest.version,
+        lifespan=lifespan,
+        openapi_url="/openapi.json" if settings.docs else None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.keys = settings.api_keys
     app.state.ready = False
     endpoints = (
         PredictEndpoint("/predict", requests.decode_row, responses.encode_row, responses.assemble_row, worker),
@@ -75,14 +108,15 @@ def create_app(predictor: Predictor, manifest: Manifest, settings: Settings) -> 
     app.endpoints, app.metrics = endpoints, worker.metrics
     app.direct = {endpoint.route: endpoint for endpoint in endpoints}
     app.router.routes += [Route(endpoint.route, endpoint, methods=["POST"]) for endpoint in endpoints]
-    _add_information(app, predictor.backend, manifest, worker.metrics)
+    _add_information(app, predictor.backend, manifest, settings)
     _describe_predict_routes(app, manifest, settings)
     return app
 
 
-def _add_information(app: FastAPI, backend: str, manifest: Manifest, metrics: Metrics) -> None:
+def _add_information(app: Application, backend: str, manifest: Manifest, settings: Settings) -> None:
     public = {key: value for key, value in msgspec.to_builtins(manifest).items() if key not in PRIVATE}
-    links = ("/predict", "/predict/batch", "/docs", "/openapi.json", "/metadata", "/health/ready", "/metrics")
+    docs = ("/docs", "/openapi.json") if settings.docs else ()
+    links = ("/predict", "/predict/batch", *docs, "/metadata", "/health/ready", "/metrics")
     root = {
         "service": f"{manifest.name} over HTTP",
         "backend": backend,
@@ -117,7 +151,14 @@ def _add_information(app: FastAPI, backend: str, manifest: Manifest, metrics: Me
 
     @app.get("/metrics", tags=["about"], summary="Prometheus metrics of all workers", response_class=Response)
     async def expose_metrics() -> Response:
-        return Response(metrics.expose(), media_type=CONTENT_TYPE_LATEST)
+        return Response(app.metrics.expose(), media_type=CONTENT_TYPE_LATEST)
+
+    if settings.docs:
+        page = DOCS_PAGE.read_text(encoding="utf-8")
+
+        @app.get("/docs", include_in_schema=False)
+        async def show_docs() -> HTMLResponse:
+            return HTMLResponse(page, headers=DOCS_HEADERS)
 
 
 def _describe_predict_routes(app: FastAPI, manifest: Manifest, settings: Settings) -> None:
@@ -127,6 +168,8 @@ def _describe_predict_routes(app: FastAPI, manifest: Manifest, settings: Setting
         document = without_predict_routes()
         if "/predict" not in document["paths"]:
             add_predict_routes(document, manifest, max_rows=settings.max_batch_rows)
+            if settings.api_keys:
+                require_key(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend its document

@@ -17,6 +17,7 @@ from time import perf_counter
 from starlette.types import Receive, Scope, Send
 
 from serving.errors import InternalError, Overloaded, RequestError, TooLarge
+from serving.http_protocol import OVERLOADED
 from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.request_schema import Decode
@@ -24,6 +25,9 @@ from serving.response_schema import Assemble, Encode
 
 THREAD_BYTES = 64 << 10
 """A larger body (some 200 rows, a millisecond of work) is worked on in a thread, so that it delays no small request."""
+
+PART_BYTES = 256 << 10
+"""How much of a long answer is handed on at once."""
 
 BATCH_NICENESS = 10
 """How far that thread steps back for the event loop's, where both want the same CPU."""
@@ -36,16 +40,48 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
 
 
-@dataclass
+class Buffers:
+    """The room that one process has for large bodies and their answers, in bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.free = size
+
+
+class Reservation:
+    """What one request holds of the buffers, until it is released."""
+
+    __slots__ = ("_buffers", "_held")
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._buffers = buffers
+        self._held = 0
+
+    def add(self, size: int) -> None:
+        """Hold `size` bytes more.
+
+        Raises:
+            Overloaded: there aren't as many.
+        """
+        if size > self._buffers.free:
+            raise Overloaded
+        self._buffers.free -= size
+        self._held += size
+
+    def release(self) -> None:
+        """Give all of it back."""
+        self._buffers.free += self._held
+        self._held = 0
+
+
+@dataclass(frozen=True)
 class Worker:
-    """What the endpoints of one process share. `in_hand` counts the requests being worked on, on all routes."""
+    """What the endpoints of one process share."""
 
     predictor: Predictor
     metrics: Metrics
     threads: ThreadPoolExecutor
+    buffers: Buffers
     max_body_bytes: int
-    max_in_hand: int
-    in_hand: int = 0
 
 
 class PredictEndpoint:
@@ -58,44 +94,46 @@ class PredictEndpoint:
         self._assemble = assemble
         self._worker = worker
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
         started = perf_counter()
         status = 200
         headers: Headers = ()
+        reservation = Reservation(self._worker.buffers)
         try:
-            content = await self._answer(receive)
-        except RequestError as error:
-            status, headers, content = error.status, error.headers, error.body()
-        except ClientGone:
-            return
-        except Exception:
-            logger.exception("%s failed", self.route)
-            status, content = InternalError.status, InternalError().body()
-        await respond(send, status, content, headers)
+            try:
+                if OVERLOADED in scope.get("extensions", ()):
+                    raise Overloaded
+                content = await self._answer(receive, reservation)
+            except RequestError as error:
+                status, headers, content = error.status, error.headers, error.body()
+            except ClientGone:
+                return
+            except Exception:
+                logger.exception("%s failed", self.route)
+                status, content = InternalError.status, InternalError().body()
+            await respond(send, status, content, headers)
+        finally:
+            reservation.release()
         self._worker.metrics.observe(self.route, status, perf_counter() - started)
 
-    async def _answer(self, receive: Receive) -> bytes:
+    async def _answer(self, receive: Receive, reservation: Reservation) -> bytes:
         worker = self._worker
-        if worker.in_hand >= worker.max_in_hand:
-            raise Overloaded
-        worker.in_hand += 1
-        try:
-            body = await read_body(receive, worker.max_body_bytes)
-            if len(body) <= THREAD_BYTES:
-                content, rows, unseen = self._predict(body)
-            else:
-                loop = asyncio.get_running_loop()
-                content, rows, unseen = await loop.run_in_executor(worker.threads, self._predict, body)
-        finally:
-            worker.in_hand -= 1
+        body = await read_body(receive, worker.max_body_bytes, reservation)
+        if len(body) <= THREAD_BYTES:
+            content, rows, unseen = self._predict(body)
+        else:
+            loop = asyncio.get_running_loop()
+            content, rows, unseen = await loop.run_in_executor(worker.threads, self._predict, body)
+            reservation.release()  # the body is done with
+            reservation.add(len(content))
         worker.metrics.predicted(self.route, rows, unseen)
         return content
 
-    def _predict(self, body: bytes) -> tuple[bytes, int, list[int]]:
-        """The response, the number of rows, and the feature index of every unseen category in them."""
+    def _predict(self, body: bytes) -> tuple[bytes, int, list[str]]:
+        """The response, the number of rows, and the feature of every unseen category in them."""
         content: list[bytes] = []
-        unseen: list[int] = []
+        unseen: list[str] = []
         rows = 0
         for piece in self._decode(body):
             predictions = self._worker.predictor.predict(piece.batch)
@@ -115,36 +153,42 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BATCH_NICENESS)
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole request body.
+async def read_body(receive: Receive, limit: int, reservation: Reservation) -> bytes:
+    """The whole request body; one that is large, or comes in parts, is added to the reservation.
 
     Raises:
         TooLarge: it has more than `limit` bytes; no more than one further chunk was read.
+        Overloaded: there is no room for it.
         ClientGone: the client left before the end.
     """
     message = await receive()
     body: bytes = message.get("body", b"")
-    if message.get("more_body", False):
+    size = len(body)
+    if size > THREAD_BYTES or message.get("more_body", False):
         chunks = [body]
-        size = len(body)
-        while message.get("more_body", False):
+        reservation.add(size)
+        while size <= limit and message.get("more_body", False):
             message = await receive()
             chunk = message.get("body", b"")
+            reservation.add(len(chunk))
             size += len(chunk)
-            if size > limit:
-                raise TooLarge("bytes", limit)
             chunks.append(chunk)
+        if size > limit:
+            raise TooLarge("bytes", limit)
         body = b"".join(chunks)
     if message["type"] == "http.disconnect":
         raise ClientGone
-    if len(body) > limit:
+    if size > limit:
         raise TooLarge("bytes", limit)
     return body
 
 
 async def respond(send: Send, status: int, content: bytes, headers: Headers = ()) -> None:
-    """Send a JSON response."""
+    """Send a JSON response; a long one in parts, so that no more of it than the client reads is copied for sending."""
     length = b"%d" % len(content)
     start = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
     await send({"type": "http.response.start", "status": status, "headers": start})
-    await send({"type": "http.response.body", "body": content})
+    for end in range(PART_BYTES, len(content), PART_BYTES):
+        await send({"type": "http.response.body", "body": content[end - PART_BYTES : end], "more_body": True})
+    last = (len(content) - 1) // PART_BYTES * PART_BYTES
+    await send({"type": "http.response.body", "body": content[last:] if last > 0 else content})

@@ -30,6 +30,43 @@ class RequestError(Exception):
         return msgspec.json.encode({"detail": self.problems})
 
 
+class BadRequestHead(RequestError):
+    """What came is not HTTP."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__([Problem((), "not an HTTP request", "http_invalid")])
+
+
+class Unauthorized(RequestError):
+    """A key is asked for, and none of the right ones was given."""
+
+    status = 401
+    headers = ((b"www-authenticate", b"Bearer"),)
+
+    def __init__(self) -> None:
+        super().__init__([Problem(("header", "authorization"), "a valid API key is required", "unauthorized")])
+
+
+class RequestTimeout(RequestError):
+    """The client took too long to send its request. The connection is closed."""
+
+    status = 408
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__([Problem((), f"the request took more than {seconds:g} seconds to arrive", "request_timeout")])
+
+
+class HeadTooLarge(RequestError):
+    """The request line and headers are too long. The connection is closed."""
+
+    status = 431
+
+    def __init__(self, limit: int) -> None:
+        super().__init__([Problem(("header",), f"more than {limit} bytes", "too_many_header_bytes")])
+
+
 class MalformedBody(RequestError):
     """The body is not JSON."""
 
@@ -56,7 +93,7 @@ class TooLarge(RequestError):
 
 
 class Overloaded(RequestError):
-    """As many requests are being worked on as this process takes."""
+    """This process has as many requests, connections or bytes of large bodies in hand as it takes."""
 
     status = 503
     headers = ((b"retry-after", b"1"),)

@@ -43,13 +43,14 @@ class Latencies:
 
 
 class Metrics:
-    """The metrics of one application; `expose` renders those of all workers.
+    """The metrics of one process; `expose` renders those of all workers.
 
     Belongs to the event loop: only its thread may call the methods.
     """
 
-    def __init__(self, manifest: Manifest, backend: str) -> None:
-        """Uses a registry of its own, so that a process can hold several applications."""
+    def __init__(self, backend: str) -> None:
+        """Uses a registry of its own, so that a process can hold several."""
+        self._backend = backend
         self._shared = os.environ.get(DIRECTORY_VARIABLE)
         self._registry = CollectorRegistry()
         self._seconds = SummedHistogram(
@@ -60,18 +61,24 @@ class Metrics:
         self._unseen = Counter(
             "predict_unseen_categories", "Values that training never saw", ["feature"], registry=self._registry
         )
-        model = Gauge(
-            "model_info", "The model served", ["name", "version", "backend"],
-            registry=self._registry, multiprocess_mode="max",
+        self._model = Gauge(
+            "model_info", "1 for the model served, 0 for those before it", ["name", "version", "backend"],
+            registry=self._registry, multiprocess_mode="mostrecent",
         )  # fmt: skip
-        model.labels(manifest.name, manifest.version, backend).set(1)
-        self._names = [feature.name for feature in manifest.categorical]
-        for name in self._names:
-            self._unseen.labels(name)  # a counter at 0 from the start, so that a rate sees its first step
+        self._served: tuple[str, ...] | None = None
         self._new_latencies: dict[tuple[str, int], Latencies] = {}
         self._new_rows: Tally[str] = Tally()
-        self._new_unseen: Tally[int] = Tally()
+        self._new_unseen: Tally[str] = Tally()
         self._due = False
+
+    def serve(self, manifest: Manifest) -> None:
+        """Count for this model from now on."""
+        if self._served is not None:
+            self._model.labels(*self._served).set(0)
+        self._served = (manifest.name, manifest.version, self._backend)
+        self._model.labels(*self._served).set(1)
+        for feature in manifest.categorical:
+            self._unseen.labels(feature.name)  # a counter at 0 from the start, so that a rate sees its first step
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
@@ -84,8 +91,8 @@ class Metrics:
             self._due = True
             asyncio.get_running_loop().call_later(PUBLISH_SECONDS, self.publish)
 
-    def predicted(self, route: str, rows: int, unseen: Sequence[int]) -> None:
-        """Count predicted rows, and the categorical feature index of every value that training never saw."""
+    def predicted(self, route: str, rows: int, unseen: Sequence[str]) -> None:
+        """Count predicted rows, and the feature of every value that training never saw."""
         self._new_rows[route] += rows
         if unseen:
             self._new_unseen.update(unseen)
@@ -97,8 +104,8 @@ class Metrics:
             self._seconds.labels(route, str(status)).add(latencies.counts, latencies.total)
         for route, rows in self._new_rows.items():
             self._rows.labels(route).inc(rows)
-        for index, count in self._new_unseen.items():
-            self._unseen.labels(self._names[index]).inc(count)
+        for name, count in self._new_unseen.items():
+            self._unseen.labels(name).inc(count)
         self._new_latencies.clear()
         self._new_rows.clear()
         self._new_unseen.clear()

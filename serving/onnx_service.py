@@ -2,22 +2,27 @@
 
 import sys
 
-from fastapi import FastAPI
-
-from serving.app import create_app
+from serving.app import Application, create_app
+from serving.metrics import Metrics
 from serving.onnx_predictor import OnnxPredictor
+from serving.reloading import ReloadingApplication
 from serving.service import load, run
 from serving.settings import read_settings
 
 PORT = 8001
 
 
-def build() -> FastAPI:
-    """The application of one worker process."""
+def build(metrics: Metrics | None = None) -> Application:
+    """The application of the bundle that is there now."""
     settings = read_settings(default_port=PORT)
     manifest, model = load(settings, "onnx_packed")
-    return create_app(OnnxPredictor(model), manifest, settings)
+    return create_app(OnnxPredictor(model), manifest, settings, metrics)
+
+
+def serve() -> ReloadingApplication:
+    """What a worker process serves."""
+    return ReloadingApplication(build, read_settings(default_port=PORT))
 
 
 if __name__ == "__main__":
-    sys.exit(run("serving.onnx_service:build", "onnx_packed", default_port=PORT))
+    sys.exit(run("serving.onnx_service:serve", "onnx_packed", default_port=PORT))

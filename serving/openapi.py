@@ -3,12 +3,14 @@
 from typing import Any
 
 from bundle.manifest import Feature, Manifest
+from serving.access import OPEN_PATHS
 from serving.request_schema import FLOAT32_MAX
 
 Schema = dict[str, Any]
 
 ERRORS = {
     "400": "The body is not JSON.",
+    "408": "The request took too long to arrive.",
     "413": "The body or the batch is too large.",
     "422": "A field is missing, unknown, null without being nullable, of the wrong type, or out of range.",
     "500": "Something failed inside; the log has the cause.",
@@ -34,6 +36,16 @@ def add_predict_routes(document: Schema, manifest: Manifest, *, max_rows: int) -
         },
     }
     return document
+
+
+def require_key(document: Schema) -> None:
+    """Say of the document's routes, but those of the health, that they want an API key."""
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        if path not in OPEN_PATHS:
+            for operation in operations.values():
+                operation["security"] = [{"key": []}]
+                operation["responses"]["401"] = _response("The request has no valid API key.", "Problems")
 
 
 def example_row(manifest: Manifest) -> dict[str, str | int | float | None]:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from serving.app import create_app
-from serving.endpoints import read_body, respond
+from serving.app import Application, create_app
+from serving.endpoints import Buffers, Reservation, read_body, respond
+from serving.metrics import Metrics
 from serving.onnx_predictor import OnnxPredictor
 from serving.onnx_service import PORT
+from serving.reloading import ReloadingApplication
 from serving.service import load, run
 from serving.settings import read_settings
 
@@ -45,17 +46,17 @@ class Stopwatch:
 
 async def constant(_: Scope, receive: Receive, send: Send) -> None:
     """Reads the body and answers the same to everything: what HTTP alone costs on this server."""
-    await read_body(receive, 1 << 30)
+    await read_body(receive, 1 << 30, Reservation(Buffers(1 << 30)))
     await respond(send, 200, b'{"prediction":0,"probabilities":[0.5,0.5],"predicted_label":"constant"}')
 
 
-def build() -> FastAPI:
+def build(metrics: Metrics | None = None) -> Application:
     """The application of `serving.onnx_service`, instrumented from the outside."""
     settings = read_settings(default_port=PORT)
     manifest, model = load(settings, "onnx_packed")
     predictor, stopwatch = OnnxPredictor(model), Stopwatch()
     stopwatch.wrap(predictor, "predict", "predict")
-    app = create_app(predictor, manifest, settings)
+    app = create_app(predictor, manifest, settings, metrics)
     for endpoint in app.endpoints:
         stopwatch.wrap(endpoint, "_decode", "decode")
         stopwatch.wrap(endpoint, "_encode", "encode")
@@ -71,5 +72,10 @@ def build() -> FastAPI:
     return app
 
 
+def serve() -> ReloadingApplication:
+    """What a worker process serves."""
+    return ReloadingApplication(build, read_settings(default_port=PORT))
+
+
 if __name__ == "__main__":
-    sys.exit(run("serving.profiled_onnx_service:build", "onnx_packed", default_port=PORT))
+    sys.exit(run("serving.profiled_onnx_service:serve", "onnx_packed", default_port=PORT))

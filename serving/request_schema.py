@@ -31,10 +31,10 @@ PIECE_BYTES = 32 << 10
 
 
 class Piece(NamedTuple):
-    """Rows of a request, and the feature index of every value whose category training never saw."""
+    """Rows of a request, and the feature's name for every value whose category training never saw."""
 
     batch: Batch
-    unseen: Sequence[int]
+    unseen: Sequence[str]
 
 
 Decode = Callable[[bytes], Iterable[Piece]]
@@ -49,6 +49,7 @@ class RequestSchema:
         self._max_rows = max_rows
         self._categorical = manifest.categorical
         self._split = len(manifest.categorical)
+        self._names = tuple(feature.name for feature in manifest.categorical)
         self._tokens = tuple(feature.missing_token for feature in manifest.categorical)
         self._known = tuple(frozenset((*f.categories, f.missing_token)) for f in manifest.categorical)
         # Fields in packed order, so that a decoded row's tuple falls into the two parts of a batch.
@@ -75,7 +76,7 @@ class RequestSchema:
         if unseen:
             strings = tuple(UNSEEN if i in unseen else s for i, s in enumerate(strings))
         batch = Batch(np.array([strings], dtype=object), np.array([values[self._split :]], dtype=np.float32))
-        return (Piece(batch, unseen),)
+        return (Piece(batch, [self._names[i] for i in unseen]),)
 
     def decode_rows(self, body: bytes) -> Iterator[Piece]:
         """All rows of the array that the body holds.
@@ -112,7 +113,7 @@ class RequestSchema:
 
     def _to_piece(self, rows: list[Any]) -> Piece:
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
-        unseen: list[int] = []
+        unseen: list[str] = []
         for i, (column, known) in enumerate(zip(columns, self._known, strict=False)):
             if not known.issuperset(column):
                 columns[i] = self._clean(i, column, unseen)
@@ -122,12 +123,12 @@ class RequestSchema:
         )
         return Piece(batch, unseen)
 
-    def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[int]) -> tuple[str | None, ...]:
-        """The column, its missing and unseen values replaced; appends `index` to `unseen` for each of the latter."""
+    def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[str]) -> tuple[str | None, ...]:
+        """The column, its missing and unseen values replaced; appends its name to `unseen` for each of the latter."""
         known, token = self._known[index], self._tokens[index]
         filled = [token if value is None else value for value in column]
         cleaned = tuple(value if value in known else UNSEEN for value in filled)
-        unseen.extend(index for value in cleaned if value is UNSEEN)
+        unseen.extend(self._names[index] for value in cleaned if value is UNSEEN)
         return cleaned
 
     def _refusal(self, body: bytes, error: Exception, *, many: bool) -> InvalidRows | MalformedBody:

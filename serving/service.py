@@ -1,18 +1,31 @@
 """Start a service: settings, bundle, uvicorn. What is wrong is said in one line, with a non-zero exit status."""
 
+import copy
+import logging
 import os
+import resource
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from typing import Any
 
-import uvicorn
+from uvicorn import Config, Server
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.supervisors import Multiprocess
 
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import ArtifactKind, Manifest, read_manifest
 from serving.http_protocol import Protocol
 from serving.settings import Settings, SettingsError, read_settings
+
+NOT_STARTED = 2
+
+OTHER_FILES = 256
+"""File descriptors that a worker needs for other things than its clients' connections."""
+
+logger = logging.getLogger("serving")
 
 
 def run(factory: str, artifact: ArtifactKind, *, default_port: int) -> int:
@@ -26,7 +39,8 @@ def run(factory: str, artifact: ArtifactKind, *, default_port: int) -> int:
         load(settings, artifact)
     except (SettingsError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return NOT_STARTED
+    _allow_files(2 * settings.max_connections + OTHER_FILES)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal that ended it once more when it has drained; for a service that is a clean exit
         signal.signal(number, lambda *_: None)
@@ -34,22 +48,68 @@ def run(factory: str, artifact: ArtifactKind, *, default_port: int) -> int:
         if settings.workers > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        uvicorn.run(
-            factory,
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            loop="uvloop",
-            http=Protocol,
-            ws="none",
-            log_level=settings.log_level,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=settings.shutdown_seconds,
-        )
-    return 0
+        config = _configure(factory, settings)
+        _tell_who_is_answered(settings)
+        if settings.workers > 1:
+            Supervisor(config, [config.bind_socket()]).run()
+            return 0
+        server = Server(config)
+        server.run()
+        return 0 if server.started else NOT_STARTED
+
+
+class Supervisor(Multiprocess):
+    """Starts the workers anew that end, and passes on what they are told."""
+
+    def handle_hup(self) -> None:
+        """Let every worker reload the bundle: new workers, as the superclass starts, would cut off clients."""
+        for process in self.processes:
+            if process.pid is not None:
+                with suppress(ProcessLookupError):  # it has just ended: its successor starts with the new bundle
+                    os.kill(process.pid, signal.SIGHUP)
+
+
+def _configure(factory: str, settings: Settings) -> Config:
+    return Config(
+        factory,
+        factory=True,
+        interface="asgi3",
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http=Protocol,
+        ws="none",
+        log_config=_log_config(settings),
+        log_level=settings.log_level,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+
+
+def _log_config(settings: Settings) -> dict[str, Any]:
+    """uvicorn's, with the service's own log lines written like its own."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    own = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
+    config["loggers"][logger.name] = own
+    return config
+
+
+def _tell_who_is_answered(settings: Settings) -> None:
+    if settings.api_keys:
+        logger.info("requests need an API key, but those to /health and the page of /docs")
+    else:
+        logger.info("no API key is asked for: whoever can connect is answered (SERVE_API_KEY, SERVE_API_KEY_FILE)")
+
+
+def _allow_files(wanted: int) -> None:
+    """Let this process and its workers open as many files at once, or as many as they may: a connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def load(settings: Settings, artifact: ArtifactKind) -> tuple[Manifest, bytes]:

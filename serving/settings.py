@@ -2,13 +2,32 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.access import ApiKeys, InvalidKey
 from serving.cpus import usable_cpus
 
 PREFIX = "SERVE_"
+NAMES = (
+    "API_KEY",
+    "API_KEY_FILE",
+    "DOCS",
+    "HOST",
+    "LOG_LEVEL",
+    "MANIFEST_SHA256",
+    "MAX_BATCH_ROWS",
+    "MAX_BODY_BYTES",
+    "MAX_BUFFERED_BYTES",
+    "MAX_CONCURRENCY",
+    "MAX_CONNECTIONS",
+    "MODEL_DIR",
+    "PORT",
+    "REQUEST_SECONDS",
+    "SHUTDOWN_SECONDS",
+    "WORKERS",
+)
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
@@ -20,17 +39,23 @@ class SettingsError(Exception):
 class Settings:
     """`port` 0 takes a free one. `manifest_sha256` pins the bundle; None takes whichever is there.
 
-    The limits hold for a request; `max_concurrency` for one worker process.
+    `max_body_bytes`, `max_batch_rows` and `request_seconds` (until it has arrived) hold for a request, the other limits
+    for one worker process.
     """
 
     model_dir: Path
     manifest_sha256: str | None
+    api_keys: ApiKeys
+    docs: bool
     host: str
     port: int
     workers: int
     max_body_bytes: int
     max_batch_rows: int
+    max_buffered_bytes: int
     max_concurrency: int
+    max_connections: int
+    request_seconds: int
     shutdown_seconds: int
     log_level: str
 
@@ -41,32 +66,67 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
     Raises:
         SettingsError: a value is not what its variable takes, or a variable with the prefix is not known.
     """
-    names = {PREFIX + name.upper() for name in Settings.__dataclass_fields__}
-    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in names)
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in NAMES)
     if unknown:
-        raise SettingsError(f"unknown variable {unknown[0]}; known are {', '.join(sorted(names))}")
+        raise SettingsError(f"unknown variable {unknown[0]}; known are {', '.join(PREFIX + name for name in NAMES)}")
+
+    def text(name: str, default: str = "") -> str:
+        return environment.get(PREFIX + name, "").strip() or default
 
     def whole(name: str, default: int, lowest: int, highest: int) -> int:
-        text = environment.get(PREFIX + name, "").strip() or str(default)
-        if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
-            raise SettingsError(f"{PREFIX}{name}={text!r}: a whole number from {lowest:,} to {highest:,} is needed")
-        return int(text)
+        value = text(name, str(default))
+        if not (value.isascii() and value.isdigit() and lowest <= int(value) <= highest):
+            raise SettingsError(f"{PREFIX}{name}={value!r}: a whole number from {lowest:,} to {highest:,} is needed")
+        return int(value)
 
-    log_level = (environment.get(PREFIX + "LOG_LEVEL", "").strip() or "info").lower()
-    if log_level not in LOG_LEVELS:
-        raise SettingsError(f"{PREFIX}LOG_LEVEL={log_level!r}: one of {', '.join(LOG_LEVELS)} is needed")
-    pin = environment.get(PREFIX + "MANIFEST_SHA256", "").strip().lower()
+    def one_of(name: str, default: str, allowed: Sequence[str]) -> str:
+        value = text(name, default).lower()
+        if value not in allowed:
+            raise SettingsError(f"{PREFIX}{name}={value!r}: one of {', '.join(allowed)} is needed")
+        return value
+
+    pin = text("MANIFEST_SHA256").lower()
     if not re.fullmatch("([0-9a-f]{64})?", pin):
         raise SettingsError(f"{PREFIX}MANIFEST_SHA256={pin!r}: 64 hexadecimal digits are needed")
+    max_body_bytes = whole("MAX_BODY_BYTES", 16 << 20, 1024, 1 << 30)
     return Settings(
-        model_dir=Path(environment.get(PREFIX + "MODEL_DIR", "").strip() or "models"),
+        model_dir=Path(text("MODEL_DIR", "models")),
         manifest_sha256=pin or None,
-        host=environment.get(PREFIX + "HOST", "").strip() or "127.0.0.1",
+        api_keys=_api_keys(text("API_KEY"), text("API_KEY_FILE")),
+        docs=one_of("DOCS", "on", ("on", "off")) == "on",
+        host=text("HOST", "127.0.0.1"),
         port=whole("PORT", default_port, 0, 65_535),
         workers=whole("WORKERS", usable_cpus(), 1, 256),
-        max_body_bytes=whole("MAX_BODY_BYTES", 16 << 20, 1024, 1 << 30),
+        max_body_bytes=max_body_bytes,
         max_batch_rows=whole("MAX_BATCH_ROWS", 50_000, 1, 10_000_000),
+        # at least two bodies of the longest kind, so that one client alone can't keep all the others out
+        max_buffered_bytes=whole("MAX_BUFFERED_BYTES", max(128 << 20, 2 * max_body_bytes), 2 * max_body_bytes, 1 << 40),
         max_concurrency=whole("MAX_CONCURRENCY", 256, 1, 65_536),
+        max_connections=whole("MAX_CONNECTIONS", 4096, 1, 1 << 20),
+        request_seconds=whole("REQUEST_SECONDS", 30, 1, 3600),
         shutdown_seconds=whole("SHUTDOWN_SECONDS", 10, 1, 3600),
-        log_level=log_level,
+        log_level=one_of("LOG_LEVEL", "info", LOG_LEVELS),
     )
+
+
+def _api_keys(key: str, file: str) -> ApiKeys:
+    """The key, or those of the file, one a line; no keys if neither is given. No message has a key in it."""
+    if not file:
+        try:
+            return ApiKeys([key] if key else [])
+        except InvalidKey as error:
+            raise SettingsError(f"{PREFIX}API_KEY: {error}") from None
+    if key:
+        raise SettingsError(f"{PREFIX}API_KEY and {PREFIX}API_KEY_FILE: only one of them can be given")
+    try:
+        lines = Path(file).read_text(encoding="ascii").splitlines()
+        keys = ApiKeys(line.strip() for line in lines if line.strip())
+    except OSError as error:
+        raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: it has other characters than ASCII ones") from None
+    except InvalidKey as error:
+        raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: {error}") from None
+    if not keys:
+        raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: there is no key in it")
+    return keys

@@ -38,7 +38,7 @@ def test_openapi_describes_the_request_as_the_manifest_does(service: Service, ma
     for feature in manifest.features:
         kind = "number" if feature.kind == "numeric" else "string"
         assert schema["properties"][feature.name]["type"] == ([kind, "null"] if feature.nullable else kind)
-    assert set(document["paths"]["/predict"]["post"]["responses"]) == {"200", "400", "413", "422", "500", "503"}
+    assert set(document["paths"]["/predict"]["post"]["responses"]) == {"200", "400", "408", "413", "422", "500", "503"}
 
 
 def test_the_examples_in_the_documentation_work_as_they_stand(service: Service):

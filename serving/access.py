@@ -1,0 +1,58 @@
+"""Who is answered: the API keys that a request may name."""
+
+import hmac
+from collections.abc import Iterable
+from hashlib import sha256
+
+from starlette.types import Scope
+
+from serving.errors import Unauthorized
+
+OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/docs"})
+"""What needs no key: orchestrators have none, and the page of the documentation asks for it to load its content."""
+
+MIN_KEY_LENGTH = 16
+
+
+class InvalidKey(ValueError):
+    """A key is not one. The message says why, without the key."""
+
+
+class ApiKeys:
+    """Keys that open the service, as their SHA-256: the keys themselves are in no dump and no traceback."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        """Several keys are all good, so that one can be replaced by the next without a gap.
+
+        Raises:
+            InvalidKey: a key is shorter than 16 characters, or has others than visible ASCII ones.
+        """
+        digests = []
+        for key in keys:
+            if not all("!" <= character <= "~" for character in key):
+                raise InvalidKey("a key has visible ASCII characters only, and no spaces")
+            if len(key) < MIN_KEY_LENGTH:
+                raise InvalidKey(f"a key has at least {MIN_KEY_LENGTH} characters")
+            digests.append(sha256(key.encode()).digest())
+        self._digests = tuple(digests)
+
+    def __bool__(self) -> bool:
+        """Whether a key is asked for at all."""
+        return bool(self._digests)
+
+    def check(self, scope: Scope) -> None:
+        """Let the request pass.
+
+        Takes the same time whichever key is wrong, and wherever: digests of equal length are compared, all of them.
+
+        Raises:
+            Unauthorized: it has no `Authorization: Bearer` header with one of the keys, or more than one such header.
+        """
+        if scope["path"] in OPEN_PATHS:
+            return
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        digest = sha256(token.strip(b" ")).digest()
+        known = [hmac.compare_digest(digest, one) for one in self._digests]
+        if scheme.lower() != b"bearer" or not any(known):
+            raise Unauthorized
