@@ -12,10 +12,11 @@ COPY docker/install.py requirements/serving-onnx.lock /build/
 RUN ["python", "/build/install.py", "/build/serving-onnx.lock", "/opt/venv"]
 
 FROM ${RUST_IMAGE} AS build
-WORKDIR /src
+WORKDIR /src/axum
 COPY serving/axum/Cargo.toml serving/axum/Cargo.lock ./
 # The dependencies in a layer of their own: a change of the service compiles the service.
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cargo build --release --locked
+COPY serving/docs.html ../
 COPY serving/axum/src src
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 
@@ -31,5 +32,5 @@ LABEL org.opencontainers.image.title="train-to-serve: axum service" \
       org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /app
 COPY --from=dependencies /opt/venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.* $ORT_DYLIB_PATH
-COPY --from=build /src/target/release/axum-service /usr/local/bin/
+COPY --from=build /src/axum/target/release/axum-service /usr/local/bin/
 USER 10001:10001

@@ -2,20 +2,27 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::header::{ALLOW, CONTENT_TYPE, HOST, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::access::{ApiKeys, OPEN_PATHS};
+use crate::buffers::Buffers;
 use crate::endpoints::{self, Capacity, Endpoint};
+use crate::errors::RequestError;
 use crate::manifest::Manifest;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{self, Metrics, UnseenCount};
 use crate::openapi;
 use crate::predictor::{PredictionError, Predictor};
 use crate::request_schema::RequestSchema;
@@ -25,17 +32,31 @@ use crate::settings::Settings;
 /// What the service calls itself among the services of a bundle.
 pub const BACKEND: &str = "axum";
 
-const DOCS: &str = include_str!("docs.html");
+const DOCS: &str = include_str!("../../docs.html");
+const DOCS_HEADERS: [(HeaderName, &str); 3] = [
+    // the page has its script in it, and may talk to this service and nobody else
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+];
 
 /// What requests share.
 pub struct AppState {
     pub(crate) predictor: Box<dyn Predictor>,
     pub(crate) requests: RequestSchema,
     pub(crate) responses: ResponseSchema,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) unseen: Vec<UnseenCount>,
     pub(crate) capacity: Capacity,
+    pub(crate) buffers: Arc<Buffers>,
     pub(crate) max_body_bytes: usize,
+    pub(crate) request_time: Duration,
     pub(crate) large_bodies: Arc<Semaphore>,
+    keys: ApiKeys,
     ready: AtomicBool,
     documents: Documents,
 }
@@ -44,26 +65,32 @@ pub struct AppState {
 struct Documents {
     about: Bytes,
     metadata: Bytes,
-    openapi: Bytes,
+    openapi: Option<Bytes>,
     ready: Bytes,
 }
 
 impl AppState {
-    /// The state around a predictor; it is ready once the model has answered the manifest's example row.
+    /// The state around a predictor; it is ready once the model has answered the manifest's example row. It counts in
+    /// `metrics`, those of the process.
     pub fn new(
         predictor: Box<dyn Predictor>,
         manifest: &Manifest,
         settings: &Settings,
+        metrics: &Arc<Metrics>,
     ) -> Result<Arc<Self>, PredictionError> {
-        let state = Self {
+        let mut state = Self {
             predictor,
             requests: RequestSchema::new(manifest, settings.max_batch_rows),
             responses: ResponseSchema::new(manifest),
-            metrics: Metrics::new(manifest, BACKEND),
+            metrics: Arc::clone(metrics),
+            unseen: Vec::new(),
             // per worker, as with workers that are processes; here they share it
             capacity: Capacity::new(settings.max_concurrency * settings.workers),
+            buffers: Buffers::new(settings.max_buffered_bytes * settings.workers),
             max_body_bytes: settings.max_body_bytes,
+            request_time: settings.request_time,
             large_bodies: Arc::new(Semaphore::new(settings.workers)),
+            keys: settings.api_keys.clone(),
             ready: AtomicBool::new(false),
             documents: Documents::new(manifest, settings),
         };
@@ -73,6 +100,7 @@ impl AppState {
             PredictionError(format!("the manifest's example row is refused: {answer}"))
         })?;
         state.predictor.predict(&request.batch)?;
+        state.unseen = metrics.serve(manifest, BACKEND);
         state.set_ready(true);
         Ok(Arc::new(state))
     }
@@ -85,7 +113,9 @@ impl AppState {
 
 impl Documents {
     fn new(manifest: &Manifest, settings: &Settings) -> Self {
-        let links = ["/predict", "/predict/batch", "/docs", "/openapi.json", "/metadata", "/health/ready", "/metrics"];
+        let mut links =
+            vec!["/predict", "/predict/batch", "/docs", "/openapi.json", "/metadata", "/health/ready", "/metrics"];
+        links.retain(|link| settings.docs || !DOCS_PATHS.contains(link));
         let (name, version) = (&manifest.name, &manifest.version);
         let about = json!({
             "service": format!("{name} over HTTP"),
@@ -97,7 +127,13 @@ impl Documents {
         Self {
             about: bytes(about),
             metadata: bytes(json!(manifest)),
-            openapi: bytes(openapi::document(manifest, BACKEND, settings.max_batch_rows)),
+            openapi: settings.docs.then(|| {
+                let mut document = openapi::document(manifest, BACKEND, settings.max_batch_rows);
+                if !settings.api_keys.is_empty() {
+                    openapi::require_key(&mut document);
+                }
+                bytes(document)
+            }),
             ready: bytes(json!({"status": "ready", "model": name, "version": version})),
         }
     }
@@ -105,21 +141,28 @@ impl Documents {
 
 /// The application's routes.
 pub fn app(state: Arc<AppState>) -> Router {
-    Router::new()
+    let mut router = Router::new()
         .route(Endpoint::Predict.path(), post(endpoints::predict))
         .route(Endpoint::PredictBatch.path(), post(endpoints::predict_batch))
         .route("/", get(|State(state): Shared| async move { ok(state.documents.about.clone()) }))
         .route("/metadata", get(|State(state): Shared| async move { ok(state.documents.metadata.clone()) }))
-        .route("/openapi.json", get(|State(state): Shared| async move { ok(state.documents.openapi.clone()) }))
-        .route("/docs", get(|| async { Html(DOCS) }))
         .route("/health", get(|| async { ok(ALIVE) }))
         .route("/health/live", get(|| async { ok(ALIVE) }))
         .route("/health/ready", get(ready))
-        .route("/metrics", get(expose_metrics))
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(not_found)
-        .with_state(state)
+        .route("/metrics", get(expose_metrics));
+    if let Some(openapi) = state.documents.openapi.clone() {
+        router = router
+            .route("/openapi.json", get(|| async { ok(openapi) }))
+            .route("/docs", get(|| async { (DOCS_HEADERS, Html(DOCS)) }));
+    }
+    router = router.method_not_allowed_fallback(method_not_allowed).fallback(not_found);
+    if !state.keys.is_empty() {
+        router = router.layer(middleware::from_fn_with_state(Arc::clone(&state), check_key));
+    }
+    router.with_state(state)
 }
+
+const DOCS_PATHS: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// Every path that has a route.
 const PATHS: [&str; 10] = [
@@ -141,6 +184,14 @@ const ALIVE: Bytes = Bytes::from_static(br#"{"status":"alive"}"#);
 const NOT_READY: Bytes = Bytes::from_static(br#"{"status":"not ready"}"#);
 const NOT_FOUND: Bytes = Bytes::from_static(br#"{"detail":"Not Found"}"#);
 const METHOD_NOT_ALLOWED: Bytes = Bytes::from_static(br#"{"detail":"Method Not Allowed"}"#);
+
+/// Let a request pass that has a key, or needs none.
+async fn check_key(State(state): Shared, request: Request, next: Next) -> Response {
+    if OPEN_PATHS.contains(&request.uri().path()) || state.keys.admit(request.headers()) {
+        return next.run(request).await;
+    }
+    RequestError::Unauthorized.into_response()
+}
 
 fn ok(content: Bytes) -> Response {
     endpoints::json(StatusCode::OK, content)
@@ -166,9 +217,10 @@ async fn method_not_allowed(uri: Uri) -> Response {
 }
 
 /// A path with a slash too many is sent to the right one, as the Python services do.
-async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
+async fn not_found(State(state): Shared, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_end_matches('/');
-    if path == uri.path() || !PATHS.contains(&path) {
+    let hidden = state.documents.openapi.is_none() && DOCS_PATHS.contains(&path);
+    if path == uri.path() || hidden || !PATHS.contains(&path) {
         return endpoints::json(StatusCode::NOT_FOUND, NOT_FOUND);
     }
     let origin = headers.get(HOST).and_then(|host| host.to_str().ok()).map(|host| format!("http://{host}"));

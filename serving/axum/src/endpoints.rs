@@ -10,16 +10,23 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::app::AppState;
+use crate::buffers::{LongAnswer, Reservation};
 use crate::errors::RequestError;
 use crate::log::{self, Level};
 
 /// A larger body (some 200 rows, half a millisecond of work) is worked on in a thread of its own, so that it delays no
 /// small request.
 const THREAD_BYTES: usize = 64 << 10;
+
+/// How far that thread steps back for those that answer small requests, where both want the same CPU.
+const BATCH_NICENESS: i32 = 10;
 
 /// A predict route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,29 +104,57 @@ async fn answer(state: Arc<AppState>, endpoint: Endpoint, body: Body) -> Respons
     response
 }
 
-async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, body: Body) -> Result<Vec<u8>, RequestError> {
+async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, body: Body) -> Result<Body, RequestError> {
     let in_hand = InHand::take(state)?;
-    let body = read_body(body, state.max_body_bytes).await?;
+    let mut reservation = state.buffers.reserve();
+    let reading = read_body(body, state.max_body_bytes, &mut reservation);
+    let body = timeout(state.request_time, reading)
+        .await
+        .unwrap_or_else(|_| Err(RequestError::Timeout { seconds: state.request_time.as_secs() }))?;
     if body.len() <= THREAD_BYTES {
-        return work(state, endpoint, &body);
+        return work(state, endpoint, &body).map(Body::from);
     }
     // As many at a time as there are workers. The closure owns what it needs: it runs on if the client goes.
     let turn = Arc::clone(&state.large_bodies).acquire_owned().await;
     let work = move || {
         let _turn = turn;
-        work(&in_hand.0, endpoint, &body)
+        // where it isn't allowed, or isn't a thread's own, small requests wait somewhat longer
+        let _ = setpriority_process(Some(gettid()), BATCH_NICENESS);
+        let content = work(&in_hand.0, endpoint, &body)?;
+        drop(body);
+        if reservation.resize(content.len()) {
+            Ok((content, reservation, in_hand))
+        } else {
+            Err(RequestError::Overloaded)
+        }
     };
-    spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))
+    let (content, reservation, in_hand) = spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))?;
+    Ok(LongAnswer::body(content.into(), (reservation, in_hand)))
 }
 
-/// The whole request body.
-async fn read_body(body: Body, limit: usize) -> Result<Bytes, RequestError> {
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(RequestError::TooLarge { unit: "bytes", limit }),
+/// The whole request body; one that is large is held in the reservation.
+async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) -> Result<Bytes, RequestError> {
+    let mut first = Bytes::new();
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
         // the client has gone, or its chunks make no sense
-        Err(error) => Err(RequestError::MalformedBody(format!("the body ended early: {error}"))),
+        let frame = frame.map_err(|error| RequestError::MalformedBody(format!("the body ended early: {error}")))?;
+        let Ok(part) = frame.into_data() else { continue };
+        let size = first.len() + rest.len() + part.len();
+        if size > limit {
+            return Err(RequestError::TooLarge { unit: "bytes", limit });
+        }
+        if size > THREAD_BYTES && !reservation.resize(size) {
+            return Err(RequestError::Overloaded);
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = part; // most bodies come in one part, which needs no copy
+        } else {
+            rest.extend(std::mem::take(&mut first));
+            rest.extend(part);
+        }
     }
+    Ok(if rest.is_empty() { first } else { rest.into() })
 }
 
 /// Decode, predict, encode. A failure inside goes to the log; so does a panic, by way of its hook.
@@ -133,7 +168,10 @@ fn work(state: &AppState, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, Re
             log::write(Level::Error, format_args!("{} failed: {error}", endpoint.path()));
             RequestError::Internal
         })?;
-        state.metrics.predicted(endpoint, request.batch.rows, &request.unseen);
+        state.metrics.predicted(endpoint, request.batch.rows);
+        for index in &request.unseen {
+            state.unseen[*index].fetch_add(1, Ordering::Relaxed);
+        }
         Ok(match endpoint {
             Endpoint::Predict => state.responses.encode_row(&predictions),
             Endpoint::PredictBatch => state.responses.encode_rows(&predictions),

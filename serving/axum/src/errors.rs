@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
 use serde::Serialize;
 
@@ -38,6 +38,13 @@ impl Problem {
 /// Why a request is not answered with predictions.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RequestError {
+    /// A key is asked for, and none of the right ones was given.
+    Unauthorized,
+    /// The client took too long to send its request. The connection is closed.
+    Timeout {
+        /// How long it may take.
+        seconds: u64,
+    },
     /// The body is not JSON.
     MalformedBody(String),
     /// The body is JSON, but not what the request schema asks for.
@@ -49,7 +56,7 @@ pub enum RequestError {
         /// How many there may be.
         limit: usize,
     },
-    /// As many requests are being worked on as this process takes.
+    /// This process has as many requests, connections or bytes of large bodies in hand as it takes.
     Overloaded,
     /// Anything unforeseen. The cause is in the log and nowhere else.
     Internal,
@@ -59,6 +66,8 @@ impl RequestError {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
             Self::InvalidRows(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -70,7 +79,8 @@ impl RequestError {
     /// The header that the answer has beside the usual ones.
     pub fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
-            Self::TooLarge { .. } => Some((CONNECTION, "close")),
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),
+            Self::Timeout { .. } | Self::TooLarge { .. } => Some((CONNECTION, "close")),
             Self::Overloaded => Some((RETRY_AFTER, "1")),
             _ => None,
         }
@@ -83,6 +93,14 @@ impl RequestError {
             detail: Vec<Problem>,
         }
         let detail = match self {
+            Self::Unauthorized => {
+                let location = ["header", "authorization"].map(|step| Step::Name(step.into())).into();
+                vec![Problem::new(location, "a valid API key is required", "unauthorized")]
+            }
+            Self::Timeout { seconds } => {
+                let message = format!("the request took more than {seconds} seconds to arrive");
+                vec![Problem::new(vec![], message, "request_timeout")]
+            }
             Self::MalformedBody(reason) => {
                 vec![Problem::new(vec![BODY], format!("malformed JSON: {reason}"), "json_invalid")]
             }

@@ -2,8 +2,10 @@
 //!
 //! Nothing here knows a data set. Feature names, categories, class labels and the threshold come from the manifest.
 
+pub mod access;
 pub mod app;
 pub mod artifacts;
+pub mod buffers;
 pub mod diagnosis;
 pub mod endpoints;
 pub mod errors;
@@ -17,5 +19,6 @@ pub mod openapi;
 pub mod predictor;
 pub mod request_schema;
 pub mod response_schema;
+pub mod server;
 pub mod settings;
 pub mod string_tensor;

@@ -1,36 +1,45 @@
 //! `axum-service`: settings, bundle, ONNX Runtime, HTTP. What is wrong is said in one line, with a non-zero exit status.
 
 use std::error::Error;
-use std::future::IntoFuture;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use axum::serve::ListenerExt;
+use arc_swap::ArcSwap;
 use axum_service::app::{AppState, app};
 use axum_service::artifacts::read_artifact;
 use axum_service::log::{self, Level};
 use axum_service::manifest::Manifest;
+use axum_service::metrics::Metrics;
 use axum_service::onnx_predictor::{OnnxPredictor, load_runtime};
+use axum_service::server::{ConnectionLimits, Current, serve};
 use axum_service::settings::{Environment, Settings};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-type Failure = Box<dyn Error>;
+type Failure = Box<dyn Error + Send + Sync>;
 
 const NOT_STARTED: u8 = 2;
 const NOT_SERVED: u8 = 1;
 
+/// File descriptors that are needed for other things than clients' connections.
+const OTHER_FILES: usize = 256;
+
 fn main() -> ExitCode {
-    let (settings, state) = match prepare() {
+    let (loader, settings, current) = match Loader::new().and_then(|loader| {
+        let (settings, current) = loader.load()?;
+        Ok((loader, settings, current))
+    }) {
         Ok(prepared) => prepared,
         Err(error) => return fail(error.as_ref(), NOT_STARTED),
     };
     let runtime = runtime::Builder::new_multi_thread().worker_threads(settings.workers).enable_all().build();
     let served = runtime.map_err(Failure::from).and_then(|runtime| {
-        let served = runtime.block_on(serve(&settings, state));
+        let served = runtime.block_on(run(&settings, Arc::new(loader), current));
         // a large batch may still be at work when the time to stop is up: nobody waits for it
         runtime.shutdown_background();
         served
@@ -46,49 +55,110 @@ fn fail(error: &dyn Error, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Everything that can be wrong before the first request.
-fn prepare() -> Result<(Settings, Arc<AppState>), Failure> {
-    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-    let settings = Settings::read(&environment)?;
-    log::set_level(settings.log_level);
-    let manifest = Manifest::read(&settings.model_dir, settings.manifest_sha256.as_deref())?;
-    let model = read_artifact(&manifest, "onnx_packed", &settings.model_dir)?;
-    let runtime = load_runtime(&environment)?;
-    let unusable = |error| format!("{}: the model can't be used: {error}", settings.model_dir.display());
-    let predictor = OnnxPredictor::new(runtime, model, settings.workers).map_err(unusable)?;
-    let state = AppState::new(Box::new(predictor), &manifest, &settings).map_err(unusable)?;
-    Ok((settings, state))
+/// Makes an application of the bundle that is there.
+struct Loader {
+    environment: Environment,
+    runtime: ort::environment::Environment,
+    metrics: Arc<Metrics>,
 }
 
-/// Answer requests until a signal, then finish those that were accepted.
-async fn serve(settings: &Settings, state: Arc<AppState>) -> Result<(), Failure> {
+impl Loader {
+    /// Settings and bundle are looked at before ONNX Runtime: what is wrong with them is said first.
+    fn new() -> Result<Self, Failure> {
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        let settings = Settings::read(&environment)?;
+        log::set_level(settings.log_level);
+        read_bundle(&settings)?;
+        let runtime = load_runtime(&environment)?;
+        Ok(Self { environment, runtime, metrics: Arc::default() })
+    }
+
+    /// Everything that can be wrong with a bundle is found here.
+    fn load(&self) -> Result<(Settings, Current), Failure> {
+        let settings = Settings::read(&self.environment)?;
+        let (manifest, model) = read_bundle(&settings)?;
+        let unusable = |error| format!("{}: the model can't be used: {error}", settings.model_dir.display());
+        let predictor = OnnxPredictor::new(self.runtime.clone(), model, settings.workers).map_err(unusable)?;
+        let state = AppState::new(Box::new(predictor), &manifest, &settings, &self.metrics).map_err(unusable)?;
+        log::write(Level::Info, format_args!("model version {}", manifest.version));
+        Ok((settings, Current { router: app(Arc::clone(&state)), state }))
+    }
+}
+
+fn read_bundle(settings: &Settings) -> Result<(Manifest, Vec<u8>), Failure> {
+    let manifest = Manifest::read(&settings.model_dir, settings.manifest_sha256.as_deref())?;
+    let model = read_artifact(&manifest, "onnx_packed", &settings.model_dir)?;
+    Ok((manifest, model))
+}
+
+/// Answer requests until a signal, then finish those that were accepted. SIGHUP replaces the model.
+async fn run(settings: &Settings, loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
+    allow_files(2 * settings.max_connections * settings.workers + OTHER_FILES);
     let listener = TcpListener::bind((settings.host.as_str(), settings.port))
         .await
         .map_err(|error| format!("{}:{}: {error}", settings.host, settings.port))?;
     let address = listener.local_addr()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let current = Arc::new(ArcSwap::from_pointee(current));
+    tokio::spawn(reload_at(signal(SignalKind::hangup())?, loader, Arc::clone(&current)));
     let (stop, stopped) = oneshot::channel::<()>();
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true); // an answer is written at once, and must not wait for more
-    });
-    let server = axum::serve(listener, app(Arc::clone(&state))).with_graceful_shutdown(async {
+    let limits = ConnectionLimits {
+        // per worker, as with workers that are processes
+        connections: settings.max_connections * settings.workers,
+        time: settings.request_time,
+    };
+    let server = tokio::spawn(serve(listener, Arc::clone(&current), limits, async {
         let _ = stopped.await;
-    });
-    let server = tokio::spawn(server.into_future());
+    }));
     log::write(Level::Info, format_args!("listening on http://{address} with {} workers", settings.workers));
+    log::write(Level::Info, format_args!("{}", who_is_answered(settings)));
 
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     log::write(Level::Info, format_args!("stopping"));
-    state.set_ready(false);
+    current.load().state.set_ready(false);
     let _ = stop.send(());
     match timeout(settings.shutdown_time, server).await {
-        Ok(finished) => finished??,
+        Ok(finished) => finished?,
         Err(_) => log::write(Level::Warning, format_args!("requests were unfinished when the time to stop was up")),
     }
     Ok(())
+}
+
+/// Put an application of the bundle that is there in place of the current one, at every signal. If that fails, the
+/// current one stays.
+async fn reload_at(mut signals: Signal, loader: Arc<Loader>, current: Arc<ArcSwap<Current>>) {
+    while signals.recv().await.is_some() {
+        let loader = Arc::clone(&loader);
+        match spawn_blocking(move || loader.load()).await {
+            Ok(Ok((_, successor))) => {
+                current.store(Arc::new(successor));
+                log::write(Level::Info, format_args!("reloaded"));
+            }
+            Ok(Err(error)) => log::write(Level::Error, format_args!("not reloaded, the model stays: {error}")),
+            Err(error) => log::write(Level::Error, format_args!("not reloaded, the model stays: {error}")),
+        }
+    }
+}
+
+fn who_is_answered(settings: &Settings) -> &'static str {
+    if settings.api_keys.is_empty() {
+        "no API key is asked for: whoever can connect is answered (SERVE_API_KEY, SERVE_API_KEY_FILE)"
+    } else {
+        "requests need an API key, but those to /health and the page of /docs"
+    }
+}
+
+/// Let this process open as many files at once, or as many as it may: a connection is one.
+fn allow_files(wanted: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(wanted as u64, |maximum| maximum.min(wanted as u64));
+    if limit.current.is_some_and(|current| current < wanted) {
+        // at the old limit connections wait to be accepted, which is no reason not to start
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    }
 }

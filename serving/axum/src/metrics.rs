@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::endpoints::Endpoint;
@@ -29,15 +30,27 @@ const BUCKETS: [(f64, &str); 15] = [
 ];
 
 /// Every status that a predict route answers with.
-const STATUSES: [u16; 6] = [200, 400, 413, 422, 500, 503];
+const STATUSES: [u16; 7] = [200, 400, 408, 413, 422, 500, 503];
 
-/// The metrics of one application.
+/// The metrics of the process.
+#[derive(Default)]
 pub struct Metrics {
     seconds: [[Histogram; STATUSES.len()]; 2],
     rows: [AtomicU64; 2],
-    unseen: Vec<(String, AtomicU64)>,
-    model: String,
+    models: Mutex<Models>,
 }
+
+/// What was served so far.
+#[derive(Default)]
+struct Models {
+    /// The labels of every model; the last one is served now.
+    labels: Vec<String>,
+    /// Every feature that one of them had, and its count.
+    unseen: Vec<(String, UnseenCount)>,
+}
+
+/// How many values of a feature training never saw.
+pub type UnseenCount = Arc<AtomicU64>;
 
 #[derive(Default)]
 struct Histogram {
@@ -47,15 +60,14 @@ struct Histogram {
 }
 
 impl Metrics {
-    /// Metrics for one model.
-    pub fn new(manifest: &Manifest, backend: &str) -> Self {
+    /// Count for this model from now on. Returns a count for each of its categorical features, in their order.
+    pub fn serve(&self, manifest: &Manifest, backend: &str) -> Vec<UnseenCount> {
         let (name, version) = (escaped(&manifest.name), escaped(&manifest.version));
-        Self {
-            seconds: Default::default(),
-            rows: Default::default(),
-            unseen: manifest.categorical().map(|feature| (escaped(&feature.name), AtomicU64::new(0))).collect(),
-            model: format!("backend=\"{backend}\",name=\"{name}\",version=\"{version}\""),
-        }
+        let labels = format!("backend=\"{backend}\",name=\"{name}\",version=\"{version}\"");
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.labels.retain(|known| *known != labels);
+        models.labels.push(labels);
+        manifest.categorical().map(|feature| models.unseen_count(escaped(&feature.name))).collect()
     }
 
     /// Count an answered request.
@@ -65,12 +77,9 @@ impl Metrics {
         }
     }
 
-    /// Count predicted rows, and the categorical feature's index of every value that training never saw.
-    pub fn predicted(&self, endpoint: Endpoint, rows: usize, unseen: &[usize]) {
+    /// Count predicted rows.
+    pub fn predicted(&self, endpoint: Endpoint, rows: usize) {
         self.rows[endpoint as usize].fetch_add(rows as u64, Relaxed);
-        for index in unseen {
-            self.unseen[*index].1.fetch_add(1, Relaxed);
-        }
     }
 
     /// All metrics in Prometheus' text format.
@@ -90,12 +99,29 @@ impl Metrics {
             }
         }
         text.head("predict_unseen_categories_total", "counter", "Values that training never saw");
-        for (feature, count) in &self.unseen {
+        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        for (feature, count) in &models.unseen {
             text.count("predict_unseen_categories_total", &format!("feature=\"{feature}\""), count.load(Relaxed));
         }
-        text.head("model_info", "gauge", "The model served");
-        text.count("model_info", &self.model, 1);
+        text.head("model_info", "gauge", "1 for the model served, 0 for those before it");
+        if let Some((served, earlier)) = models.labels.split_last() {
+            for labels in earlier {
+                text.count("model_info", labels, 0);
+            }
+            text.count("model_info", served, 1);
+        }
         text.0
+    }
+}
+
+impl Models {
+    fn unseen_count(&mut self, feature: String) -> UnseenCount {
+        if let Some((_, count)) = self.unseen.iter().find(|(known, _)| *known == feature) {
+            return Arc::clone(count);
+        }
+        let count = UnseenCount::default();
+        self.unseen.push((feature, Arc::clone(&count)));
+        count
     }
 }
 

@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::access::OPEN_PATHS;
 use crate::formatting::{general, quoted};
 use crate::manifest::{Feature, Manifest};
 
-const ERRORS: [(&str, &str); 5] = [
+const ERRORS: [(&str, &str); 6] = [
     ("400", "The body is not JSON."),
+    ("408", "The request took too long to arrive."),
     ("413", "The body or the batch is too large."),
     ("422", "A field is missing, unknown, null without being nullable, of the wrong type, or out of range."),
     ("500", "Something failed inside; the log has the cause."),
@@ -55,6 +57,18 @@ pub fn document(manifest: &Manifest, backend: &str, max_rows: usize) -> Value {
             }
         },
     })
+}
+
+/// Say of the document's routes, but those of the health, that they want an API key.
+pub fn require_key(document: &mut Value) {
+    document["components"]["securitySchemes"] = json!({"key": {"type": "http", "scheme": "bearer"}});
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (_, operations) in paths.filter(|(path, _)| !OPEN_PATHS.contains(&path.as_str())) {
+        for (_, operation) in operations.as_object_mut().into_iter().flatten() {
+            operation["security"] = json!([{"key": []}]);
+            operation["responses"]["401"] = response("The request has no valid API key.", "Problems");
+        }
+    }
 }
 
 /// A row that works as it stands.

@@ -2,24 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::access::ApiKeys;
 use crate::formatting::{grouped, quoted};
 use crate::log::Level;
+use crate::manifest::reason;
 
 const PREFIX: &str = "SERVE_";
 const DEFAULT_PORT: u64 = 3000;
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 16] = [
+    "SERVE_API_KEY",
+    "SERVE_API_KEY_FILE",
+    "SERVE_DOCS",
     "SERVE_HOST",
     "SERVE_LOG_LEVEL",
     "SERVE_MANIFEST_SHA256",
     "SERVE_MAX_BATCH_ROWS",
     "SERVE_MAX_BODY_BYTES",
+    "SERVE_MAX_BUFFERED_BYTES",
     "SERVE_MAX_CONCURRENCY",
+    "SERVE_MAX_CONNECTIONS",
     "SERVE_MODEL_DIR",
     "SERVE_PORT",
+    "SERVE_REQUEST_SECONDS",
     "SERVE_SHUTDOWN_SECONDS",
     "SERVE_WORKERS",
 ];
@@ -36,13 +45,18 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// `port` 0 takes a free one. The limits hold for a request; `max_concurrency` for one worker.
+/// `port` 0 takes a free one. `max_body_bytes`, `max_batch_rows` and `request_time` hold for a request, the other limits
+/// for one worker.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The folder of the bundle.
     pub model_dir: PathBuf,
     /// The SHA-256 that the manifest must have; None takes the one that is there.
     pub manifest_sha256: Option<String>,
+    /// The keys that a request needs one of; none, and it needs none.
+    pub api_keys: ApiKeys,
+    /// Whether `/docs` and `/openapi.json` are there.
+    pub docs: bool,
     /// The address or name to listen on.
     pub host: String,
     /// The TCP port to listen on.
@@ -53,8 +67,14 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// The most rows in a batch.
     pub max_batch_rows: usize,
+    /// The room for large bodies and their answers.
+    pub max_buffered_bytes: usize,
     /// The most requests that a worker has in hand.
     pub max_concurrency: usize,
+    /// The most connections that are answered.
+    pub max_connections: usize,
+    /// How long a head may take to arrive, a body after it, and an answer may be left unread.
+    pub request_time: Duration,
     /// How long accepted requests may take after a signal to stop.
     pub shutdown_time: Duration,
     /// The least important log lines to write.
@@ -86,18 +106,26 @@ impl Settings {
         let size = |name: &str, default: u64, lowest: u64, highest: u64| {
             whole(name, default, lowest, highest).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
         };
+        let max_body_bytes = size("SERVE_MAX_BODY_BYTES", 16 << 20, 1024, 1 << 30)?;
+        // at least two bodies of the longest kind, so that one client alone can't keep all the others out
+        let two_bodies = 2 * max_body_bytes as u64;
         // The standard library's count heeds the CPU affinity and the quota of the cgroup, rounded down.
         let cpus = available_parallelism().map_or(1, |cpus| cpus.get() as u64);
         Ok(Self {
             log_level: log_level(&or("SERVE_LOG_LEVEL", "info").to_lowercase())?,
+            api_keys: api_keys(text("SERVE_API_KEY"), text("SERVE_API_KEY_FILE"))?,
+            docs: switch("SERVE_DOCS", &or("SERVE_DOCS", "on").to_lowercase())?,
             model_dir: or("SERVE_MODEL_DIR", "models").into(),
             manifest_sha256: pin(&text("SERVE_MANIFEST_SHA256").to_lowercase())?,
             host: or("SERVE_HOST", "127.0.0.1"),
             port: whole("SERVE_PORT", DEFAULT_PORT, 0, 65_535)?.try_into().unwrap_or_default(),
             workers: size("SERVE_WORKERS", cpus, 1, 256)?,
-            max_body_bytes: size("SERVE_MAX_BODY_BYTES", 16 << 20, 1024, 1 << 30)?,
+            max_body_bytes,
             max_batch_rows: size("SERVE_MAX_BATCH_ROWS", 50_000, 1, 10_000_000)?,
+            max_buffered_bytes: size("SERVE_MAX_BUFFERED_BYTES", two_bodies.max(128 << 20), two_bodies, 1 << 40)?,
             max_concurrency: size("SERVE_MAX_CONCURRENCY", 256, 1, 65_536)?,
+            max_connections: size("SERVE_MAX_CONNECTIONS", 4096, 1, 1 << 20)?,
+            request_time: Duration::from_secs(whole("SERVE_REQUEST_SECONDS", 30, 1, 3600)?),
             shutdown_time: Duration::from_secs(whole("SERVE_SHUTDOWN_SECONDS", 10, 1, 3600)?),
         })
     }
@@ -114,6 +142,32 @@ fn pin(digest: &str) -> Result<Option<String>, SettingsError> {
         0 => Ok(None),
         64 if digits => Ok(Some(digest.to_owned())),
         _ => Err(SettingsError(format!("SERVE_MANIFEST_SHA256={}: 64 hexadecimal digits are needed", quoted(digest)))),
+    }
+}
+
+/// The key, or those of the file, one a line; no keys if neither is given. No message has a key in it.
+fn api_keys(key: &str, file: &str) -> Result<ApiKeys, SettingsError> {
+    if file.is_empty() {
+        let key = Some(key).filter(|key| !key.is_empty());
+        return ApiKeys::new(key).map_err(|error| SettingsError(format!("SERVE_API_KEY: {error}")));
+    }
+    if !key.is_empty() {
+        return Err(SettingsError("SERVE_API_KEY and SERVE_API_KEY_FILE: only one of them can be given".to_owned()));
+    }
+    let wrong = |reason: &str| SettingsError(format!("SERVE_API_KEY_FILE={}: {reason}", quoted(file)));
+    let content = fs::read(file).map_err(|error| wrong(&reason(&error)))?;
+    let content = str::from_utf8(&content).ok().filter(|content| content.is_ascii());
+    let content = content.ok_or_else(|| wrong("it has other characters than ASCII ones"))?;
+    let lines = content.lines().map(str::trim).filter(|line| !line.is_empty());
+    let keys = ApiKeys::new(lines).map_err(|error| wrong(&error))?;
+    if keys.is_empty() { Err(wrong("there is no key in it")) } else { Ok(keys) }
+}
+
+fn switch(name: &str, value: &str) -> Result<bool, SettingsError> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(SettingsError(format!("{name}={}: one of on, off is needed", quoted(value)))),
     }
 }
 
@@ -169,6 +223,6 @@ mod tests {
             message("SERVE_MANIFEST_SHA256", "ABC"),
             "SERVE_MANIFEST_SHA256='abc': 64 hexadecimal digits are needed"
         );
-        assert!(message("SERVE_THREADS", "2").starts_with("unknown variable SERVE_THREADS; known are SERVE_HOST, "));
+        assert!(message("SERVE_THREADS", "2").starts_with("unknown variable SERVE_THREADS; known are SERVE_API_KEY, "));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -44,7 +44,7 @@ fn bundle() -> Option<(Manifest, OnnxPredictor)> {
 #[tokio::test]
 async fn the_example_row_is_predicted_with_one_probability_for_each_class() {
     let Some((manifest, predictor)) = bundle() else { return };
-    let state = AppState::new(Box::new(predictor), &manifest, &common::settings()).unwrap();
+    let state = AppState::new(Box::new(predictor), &manifest, &common::settings(), &Arc::default()).unwrap();
     let request = Request::post("/predict").body(Body::from(example_row(&manifest).to_string())).unwrap();
     let response = app(state).oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use axum_service::access::ApiKeys;
 use axum_service::log::Level;
 use axum_service::manifest::Manifest;
 use axum_service::predictor::{Batch, PredictionError, Predictions, Predictor};
@@ -35,12 +36,17 @@ pub fn settings() -> Settings {
     Settings {
         model_dir: "models".into(),
         manifest_sha256: None,
+        api_keys: ApiKeys::default(),
+        docs: true,
         host: "127.0.0.1".to_owned(),
         port: 0,
         workers: 1,
         max_body_bytes: 200_000,
         max_batch_rows: 3000,
+        max_buffered_bytes: 8 << 20,
         max_concurrency: 1,
+        max_connections: 10,
+        request_time: Duration::from_secs(30),
         shutdown_time: Duration::from_secs(1),
         log_level: Level::Critical,
     }

@@ -48,7 +48,7 @@ impl Service {
 
     fn with(settings: &Settings) -> Self {
         let seen: Seen = Box::leak(Box::new(Mutex::new(Vec::new())));
-        let state = AppState::new(Box::new(Fake(seen)), &manifest(), settings).unwrap();
+        let state = AppState::new(Box::new(Fake(seen)), &manifest(), settings, &Arc::default()).unwrap();
         seen.lock().unwrap().clear(); // the example row
         Self { router: app(Arc::clone(&state)), state, seen }
     }

@@ -1,0 +1,126 @@
+//! The connections: accepted, held to their limits, and finished when the service stops.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
+use tower_service::Service;
+
+use crate::access::OPEN_PATHS;
+use crate::app::AppState;
+use crate::errors::RequestError;
+use crate::log::{self, Level};
+
+/// The longest request line and headers.
+const HEAD_BYTES: usize = 64 << 10;
+/// After a failure to accept that isn't a connection's own (no file descriptors, say), before the next one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The application of a bundle. A request belongs to one of them from its first byte to its last.
+pub struct Current {
+    /// Its routes.
+    pub router: Router,
+    /// What they share.
+    pub state: Arc<AppState>,
+}
+
+/// What the clients may take of the process.
+#[derive(Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Open connections. Those beyond are answered once, with a 503; twice as many are not heard.
+    pub connections: usize,
+    /// How long a head may take to arrive, and an answer may be left unread.
+    pub time: Duration,
+}
+
+/// Answer requests with the application that is the current one when they come, until `stop` is ready; then finish
+/// those that were accepted.
+pub async fn serve(
+    listener: TcpListener,
+    current: Arc<ArcSwap<Current>>,
+    limits: ConnectionLimits,
+    stop: impl Future<Output = ()>,
+) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(2 * limits.connections));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_one_connection(error.kind()) => continue,
+            Err(error) => {
+                log::write(Level::Error, format_args!("no connection can be accepted: {error}"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let surplus = places.available_permits() < limits.connections;
+        let connection = Connection { current: Arc::clone(&current), limits, surplus, _place: place };
+        tokio::spawn(connection.serve(stream, graceful.watcher()));
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+fn is_of_one_connection(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
+}
+
+struct Connection {
+    current: Arc<ArcSwap<Current>>,
+    limits: ConnectionLimits,
+    surplus: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, watcher: Watcher) {
+        let _ = stream.set_nodelay(true); // an answer is written at once, and must not wait for more
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.time));
+        let service = service_fn(|request| self.answer(request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.time)
+            .max_header_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        // a connection that breaks off concerns its client alone
+        let _ = watcher.watch(connection).await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
+        if !self.surplus {
+            let mut router = self.current.load().router.clone();
+            return router.call(request.map(Body::new)).await;
+        }
+        let mut response = if OPEN_PATHS.contains(&request.uri().path()) {
+            let mut router = self.current.load().router.clone();
+            router.call(request.map(Body::new)).await?
+        } else {
+            RequestError::Overloaded.into_response()
+        };
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Ok(response)
+    }
+}
