@@ -43,11 +43,16 @@ impl Reservation {
         }
         taken
     }
+
+    /// Give all of it back.
+    pub fn release(&mut self) {
+        self.buffers.0.fetch_add(std::mem::take(&mut self.held), Ordering::Relaxed);
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.buffers.0.fetch_add(self.held, Ordering::Relaxed);
+        self.release();
     }
 }
 

@@ -136,16 +136,22 @@ async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, body: Body) -> Re
 async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) -> Result<Bytes, RequestError> {
     let mut first = Bytes::new();
     let mut rest: Vec<u8> = Vec::new();
+    let mut size = 0;
+    let mut fits = true;
     while let Some(frame) = body.frame().await {
         // the client has gone, or its chunks make no sense
         let frame = frame.map_err(|error| RequestError::MalformedBody(format!("the body ended early: {error}")))?;
         let Ok(part) = frame.into_data() else { continue };
-        let size = first.len() + rest.len() + part.len();
+        size += part.len();
         if size > limit {
             return Err(RequestError::TooLarge { unit: "bytes", limit });
         }
-        if size > THREAD_BYTES && !reservation.resize(size) {
-            return Err(RequestError::Overloaded);
+        fits = fits && (size <= THREAD_BYTES || reservation.resize(size));
+        if !fits {
+            // read to its end all the same, and thrown away: a client that is still sending would miss the answer
+            (first, rest) = (Bytes::new(), Vec::new());
+            reservation.release();
+            continue;
         }
         if first.is_empty() && rest.is_empty() {
             first = part; // most bodies come in one part, which needs no copy
@@ -154,7 +160,11 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
             rest.extend(part);
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.into() })
+    match (fits, rest.is_empty()) {
+        (false, _) => Err(RequestError::Overloaded),
+        (true, true) => Ok(first),
+        (true, false) => Ok(rest.into()),
+    }
 }
 
 /// Decode, predict, encode. A failure inside goes to the log; so does a panic, by way of its hook.
