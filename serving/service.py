@@ -6,19 +6,21 @@ import os
 import resource
 import signal
 import sys
-import tempfile
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from uvicorn import Config, Server
 from uvicorn.config import LOGGING_CONFIG
-from uvicorn.supervisors import Multiprocess
 
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import ArtifactKind, Manifest, read_manifest
 from serving.http_protocol import Protocol
-from serving.settings import Settings, SettingsError, read_settings
+from serving.settings import PREFIX, Settings, SettingsError, read_settings
+from serving.snapshot import Snapshot
+from serving.supervisor import Supervisor
 
 NOT_STARTED = 2
 
@@ -31,42 +33,43 @@ logger = logging.getLogger("serving")
 def run(factory: str, artifact: ArtifactKind, *, default_port: int) -> int:
     """Serve the application that `factory` ("module:function") makes, until a signal. Returns the exit status.
 
-    The bundle is checked here as well as in every worker, so that a broken one ends the service instead of making it
-    start workers for ever.
+    The bundle is checked here as well as in every worker, so that a broken one ends the service before it has begun.
     """
-    try:
-        settings = read_settings(default_port=default_port)
-        load(settings, artifact)
-    except (SettingsError, BundleError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return NOT_STARTED
-    _allow_files(2 * settings.max_connections + OTHER_FILES)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal that ended it once more when it has drained; for a service that is a clean exit
-        signal.signal(number, lambda *_: None)
-    with ExitStack() as stack:
-        if settings.workers > 1:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="metrics-"))
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    with TemporaryDirectory(prefix="serving-") as folder:
+        try:
+            settings = read_settings(default_port=default_port)
+            load(settings, artifact)
+            take_bundle = _share(settings, artifact, Path(folder), default_port) if settings.workers > 1 else None
+        except (SettingsError, BundleError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return NOT_STARTED
+        _allow_files(2 * settings.max_connections + OTHER_FILES)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn raises the signal that ended it once more when it has drained; for a service that is a clean exit
+            signal.signal(number, lambda *_: None)
         config = _configure(factory, settings)
         _tell_who_is_answered(settings)
-        if settings.workers > 1:
-            Supervisor(config, [config.bind_socket()]).run()
+        if take_bundle is not None:
+            Supervisor(config, [config.bind_socket()], take_bundle).run()
             return 0
         server = Server(config)
         server.run()
         return 0 if server.started else NOT_STARTED
 
 
-class Supervisor(Multiprocess):
-    """Starts the workers anew that end, and passes on what they are told."""
+def _share(settings: Settings, artifact: ArtifactKind, folder: Path, default_port: int) -> Callable[[], str]:
+    """Give the workers, which go by this process' environment, their bundle and a place for their metrics in `folder`.
 
-    def handle_hup(self) -> None:
-        """Let every worker reload the bundle: new workers, as the superclass starts, would cut off clients."""
-        for process in self.processes:
-            if process.pid is not None:
-                with suppress(ProcessLookupError):  # it has just ended: its successor starts with the new bundle
-                    os.kill(process.pid, signal.SIGHUP)
+    Returns what gives them the bundle that is there by then, and the settings as they are by then.
+    """
+    metrics, model = folder / "metrics", folder / "model"
+    metrics.mkdir()
+    model.mkdir()
+    snapshot = Snapshot(model, artifact)
+    snapshot.take(settings)
+    environment = dict(os.environ)
+    os.environ |= {"PROMETHEUS_MULTIPROC_DIR": str(metrics), f"{PREFIX}MODEL_DIR": str(snapshot.current)}
+    return lambda: snapshot.take(read_settings(environment, default_port=default_port))
 
 
 def _configure(factory: str, settings: Settings) -> Config:

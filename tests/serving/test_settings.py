@@ -35,12 +35,56 @@ def test_an_empty_variable_is_as_good_as_none():
         ("SERVE_LOG_LEVEL", "loud"),
         ("SERVE_MANIFEST_SHA256", "ab" * 31),
         ("SERVE_MANIFEST_SHA256", "xy" * 32),
+        ("SERVE_DOCS", "no"),
+        ("SERVE_REQUEST_SECONDS", "0"),
+        ("SERVE_MAX_CONNECTIONS", "0"),
+        ("SERVE_MAX_BUFFERED_BYTES", "1024"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str):
     with pytest.raises(SettingsError, match=name) as raised:
         read_settings({name: value}, default_port=1)
     assert repr(value) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("SERVE_API_KEY", "too-short", "at least 16"),
+        ("SERVE_API_KEY", "with space 0123456789", "visible ASCII"),
+        ("SERVE_API_KEY", "schlüssel-0123456789", "visible ASCII"),
+    ],
+)
+def test_a_wrong_key_is_refused_without_being_told(name: str, value: str, reason: str):
+    with pytest.raises(SettingsError, match=f"{name}: .*{reason}") as raised:
+        read_settings({name: value}, default_port=1)
+    assert value not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_a_file_of_keys_must_be_there_and_have_keys(tmp_path: Path):
+    file = tmp_path / "keys"
+    environment = {"SERVE_API_KEY_FILE": str(file)}
+    for content, reason in (
+        (None, "No such file"),
+        ("\n \n", "no key in it"),
+        ("short", "at least 16"),
+        ("ü", "ASCII"),
+    ):
+        if content is not None:
+            file.write_text(content, encoding="utf-8")
+        with pytest.raises(SettingsError, match=f"SERVE_API_KEY_FILE='{file}': .*{reason}"):
+            read_settings(environment, default_port=1)
+    file.write_text("a-key-0123456789\r\n")
+    assert read_settings(environment, default_port=1).api_keys
+    with pytest.raises(SettingsError, match="only one of them"):
+        read_settings({**environment, "SERVE_API_KEY": "a-key-0123456789"}, default_port=1)
+
+
+def test_no_dump_of_the_settings_has_the_key_in_it():
+    settings = read_settings({"SERVE_API_KEY": "a-key-0123456789"}, default_port=1)
+    assert settings.api_keys
+    assert "a-key" not in repr(settings)
 
 
 def test_a_misspelt_variable_is_refused():

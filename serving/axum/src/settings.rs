@@ -223,6 +223,13 @@ mod tests {
             message("SERVE_MANIFEST_SHA256", "ABC"),
             "SERVE_MANIFEST_SHA256='abc': 64 hexadecimal digits are needed"
         );
+        assert_eq!(message("SERVE_DOCS", "no"), "SERVE_DOCS='no': one of on, off is needed");
+        assert!(message("SERVE_MAX_BUFFERED_BYTES", "1024").contains("a whole number from 33,554,432 to "));
+        assert_eq!(message("SERVE_API_KEY", "too-short"), "SERVE_API_KEY: a key has at least 16 characters");
+        assert_eq!(
+            message("SERVE_API_KEY_FILE", "/nowhere/k"),
+            "SERVE_API_KEY_FILE='/nowhere/k': No such file or directory"
+        );
         assert!(message("SERVE_THREADS", "2").starts_with("unknown variable SERVE_THREADS; known are SERVE_API_KEY, "));
     }
 }

@@ -1,0 +1,135 @@
+"""SIGHUP: the bundle that is there now is served, and nobody notices; a bad one changes nothing."""
+
+import json
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.services import Service, running
+
+BACKENDS = ["onnx", "pickle", pytest.param("axum", marks=pytest.mark.cargo)]
+NEW_CLASSES = ["poor", "rich"]
+CLIENTS = 4
+PATIENCE_SECONDS = 20
+
+
+@pytest.fixture
+def copied(models: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(models, tmp_path / "models", symlinks=True))
+
+
+def change_manifest(models: Path, **changes: Any) -> None:
+    """Publish a bundle that differs in these fields; as training does, by one rename."""
+    (manifest,) = models.glob("*.json")
+    content = {**json.loads(manifest.read_bytes()), **changes}
+    new = models / "new"
+    new.write_text(json.dumps(content))
+    new.replace(manifest)
+
+
+class Clients(list[threading.Thread]):
+    """Threads that send rows on connections of their own until told to stop."""
+
+    def __init__(self, service: Service, body: bytes) -> None:
+        super().__init__(threading.Thread(target=self.send) for _ in range(CLIENTS))
+        self.url = str(service.client.base_url)
+        self.body = body
+        self.stop = threading.Event()
+        self.labels: set[str] = set()
+        self.failures: list[str] = []
+
+    def send(self) -> None:
+        with httpx.Client(base_url=self.url) as client:
+            while not self.stop.is_set():
+                try:
+                    answer = client.post("/predict", content=self.body)
+                    self.labels.update(str(v) for k, v in answer.json().items() if k.startswith("predicted_"))
+                except (httpx.TransportError, ValueError) as error:
+                    self.failures.append(repr(error))
+                else:
+                    if answer.status_code != 200:
+                        self.failures.append(answer.text)
+
+
+@contextmanager
+def load(service: Service, manifest) -> Iterator[Clients]:
+    body = json.dumps({feature.name: feature.example for feature in manifest.features}).encode()
+    clients = Clients(service, body)
+    for client in clients:
+        client.start()
+    try:
+        yield clients
+    finally:
+        clients.stop.set()
+        for client in clients:
+            client.join()
+
+
+def until_all_workers(service: Service, version: str) -> None:
+    """Wait until twenty new connections in a row are answered by the version."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    found = 0
+    while found < 20:
+        assert time.monotonic() < deadline, "never reloaded: " + service.log.read_text()
+        served = httpx.get(f"{service.client.base_url}/metadata").json()["version"]
+        found = found + 1 if served == version else 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_new_bundle_is_served_without_a_lost_request(backend: str, copied: Path, manifest, tmp_path: Path):
+    with running(backend, copied, tmp_path, workers=2) as service:
+        with load(service, manifest) as clients:
+            change_manifest(copied, version="second", classes=NEW_CLASSES, positive_class=NEW_CLASSES[1])
+            service.process.send_signal(signal.SIGHUP)
+            until_all_workers(service, "second")
+            clients.labels.clear()
+            time.sleep(0.2)
+        assert not clients.failures
+        assert clients.labels <= set(NEW_CLASSES)
+        metrics = service.client.get("/metrics").text.splitlines()
+    served = {
+        line.partition('version="')[2].partition('"')[0]: line[-3:] for line in metrics if line[:11] == "model_info{"
+    }
+    assert served == {manifest.version: "0.0", "second": "1.0"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_bundle_that_is_not_whole_changes_nothing(backend: str, copied: Path, manifest, tmp_path: Path):
+    graph = copied / manifest.artifacts["pickle" if backend == "pickle" else "onnx_packed"].file
+    content = graph.read_bytes()
+    with running(backend, copied, tmp_path, workers=2) as service:
+        with load(service, manifest) as clients:
+            graph.write_bytes(content[:-1] + b"\0")
+            service.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while "altered" not in service.log.read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        assert not clients.failures
+        assert service.client.get("/metadata").json()["version"] == manifest.version
+        assert "not reloaded" in service.log.read_text()
+        graph.write_bytes(content)
+        change_manifest(copied, version="second")
+        service.process.send_signal(signal.SIGHUP)
+        until_all_workers(service, "second")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_new_key_replaces_the_old_one_at_a_reload(backend: str, models: Path, tmp_path: Path):
+    keys = tmp_path / "keys"
+    keys.write_text("old-key-0123456789\n")
+    with running(backend, models, tmp_path, workers=1, api_key_file=keys) as service:
+        keys.write_text("new-key-0123456789\n")
+        service.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while service.client.get("/", headers={"authorization": "Bearer new-key-0123456789"}).status_code != 200:
+            assert time.monotonic() < deadline
+        assert service.client.get("/", headers={"authorization": "Bearer old-key-0123456789"}).status_code == 401
