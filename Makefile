@@ -71,7 +71,7 @@ BASELINES ?=
 HOST      ?= http://127.0.0.1:8001
 HOSTS     ?=
 
-.PHONY: bench skew load profile fairness workers
+.PHONY: bench skew load profile fairness workers soak
 bench: $(READY) ## all services under the same load, every answer checked [DURATION=5 USERS=32 ROUNDS=3 SCENARIOS= SERVICES= BASELINES=1]
 	@$(PY) -m load_testing.benchmark --duration $(DURATION) --users $(USERS) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES)) $(if $(BASELINES),--baselines)
@@ -91,6 +91,10 @@ fairness: $(READY) ## what large batches cost the small requests beside them
 workers: $(READY) ## what a second worker is worth, by CPU time per request [USERS=32 DURATION=5 ROUNDS=3 SCENARIOS= SERVICES=]
 	@$(PY) -m load_testing.workers --users $(USERS) --duration $(DURATION) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES))
+
+soak: DURATION = 60
+soak: $(READY) ## load, hostile input and faults at once, one table [DURATION=60 seconds per service, SERVICES=]
+	@$(PY) -m load_testing.soak --duration $(DURATION) $(if $(SERVICES),--services $(SERVICES))
 
 AXUM := serving/axum/target/release/axum-service
 ONNXRUNTIME_LIBRARY = $(shell $(PY) -c 'import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime*")))')

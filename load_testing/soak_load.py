@@ -1,0 +1,87 @@
+"""The honest clients of a soak: they send reference rows, check every answer, and try again where one is cut off."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+
+import gevent  # type: ignore[import-untyped]
+import msgspec
+
+from load_testing.http_client import Connection, HttpError
+from load_testing.payloads import Reference
+from load_testing.scenarios import Address, PreparedRequest, prepare_requests
+
+CLIENTS = 8
+BATCH_ROWS = 100
+SINGLES_PER_BATCH = 20
+ATTEMPTS = 20
+_TIMEOUT_SECONDS = 30.0
+_PAUSE_SECONDS = 0.25
+
+
+class LoadCounts(msgspec.Struct):
+    """`requests` and `rows` were answered rightly, at the first attempt or a later one.
+
+    `shed` and `cut_off` attempts (a 503; a connection that broke) were tried again; `lost` requests were cut off each
+    time. `wrong` has the faults of answers, by what was wrong.
+    """
+
+    requests: int = 0
+    rows: int = 0
+    shed: int = 0
+    cut_off: int = 0
+    lost: int = 0
+    wrong: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+class HonestClients:
+    """Greenlets that keep a service busy until they are stopped."""
+
+    def __init__(self, reference: Reference, address: Address) -> None:
+        self.counts = LoadCounts()
+        self._address = address
+        self._singles = itertools.cycle(prepare_requests(reference, address, 1))
+        self._batches = itertools.cycle(prepare_requests(reference, address, BATCH_ROWS))
+        self._stopped = False
+
+    def run(self, seconds: float) -> None:
+        """Send requests for so long; returns when the last of them is answered."""
+        clients = [gevent.spawn(self._send_on) for _ in range(CLIENTS)]
+        gevent.sleep(seconds)
+        self._stopped = True
+        gevent.joinall(clients, raise_error=True)
+
+    def _send_on(self) -> None:
+        connection = Connection(self._address, _TIMEOUT_SECONDS)
+        for request, rows in self._requests():
+            self._send(connection, request, rows)
+            if self._stopped:
+                break
+        connection.close()
+
+    def _requests(self) -> Iterator[tuple[PreparedRequest, int]]:
+        while True:
+            yield from zip(itertools.islice(self._singles, SINGLES_PER_BATCH), itertools.repeat(1))
+            yield next(self._batches), BATCH_ROWS
+
+    def _send(self, connection: Connection, request: PreparedRequest, rows: int) -> None:
+        counts = self.counts
+        for _ in range(ATTEMPTS):
+            try:
+                status, body = connection.exchange(request.message)
+            except HttpError:
+                counts.cut_off += 1
+                gevent.sleep(_PAUSE_SECONDS)
+                continue
+            if status == 503:
+                counts.shed += 1
+                gevent.sleep(_PAUSE_SECONDS)
+                continue
+            fault = request.check(body) if status == 200 else f"status {status}"
+            if fault is None:
+                counts.requests += 1
+                counts.rows += rows
+            else:
+                counts.wrong[fault] += 1
+            return
+        counts.lost += 1
