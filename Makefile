@@ -6,7 +6,7 @@ READY   := $(VENV)/.ready
 UV      := $(VENV)/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help lock
+.PHONY: help lock audit
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,9 +22,27 @@ $(READY): requirements/dev.lock
 lock: $(READY) ## resolve the versions anew into requirements/*.lock
 	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --extra dev -o requirements/dev.lock pyproject.toml
-	@for extra in training serving-onnx serving-pickle load-testing; do \
+	@for extra in $(IMAGE_LOCKS) audit; do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --constraint requirements/dev.lock --extra $$extra -o requirements/$$extra.lock pyproject.toml || exit 1; done
+
+AUDIT    := .venv-audit
+IMAGE_LOCKS := training serving-onnx serving-pickle load-testing
+LICENCES := Apache;BSD;ISC;LGPL;MIT;MPL;Mozilla Public License;PSF;Python Software Foundation;Zlib;ZPL;The Unlicense
+
+$(AUDIT)/.ready: requirements/audit.lock
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/audit.lock
+	@touch $@
+
+audit: $(READY) $(AUDIT)/.ready ## known vulnerabilities in what the images install; licences of everything
+	@for lock in $(IMAGE_LOCKS); do echo "== vulnerabilities: requirements/$$lock.lock"; \
+	  $(AUDIT)/bin/pip-audit --disable-pip --require-hashes --progress-spinner off --requirement requirements/$$lock.lock || exit 1; done
+	@echo "== licences of the Python packages; one that is not allowed ends this"
+	@$(AUDIT)/bin/pip-licenses --python $(PY) --from mixed --order license --partial-match --allow-only '$(LICENCES)'
+	@if command -v cargo >/dev/null; then echo "== licences of the crates in the Rust service"; \
+	  cargo tree --locked --manifest-path serving/axum/Cargo.toml --edges normal --prefix none --format '{l} | {p}' \
+	  | sed 's/ (.*//' | sort -u; fi
 
 DATASET  ?= training.adult
 DATA     ?= auto
