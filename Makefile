@@ -89,7 +89,7 @@ BASELINES ?=
 HOST      ?= http://127.0.0.1:8001
 HOSTS     ?=
 
-.PHONY: bench skew load profile fairness workers soak
+.PHONY: bench skew load profile fairness workers soak overload
 bench: $(READY) ## all services under the same load, every answer checked [DURATION=5 USERS=32 ROUNDS=3 SCENARIOS= SERVICES= BASELINES=1]
 	@$(PY) -m load_testing.benchmark --duration $(DURATION) --users $(USERS) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES)) $(if $(BASELINES),--baselines)
@@ -109,6 +109,9 @@ fairness: $(READY) ## what large batches cost the small requests beside them
 workers: $(READY) ## what a second worker is worth, by CPU time per request [USERS=32 DURATION=5 ROUNDS=3 SCENARIOS= SERVICES=]
 	@$(PY) -m load_testing.workers --users $(USERS) --duration $(DURATION) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES))
+
+overload: $(READY) ## what a service does with far more clients than it can serve [CLIENTS=2000]
+	@$(PY) -m load_testing.overload $(if $(CLIENTS),--clients $(CLIENTS))
 
 soak: DURATION = 60
 soak: $(READY) ## load, hostile input and faults at once, one table [DURATION=60 seconds per service, SERVICES=]

@@ -25,7 +25,16 @@ from load_testing.payloads import Reference, read_reference
 from load_testing.process_tree import memory
 from load_testing.scenarios import parse_address
 from load_testing.services import Service, ServiceError, ServiceSpec, known_services, running
-from load_testing.soak_faults import FAULT_SECONDS, Faults, HostileCounts, HostileRequests, Repeated, allow_connections
+from load_testing.soak_faults import (
+    BURST_CONNECTIONS,
+    FAULT_SECONDS,
+    IDLE_CONNECTIONS,
+    Faults,
+    HostileCounts,
+    HostileRequests,
+    Repeated,
+    allow_files,
+)
 from load_testing.soak_faults import workers as workers_of
 from load_testing.soak_load import HonestClients, LoadCounts
 
@@ -159,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = []
     try:
-        allow_connections()
+        allow_files(IDLE_CONNECTIONS + BURST_CONNECTIONS)
         reference = read_reference(options.models)
         specs = known_services()
         if unknown := sorted({*(options.services or ())} - {*specs}):

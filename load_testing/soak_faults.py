@@ -30,6 +30,7 @@ FAULT_SECONDS = 5.0
 IDLE_CONNECTIONS = 1000
 BURST_CONNECTIONS = 600
 _PATIENCE_SECONDS = 60.0
+_OTHER_FILES = 256
 
 
 class HostileCounts(msgspec.Struct):
@@ -199,13 +200,18 @@ def workers(pid: int) -> list[psutil.Process]:
     return sorted(found, key=psutil.Process.create_time) or [root]
 
 
-def allow_connections() -> None:
-    """Let this process hold the connections of the faults.
+def allow_files(connections: int) -> None:
+    """Let this process hold as many connections at once.
 
     Raises:
-        OSError, ValueError: it may not hold as many.
+        OSError: it may not.
     """
-    wanted = 2 * (IDLE_CONNECTIONS + BURST_CONNECTIONS)
+    wanted = connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except ValueError as error:
+            raise OSError(
+                f"{connections} connections are more than this process may hold: ulimit -n is {hard}"
+            ) from error

@@ -78,6 +78,7 @@ def create_app(
         threads=batch_threads(),
         buffers=Buffers(settings.max_buffered_bytes),
         max_body_bytes=settings.max_body_bytes,
+        max_wait=settings.max_wait_ms / 1000,
     )
 
     @asynccontextmanager

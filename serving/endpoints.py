@@ -17,7 +17,7 @@ from time import perf_counter
 from starlette.types import Receive, Scope, Send
 
 from serving.errors import InternalError, Overloaded, RequestError, TooLarge
-from serving.http_protocol import OVERLOADED
+from serving.http_protocol import ARRIVED, OVERLOADED
 from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.request_schema import Decode
@@ -75,13 +75,14 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Worker:
-    """What the endpoints of one process share."""
+    """What the endpoints of one process share. `max_wait` is in seconds, from a request's head to its turn."""
 
     predictor: Predictor
     metrics: Metrics
     threads: ThreadPoolExecutor
     buffers: Buffers
     max_body_bytes: int
+    max_wait: float
 
 
 class PredictEndpoint:
@@ -102,7 +103,8 @@ class PredictEndpoint:
         reservation = Reservation(self._worker.buffers)
         try:
             try:
-                if OVERLOADED in scope.get("extensions", ()):
+                waited = started - scope.get(ARRIVED, started)
+                if waited > self._worker.max_wait or OVERLOADED in scope.get("extensions", ()):
                     raise Overloaded
                 content = await self._answer(receive, reservation)
             except RequestError as error:

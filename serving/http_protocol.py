@@ -9,11 +9,13 @@ two wake-ups of the client. For answers of a hundred bytes that is a tenth of th
 
 import asyncio
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Literal, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.errors import BadRequestHead, HeadTooLarge, RequestError, RequestTimeout
+from serving.event_loop import EventLoop
 
 HEAD_BYTES = 64 << 10
 """The longest request line and headers, give or take one read of the socket."""
@@ -24,11 +26,17 @@ COALESCED_BYTES = 64 << 10
 SWEEP_SECONDS = 0.5
 """How often the connections' times are looked at: so much later than its limit a connection may end."""
 
+BEHIND_SECONDS = 0.01
+"""How late the event loop must be with that for the connections that wait to be accepted to be accepted all at once."""
+
 STATE_KEY = "connection_limits"
 """Where an application puts its ConnectionLimits in its lifespan state."""
 
 OVERLOADED = "overloaded"
 """The extension in the scope of a request that came when the worker had as many as it takes."""
+
+ARRIVED = "arrived"
+"""Where in its scope a request has the time, of `perf_counter`, at which its head was complete."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,10 @@ class ConnectionLimits:
         """End the connections whose time is up, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
+            expected = perf_counter() + SWEEP_SECONDS
             await asyncio.sleep(SWEEP_SECONDS)
+            if perf_counter() - expected > BEHIND_SECONDS and isinstance(loop, EventLoop):
+                loop.accept_waiting(2 * self.connections - len(self.held))
             overdue = loop.time() - self.seconds
             for connection in tuple(self.held):
                 connection.end_if_waiting_since(overdue)
@@ -131,6 +142,7 @@ class Protocol(HttpToolsProtocol):
         """Called by the parser at the end of a request's head."""
         self._arriving = "body"
         super().on_headers_complete()
+        self.scope[ARRIVED] = perf_counter()  # type: ignore[literal-required]  # a server's scope may have more
         if self._surplus or len(self.tasks) > self._limits.requests:
             self.scope["extensions"] = {OVERLOADED: {}}
             self.cycle.keep_alive = self.cycle.keep_alive and not self._surplus

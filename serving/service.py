@@ -53,7 +53,7 @@ def run(factory: str, artifact: ArtifactKind, *, default_port: int) -> int:
             Supervisor(config, [config.bind_socket()], take_bundle).run()
             return 0
         server = Server(config)
-        server.run()
+        server.run([config.bind_socket()])
         return 0 if server.started else NOT_STARTED
 
 
@@ -80,7 +80,7 @@ def _configure(factory: str, settings: Settings) -> Config:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        loop="uvloop",
+        loop="serving.event_loop:EventLoop",
         http=Protocol,
         ws="none",
         log_config=_log_config(settings),

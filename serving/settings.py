@@ -22,6 +22,7 @@ NAMES = (
     "MAX_BUFFERED_BYTES",
     "MAX_CONCURRENCY",
     "MAX_CONNECTIONS",
+    "MAX_WAIT_MS",
     "MODEL_DIR",
     "PORT",
     "REQUEST_SECONDS",
@@ -55,6 +56,7 @@ class Settings:
     max_buffered_bytes: int
     max_concurrency: int
     max_connections: int
+    max_wait_ms: int
     request_seconds: int
     shutdown_seconds: int
     log_level: str
@@ -103,6 +105,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
         max_buffered_bytes=whole("MAX_BUFFERED_BYTES", max(128 << 20, 2 * max_body_bytes), 2 * max_body_bytes, 1 << 40),
         max_concurrency=whole("MAX_CONCURRENCY", 256, 1, 65_536),
         max_connections=whole("MAX_CONNECTIONS", 4096, 1, 1 << 20),
+        max_wait_ms=whole("MAX_WAIT_MS", 500, 1, 3_600_000),
         request_seconds=whole("REQUEST_SECONDS", 30, 1, 3600),
         shutdown_seconds=whole("SHUTDOWN_SECONDS", 10, 1, 3600),
         log_level=one_of("LOG_LEVEL", "info", LOG_LEVELS),

@@ -14,7 +14,7 @@ use crate::manifest::reason;
 
 const PREFIX: &str = "SERVE_";
 const DEFAULT_PORT: u64 = 3000;
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "SERVE_API_KEY",
     "SERVE_API_KEY_FILE",
     "SERVE_DOCS",
@@ -26,6 +26,7 @@ const NAMES: [&str; 16] = [
     "SERVE_MAX_BUFFERED_BYTES",
     "SERVE_MAX_CONCURRENCY",
     "SERVE_MAX_CONNECTIONS",
+    "SERVE_MAX_WAIT_MS",
     "SERVE_MODEL_DIR",
     "SERVE_PORT",
     "SERVE_REQUEST_SECONDS",
@@ -109,6 +110,8 @@ impl Settings {
         let max_body_bytes = size("SERVE_MAX_BODY_BYTES", 16 << 20, 1024, 1 << 30)?;
         // at least two bodies of the longest kind, so that one client alone can't keep all the others out
         let two_bodies = 2 * max_body_bytes as u64;
+        // Checked and left: here a request's turn has come when its head is read. One environment does for all services.
+        whole("SERVE_MAX_WAIT_MS", 500, 1, 3_600_000)?;
         // The standard library's count heeds the CPU affinity and the quota of the cgroup, rounded down.
         let cpus = available_parallelism().map_or(1, |cpus| cpus.get() as u64);
         Ok(Self {
