@@ -92,6 +92,19 @@ workers: $(READY) ## what a second worker is worth, by CPU time per request [USE
 	@$(PY) -m load_testing.workers --users $(USERS) --duration $(DURATION) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES))
 
+FAST     ?=
+STUDY_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --seed $(SEED) $(if $(FAST),--fast)
+
+.PHONY: study session-options tree-costs
+study: $(READY) ## when ONNX is worth it: model families, batch sizes, threads [FAST=1 DATA=auto|uci|synthetic DATA_DIR= SEED=42 DATASET=module]
+	@$(PY) -m study.study_command $(STUDY_ARGUMENTS)
+
+session-options: $(READY) ## what each session option of ONNX Runtime does to the bundle's graph [FAST=1 ORT_PROVIDERS="..." and as study]
+	@$(PY) -m study.session_options $(STUDY_ARGUMENTS)
+
+tree-costs: $(READY) ## why ONNX Runtime isn't faster on large batches of tree ensembles [FAST=1 and as study]
+	@$(PY) -m study.tree_costs $(STUDY_ARGUMENTS)
+
 AXUM := serving/axum/target/release/axum-service
 ONNXRUNTIME_LIBRARY = $(shell $(PY) -c 'import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime*")))')
 

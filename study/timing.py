@@ -1,0 +1,62 @@
+"""Timing of calls against each other: round by round, so that whatever slows the machine slows all of them."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long one comparison may take.
+
+    A round calls each contestant as often as `round_seconds` need; rounds go on for `seconds`, at least `least_rounds`
+    and at most `most_rounds` of them. What can't make the least number of rounds within `limit` seconds isn't measured.
+    """
+
+    seconds: float
+    limit: float
+    round_seconds: float = 0.01
+    least_rounds: int = 3
+    most_rounds: int = 31
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Seconds per call: for every contestant a value per round, [contestants][rounds]."""
+
+    seconds: tuple[tuple[float, ...], ...]
+
+    @property
+    def medians(self) -> tuple[float, ...]:
+        """Median of the rounds, per contestant."""
+        return tuple(statistics.median(of_one) for of_one in self.seconds)
+
+    def ratios(self, basis: int = 0) -> tuple[tuple[float, ...], ...]:
+        """Each contestant's time over the basis's in the same round, [contestants][rounds]."""
+        against = self.seconds[basis]
+        return tuple(tuple(own / other for own, other in zip(one, against, strict=True)) for one in self.seconds)
+
+
+def seconds_per_call(call: Call, repeats: int = 1) -> float:
+    """Mean over consecutive calls."""
+    started = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - started) / repeats
+
+
+def measure(calls: Sequence[Call], budget: Budget) -> Rounds:
+    """Interleaved rounds of all calls, which are warm already; who begins changes from round to round."""
+    repeats = [max(1, round(budget.round_seconds / max(seconds_per_call(call), 1e-9))) for call in calls]
+    measured: list[list[float]] = [[] for _ in calls]
+    started = time.perf_counter()
+    for number in range(budget.most_rounds):
+        if number >= budget.least_rounds and time.perf_counter() - started > budget.seconds:
+            break
+        for turn in range(len(calls)):
+            index = (turn + number) % len(calls)
+            measured[index].append(seconds_per_call(calls[index], repeats[index]))
+    return Rounds(tuple(map(tuple, measured)))
