@@ -7,10 +7,12 @@ from itertools import cycle
 import numpy as np
 import polars as pl
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from study.contestants import Answer, Batch, NativePipeline, OnnxGraph
 from study.conversion import export_pipeline
 from study.families import Family, build_pipeline
+from study.machine import OthersClock, available_cpus
 from study.results import Agreement, Cell, FamilyFacts, Protocol
 from study.timing import Budget, measure
 from training.dataset import Dataset
@@ -22,6 +24,8 @@ SHIFT = 1e8
 """Makes numbers as large as identifiers and timestamps are: float32 has steps of 8 there."""
 
 DISTINCT_BATCHES = 256
+DISTURBING = 0.2
+"""CPUs that others may take from the threads before a cell is said to be disturbed."""
 
 Progress = Callable[[str], object]
 """Told what was just done; called `steps` times."""
@@ -69,12 +73,16 @@ def distinct_batches(dataset: Dataset, frame: pl.DataFrame, rows: int) -> tuple[
 
 
 def fit(rows: PreparedRows, features: pl.DataFrame, family: Family, *, seed: int) -> Pipeline:
-    """The family's pipeline, fitted on as many training rows as it can take, drawn by the seed."""
+    """The family's pipeline, fitted on as many training rows as it can take, drawn by the seed.
+
+    On one thread: OpenMP's threads wait for each other spinning, which takes minutes where a core is busy otherwise.
+    """
     pipeline = build_pipeline(rows.dataset, family, seed=seed)
-    if family.training_rows is None or family.training_rows >= features.height:
-        return pipeline.fit(features, rows.target)
-    drawn = np.random.default_rng(seed).choice(features.height, family.training_rows, replace=False)
-    return pipeline.fit(features[drawn], rows.target[drawn])
+    drawn = np.arange(features.height)
+    if family.training_rows is not None and family.training_rows < features.height:
+        drawn = np.random.default_rng(seed).choice(features.height, family.training_rows, replace=False)
+    with threadpool_limits(limits=1):
+        return pipeline.fit(features[drawn], rows.target[drawn])
 
 
 def _describe(
@@ -107,7 +115,9 @@ def _describe(
 def agree(rows: PreparedRows, frame: pl.DataFrame, pipeline: Pipeline, content: bytes, protocol: Protocol) -> Agreement:
     """Both predictions of every row of the frame, compared."""
     batch = Batch.of(rows.dataset, frame)
-    native = NativePipeline(pipeline, protocol.threshold).predict(batch)
+    contestant = NativePipeline(pipeline, protocol.threshold)
+    with contestant.on_threads(1):
+        native = contestant.predict(batch)
     onnx = OnnxGraph(content, 1).predict(batch)
     difference = np.abs(native.values - onnx.values)
     return Agreement(
@@ -130,7 +140,6 @@ def measure_cells(
     native, onnx = NativePipeline(pipeline, protocol.threshold), OnnxGraph(content, threads)
     budget = Budget(
         seconds=protocol.seconds,
-        limit=protocol.limit,
         least_rounds=protocol.least_rounds,
         most_rounds=protocol.most_rounds,
     )
@@ -138,8 +147,8 @@ def measure_cells(
     with native.on_threads(threads):
         for rows, distinct in batches.items():
             needed = per_row * rows * (budget.least_rounds + 1)
-            if needed > budget.limit:
-                note = f"would take {needed:,.0f} s, over the cell's limit of {budget.limit:g} s"
+            if needed > protocol.limit:
+                note = f"would take {needed:,.0f} s, over the cell's limit of {protocol.limit:g} s"
                 yield Cell(family=family.name, parameters=family.description, threads=threads, rows=rows,
                            rounds=0, note=note)  # fmt: skip
                 continue
@@ -163,6 +172,7 @@ def _measure_cell(
 ) -> Cell:
     expected, got = native.predict(distinct[0]), onnx.predict(distinct[0])
     for_native, for_onnx = cycle(distinct), cycle(distinct)
+    clock = OthersClock()
     measured = measure((lambda: native.predict(next(for_native)), lambda: onnx.predict(next(for_onnx))), budget)
     native_seconds, onnx_seconds = measured.medians
     return Cell(
@@ -176,7 +186,15 @@ def _measure_cell(
         speedup=native_seconds / onnx_seconds,
         max_difference=float(np.abs(expected.values - got.values).max()),
         label_match=_label_match(expected, got),
+        note=_disturbance(clock.cpus(), threads),
     )
+
+
+def _disturbance(others: float, threads: int) -> str:
+    """Whether other processes left a CPU for every thread; on one that they shared, each waits for the slowest."""
+    if threads + others <= available_cpus() + DISTURBING:
+        return ""
+    return f"other processes kept {others:.1f} CPUs busy: too few were left for {threads} threads"
 
 
 def _label_match(expected: Answer, got: Answer) -> float | None:

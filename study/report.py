@@ -12,10 +12,7 @@ from study.comparison import SHIFT
 from study.options import write_files
 from study.results import Agreement, Cell, StudyResult, title
 
-BUSY = 0.2
-"""CPUs that others may use before the report warns of them."""
-
-LEFT_OUT = "-"
+LEFT_OUT, DISTURBED = "-", "†"
 
 SCHEMA = {
     "family": pl.String,
@@ -58,8 +55,8 @@ def render(result: StudyResult) -> str:
     for threads in result.protocol.threads:
         lines += ["", f"## Time per call on {_count(threads)}: native / ONNX, µs", "", *_time_table(result, threads)]
     lines += ["", "![Time per row](time_per_row.png)", "", "## Agreement", "", *_agreement_table(result)]
-    if notes := list(dict.fromkeys(_left_out(cell) for cell in result.cells if cell.note)):
-        lines += ["", "## Left out", "", *(f"- {note}" for note in notes)]
+    if noted := [cell for cell in result.cells if cell.note]:
+        lines += ["", "## Left out or disturbed", "", *map(_note, noted)]
     return "\n".join([*lines, ""])
 
 
@@ -73,13 +70,13 @@ def _facts(result: StudyResult) -> list[str]:
         f"Measured {result.created:%Y-%m-%d %H:%M} UTC by `{result.command}`.",
         f"Data: {result.dataset}, source **{result.data_source}**, {result.training_rows:,} training rows"
         f"{' (fast: a sample)' if plan.fast else ''}, {result.held_out_rows:,} held-out rows, repeated where needed.",
-        f"Machine: {result.machine}. Other processes kept {result.others_cpus:.1f} CPUs busy meanwhile"
-        f"{': figures on more than one thread suffer from that' if result.others_cpus > BUSY else ''}.",
+        f"Machine: {result.machine}. Other processes kept {result.others_cpus:.1f} CPUs busy meanwhile.",
         "",
         "Time of the fitted scikit-learn pipeline on a polars frame, over that of ONNX Runtime on the same rows as "
         "tensors, both called in process. Native and ONNX calls alternate round by round; figures are medians of "
         f"{plan.least_rounds} to {plan.most_rounds} rounds. A cell has {plan.seconds:g} s of rounds, and is left out "
-        f"({LEFT_OUT}) where its least number of rounds would take over {plan.limit:g} s.",
+        f"({LEFT_OUT}) where its least number of rounds would take over {plan.limit:g} s. {DISTURBED}: other processes "
+        "left too few CPUs for its threads.",
     ]
 
 
@@ -97,9 +94,15 @@ def _table(result: StudyResult, threads: int, show: Callable[[Cell], str]) -> li
     lines = ["| family | " + " | ".join(f"{rows:,} rows" if rows > 1 else "1 row" for rows in columns) + " |"]
     lines.append("|---|" + "---:|" * len(columns))
     for family in result.families:
-        cells = [show(cell) if cell.speedup else LEFT_OUT for cell in result.cells_of(family, threads)]
+        cells = [_show(cell, show) for cell in result.cells_of(family, threads)]
         lines.append(f"| {title(family)} | {' | '.join(cells)} |")
     return lines
+
+
+def _show(cell: Cell, show: Callable[[Cell], str]) -> str:
+    if cell.speedup is None:
+        return LEFT_OUT
+    return f"{show(cell)} {DISTURBED}" if cell.note else show(cell)
 
 
 def _speedup(cell: Cell) -> str:
@@ -132,5 +135,5 @@ def _agreement(found: Agreement | None) -> str:
     return f"{found.max_difference:.1e} | {found.beyond_tolerance:,} | {labels}"
 
 
-def _left_out(cell: Cell) -> str:
-    return f"{title(cell)}, {_count(cell.threads)}, {cell.rows:,} rows: {cell.note}"
+def _note(cell: Cell) -> str:
+    return f"- {title(cell)}, {_count(cell.threads)}, {cell.rows:,} rows: {cell.note}"

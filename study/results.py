@@ -10,9 +10,9 @@ from study.machine import Machine
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """A family at a number of threads and of rows.
 
-    Times are medians of `rounds` in µs per call. `max_difference` is the largest |Δp| (of a regressor: |Δ prediction|)
-    on the cell's first batch, `label_match` the share of equal labels, None of a regressor. What wasn't measured has a note
-    that says why, and None for every figure.
+    Times are medians of `rounds` in µs per call. On the cell's first batch, `max_difference` is the largest |Δp| (of a
+    regressor: |Δ prediction|) and `label_match` the share of equal labels (of a regressor: None). `note` says what
+    disturbed a cell, or why it wasn't measured; then every figure is None.
     """
 
     family: str

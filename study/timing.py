@@ -13,11 +13,10 @@ class Budget:
     """How long one comparison may take.
 
     A round calls each contestant as often as `round_seconds` need; rounds go on for `seconds`, at least `least_rounds`
-    and at most `most_rounds` of them. What can't make the least number of rounds within `limit` seconds isn't measured.
+    and at most `most_rounds` of them.
     """
 
     seconds: float
-    limit: float
     round_seconds: float = 0.01
     least_rounds: int = 3
     most_rounds: int = 31
