@@ -10,8 +10,11 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from study.results import Cell, StudyResult, title
 
 BLUE, ORANGE, SLOWER = "#2563eb", "#ea580c", "#fee2e2"
-PALETTE = ("#64748b", "#0f172a", "#059669", "#b45309", "#7c3aed", "#db2777", "#93c5fd", "#60a5fa", "#2563eb", "#1d4ed8",
-           "#1e3a8a")  # fmt: skip
+PALETTE = (
+    "#94a3b8", "#0f172a", "#059669", "#b45309", "#7c3aed", "#db2777", "#22d3ee", "#0ea5e9", "#2563eb", "#4338ca",
+    "#172554",
+)  # fmt: skip
+HOLLOW = "hollow: other processes left too few CPUs\n(such a point may lie beyond the chart)\n"
 MARKERS = "osD^vPX<>ph"
 
 
@@ -24,7 +27,11 @@ def draw_speedup(result: StudyResult) -> Figure:
         _speedup_panel(axes, result, threads)
     figure.axes[0].set_ylabel("native time / ONNX time")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8.5, labelspacing=0.9)
+    legend = {"title": HOLLOW, "alignment": "left"} if any(cell.speedup and cell.note for cell in result.cells) else {}
+    figure.legend(
+        handles, labels, loc="outside right upper", frameon=False, fontsize=8.5, labelspacing=0.9, title_fontsize=8.5,
+        **legend,
+    )  # fmt: skip
     return figure
 
 
@@ -37,15 +44,20 @@ def _speedup_panel(axes: Axes, result: StudyResult, threads: int) -> None:
     for index, family in enumerate(result.families):
         cells = _measured(result.cells_of(family, threads))
         color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
+        speedups = [cell.speedup or math.nan for cell in cells]
         axes.plot(
-            [cell.rows for cell in cells], [cell.speedup or math.nan for cell in cells],
+            [cell.rows for cell in cells], speedups,
             color=color, marker=marker, markersize=5, linewidth=1.4, label=title(family),
         )  # fmt: skip
-    speedups = [cell.speedup for cell in result.cells if cell.speedup]
-    lowest, highest = min([0.5, *speedups]) * 0.7, max([2.0, *speedups]) * 1.3
+        disturbed = [(cell.rows, cell.speedup) for cell in cells if cell.note]
+        if disturbed:
+            axes.plot(*zip(*disturbed, strict=True), color=color, marker=marker, markersize=5, markerfacecolor="white",
+                      linestyle="none")  # fmt: skip
+    trusted = [cell.speedup for cell in result.cells if cell.speedup and not cell.note]
+    lowest, highest = min([0.5, *trusted]) * 0.7, max([2.0, *trusted]) * 1.3
     axes.axhspan(lowest, 1, color=SLOWER, zorder=0)
     axes.axhline(1, color="#b91c1c", linewidth=1)
-    axes.text(0.98, 0.015, "ONNX Runtime is slower", ha="right", va="bottom", color="#b91c1c", fontsize=9,
+    axes.text(0.02, 0.015, "ONNX Runtime is slower", ha="left", va="bottom", color="#b91c1c", fontsize=9,
               transform=axes.transAxes)  # fmt: skip
     axes.set(xscale="log", yscale="log", ylim=(lowest, highest))
     axes.set_title("one thread" if threads == 1 else f"{threads} threads", loc="left", fontsize=10)

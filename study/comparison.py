@@ -1,5 +1,6 @@
 """Every family, at every number of threads and rows: native pipeline against ONNX Runtime."""
 
+import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
@@ -143,17 +144,17 @@ def measure_cells(
         least_rounds=protocol.least_rounds,
         most_rounds=protocol.most_rounds,
     )
-    per_row = 0.0
+    per_row = math.inf  # it only falls as batches grow, so that the lowest so far bounds what a larger one takes
     with native.on_threads(threads):
         for rows, distinct in batches.items():
             needed = per_row * rows * (budget.least_rounds + 1)
-            if needed > protocol.limit:
+            if math.isfinite(needed) and needed > protocol.limit:
                 note = f"would take {needed:,.0f} s, over the cell's limit of {protocol.limit:g} s"
                 yield Cell(family=family.name, parameters=family.description, threads=threads, rows=rows,
                            rounds=0, note=note)  # fmt: skip
                 continue
             cell = _measure_cell(family, native, onnx, distinct, rows, threads, budget)
-            per_row = (_seconds(cell.native_us) + _seconds(cell.onnx_us)) / rows
+            per_row = min(per_row, (_seconds(cell.native_us) + _seconds(cell.onnx_us)) / rows)
             yield cell
 
 

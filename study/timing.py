@@ -33,6 +33,11 @@ class Rounds:
         """Median of the rounds, per contestant."""
         return tuple(statistics.median(of_one) for of_one in self.seconds)
 
+    @property
+    def lowest(self) -> tuple[float, ...]:
+        """Lowest of the rounds, per contestant: the least disturbed, since whatever disturbs a call adds to it."""
+        return tuple(map(min, self.seconds))
+
     def ratios(self, basis: int = 0) -> tuple[tuple[float, ...], ...]:
         """Each contestant's time over the basis's in the same round, [contestants][rounds]."""
         against = self.seconds[basis]

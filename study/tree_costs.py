@@ -68,7 +68,7 @@ class Trees:
             ),
             budget,
         )
-        xgboost_ns, onnx_ns = (1e9 * seconds / (len(batches[0]) * self.count) for seconds in measured.medians)
+        xgboost_ns, onnx_ns = (1e9 * seconds / (len(batches[0]) * self.count) for seconds in measured.lowest)
         return Cost(xgboost=xgboost_ns, onnx=onnx_ns)
 
     def nodes(self) -> int:

@@ -8,7 +8,7 @@ from study.machine import Machine
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """ns per row and tree."""
+    """ns per row and tree, the lowest of the rounds."""
 
     xgboost: float
     onnx: float
@@ -66,7 +66,8 @@ def render(result: TreeCosts) -> str:
         "# Where large batches of tree ensembles spend their time",
         "",
         f"Measured {result.created:%Y-%m-%d %H:%M} UTC by `{result.command}` on {result.dataset}, source "
-        f"**{result.data_source}**. One thread, the trees alone unless said otherwise.",
+        f"**{result.data_source}**. One thread, the trees alone unless said otherwise; the lowest of the rounds, "
+        "which is the least disturbed one.",
         f"Machine: {result.machine}. Other processes kept {result.others_cpus:.1f} CPUs busy meanwhile.",
         "",
         f"## ns per row and tree, {result.shapes[0].rows:,} rows a call",

@@ -27,5 +27,6 @@ def test_short_calls_are_repeated_within_a_round():
 def test_medians_and_ratios_are_taken_over_the_rounds():
     rounds = Rounds(((1.0, 2.0, 9.0), (2.0, 2.0, 3.0)))
     assert rounds.medians == (2.0, 2.0)
+    assert rounds.lowest == (1.0, 2.0)
     assert rounds.ratios()[1] == pytest.approx((2.0, 1.0, 1 / 3))
     assert rounds.ratios(basis=1)[0] == pytest.approx((0.5, 1.0, 3.0))
