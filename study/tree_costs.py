@@ -29,7 +29,7 @@ from study.machine import OthersClock, describe_machine
 from study.options import add_data_arguments, command_line, find_dataset, load, write_files
 from study.placement import profile_nodes
 from study.settings import CPU
-from study.timing import Budget, measure, seconds_per_call
+from study.timing import Budget, measure
 from study.tree_costs_results import BatchCost, Cost, ShapeCost, Share, TreeCosts, render
 from training.errors import TrainingError
 from training.export import add_trees, decide, serialize
@@ -105,17 +105,16 @@ def measure_batches(pipeline: Pipeline, matrix: Matrix, budget: Budget) -> Itera
         yield BatchCost(rows=rows, changing=trees.cost(batches, budget), same=trees.cost(batches[:1], budget))
 
 
-def measure_share(rows: PreparedRows, pipeline: Pipeline, calls: int) -> Share:
+def measure_share(rows: PreparedRows, pipeline: Pipeline, budget: Budget) -> Share:
     """What the preprocessing costs beside the trees, on a large batch: native steps, and the nodes of the graph."""
     frame = fill_missing(rows.dataset, rows.held_out).head(ROWS)
     batch = Batch.of(rows.dataset, frame)
     preprocessing, estimator = (pipeline.named_steps[name] for name in (PREPROCESSING, ESTIMATOR))
     matrix = preprocessing.transform(frame)
-    native = [
-        1e6 * seconds_per_call(call, calls) / frame.height
-        for call in (lambda: preprocessing.transform(frame), lambda: estimator.predict_proba(matrix))
-    ]
-    seconds = profile_nodes(export_pipeline(rows.dataset, pipeline, 0.5), product_options, (CPU,), batch, calls).seconds
+    steps = (lambda: preprocessing.transform(frame), lambda: estimator.predict_proba(matrix))
+    native = [1e6 * seconds / frame.height for seconds in measure(steps, budget).lowest]
+    graph = export_pipeline(rows.dataset, pipeline, 0.5)
+    seconds = profile_nodes(graph, product_options, (CPU,), batch, budget.most_rounds).seconds
     of_trees = 1e6 * seconds[TREES] / frame.height
     return Share(
         rows=frame.height,
@@ -138,7 +137,7 @@ def measure_all(rows: PreparedRows, *, seed: int, budget: Budget) -> TreeCosts:
             shapes.append(measure_shape(pipeline, matrix[:ROWS], shape[1], budget))
             if shape == USUAL:
                 batches = tuple(measure_batches(pipeline, matrix, budget))
-                share = measure_share(rows, pipeline, budget.least_rounds)
+                share = measure_share(rows, pipeline, budget)
     return TreeCosts(
         dataset=rows.dataset.name,
         data_source=rows.description.source,
@@ -160,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_data_arguments(parser)
     given = parser.parse_args(arguments)
     dataset = find_dataset(parser, given.dataset)
-    budget = Budget(seconds=0.5 if given.fast else 3, least_rounds=5, most_rounds=51)
+    budget = Budget(seconds=0.5 if given.fast else 4, least_rounds=5, most_rounds=51)
     try:
         rows = load(dataset, given.data, given.data_dir, seed=given.seed)
         result = measure_all(rows, seed=given.seed, budget=budget)
