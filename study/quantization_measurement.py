@@ -1,6 +1,7 @@
 """What quantisation does to the bundle's trees, and to a small neural network behind the same preprocessing."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import onnxruntime
@@ -44,11 +45,9 @@ def measure_quantization(
         "static INT8, all it finds": lambda: static(content, _calibration(rows)),
     }
     graphs = {way: make() for way, make in ways.items()}
-    sessions = [
-        onnxruntime.InferenceSession(graph, product_options(), providers=["CPUExecutionProvider"])
-        for graph in graphs.values()
-    ]
-    rounds = measure_sessions(sessions, batches, budget)
+    openers = [partial(_open, graph) for graph in graphs.values()]
+    sessions = [opener() for opener in openers]
+    _, rounds = measure_sessions(openers, batches, budget)
     noise = {count: noise_of(measured) for count, measured in rounds.items()}
     held_out = Batch.of(rows.dataset, fill_missing(rows.dataset, rows.held_out))
     labels, probabilities = sessions[0].run([LABEL, PROBABILITIES], held_out.feeds)
@@ -70,6 +69,10 @@ def measure_quantization(
             )
         )
     return results
+
+
+def _open(graph: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(graph, product_options(), providers=["CPUExecutionProvider"])
 
 
 def _calibration(rows: PreparedRows) -> Sequence[Batch]:

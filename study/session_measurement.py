@@ -1,8 +1,10 @@
 """Measure sessions of graphs against each other: latency, load time and skew."""
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +18,7 @@ from study.contestants import Batch, product_options
 from study.placement import profile_nodes
 from study.session_results import Latency, SettingResult, Skew, verdict
 from study.settings import Setting
-from study.timing import Budget, Rounds, measure
+from study.timing import Budget, Rounds, repeats_for, seconds_per_call
 from training.dataset import LABEL, PROBABILITIES
 
 LEAST_NOISE = 0.03
@@ -44,11 +46,36 @@ class Expected:
         )
 
 
-def measure_sessions(
-    sessions: Sequence[onnxruntime.InferenceSession], batches: Batches, budget: Budget
-) -> dict[int, Rounds]:
-    """Interleaved rounds of all sessions, per number of rows."""
-    return {rows: measure([_caller(session, some) for session in sessions], budget) for rows, some in batches.items()}
+Opener = Callable[[], onnxruntime.InferenceSession]
+
+
+def measure_sessions(openers: Sequence[Opener], batches: Batches, budget: Budget) -> tuple[Rounds, dict[int, Rounds]]:
+    """The seconds that sessions take to open, and per number of rows those of a call, in rounds of all of them.
+
+    In every round a session is opened, measured and closed before the next one: the threads of an open session may spin
+    long after their work is done, and slow the others.
+    """
+    repeats = {rows: repeats_for(_caller(openers[0](), some), budget.round_seconds) for rows, some in batches.items()}
+    loads: list[list[float]] = [[] for _ in openers]
+    calls: dict[int, list[list[float]]] = {rows: [[] for _ in openers] for rows in batches}
+    generator, started = np.random.default_rng(0), time.perf_counter()
+    for number in range(budget.most_rounds):
+        if number >= budget.least_rounds and time.perf_counter() - started > budget.seconds:
+            break
+        for index in generator.permutation(len(openers)):
+            opened = time.perf_counter()
+            session = openers[index]()
+            loads[index].append(time.perf_counter() - opened)
+            for rows, some in batches.items():
+                call = _caller(session, some)
+                seconds_per_call(call, 1 + repeats[rows] // 4)  # to warm up
+                calls[rows][index].append(seconds_per_call(call, repeats[rows]))
+            del session, call
+    return _rounds(loads), {rows: _rounds(seconds) for rows, seconds in calls.items()}
+
+
+def _rounds(seconds: list[list[float]]) -> Rounds:
+    return Rounds(tuple(map(tuple, seconds)))
 
 
 def _caller(session: onnxruntime.InferenceSession, batches: tuple[Batch, ...]) -> Callable[[], object]:
@@ -66,25 +93,23 @@ def latencies(rounds: dict[int, Rounds], noise: dict[int, float], index: int) ->
     """{rows: latency} of the contestant `index`; the first one is the basis."""
     found = {}
     for rows, measured in rounds.items():
-        ratio = statistics.median(measured.ratios()[index])
-        told = verdict(ratio, noise[rows]) if index else "basis"
-        found[rows] = Latency(us=1e6 * measured.medians[index], ratio=ratio, verdict=told)
+        ratios = measured.ratios()[index]
+        told = verdict(ratios, noise[rows]) if index else "basis"
+        found[rows] = Latency(us=1e6 * measured.medians[index], ratio=statistics.median(ratios), verdict=told)
     return found
 
 
 def measure_settings(
     content: bytes, settings: Sequence[Setting], expected: Expected, batches: Batches, budget: Budget
 ) -> tuple[list[SettingResult], dict[int, float], int]:
-    """Every setting on the graph, the noise per number of rows, and how many rounds there were at least.
+    """Every setting on the graph, the noise per number of rows, and how many rounds there were.
 
     The first setting is the basis, and the second the same one again.
     """
     saved = optimized(content)
     contents = [saved if setting.saved else content for setting in settings]
-    sessions = [setting.open(graph) for setting, graph in zip(settings, contents, strict=True)]
-    rounds = measure_sessions(sessions, batches, budget)
-    openers = [_opener(setting, graph) for setting, graph in zip(settings, contents, strict=True)]
-    loads = measure(openers, Budget(seconds=budget.seconds, round_seconds=0.0, most_rounds=15))
+    openers = [partial(setting.open, graph) for setting, graph in zip(settings, contents, strict=True)]
+    loads, rounds = measure_sessions(openers, batches, budget)
     noise = {rows: noise_of(measured) for rows, measured in rounds.items()}
     some = next(iter(batches.values()))[0]
     results = [
@@ -93,16 +118,12 @@ def measure_settings(
             latency=latencies(rounds, noise, index),
             load_ms=1e3 * loads.medians[index],
             bytes=len(contents[index]),
-            skew=expected.skew(sessions[index]),
+            skew=expected.skew(openers[index]()),
             placement=str(profile_nodes(contents[index], setting.make, setting.providers, some)),
         )
         for index, setting in enumerate(settings)
     ]
-    return results, noise, min(len(measured.seconds[0]) for measured in rounds.values())
-
-
-def _opener(setting: Setting, content: bytes) -> Callable[[], object]:
-    return lambda: setting.open(content)
+    return results, noise, len(loads.seconds[0])
 
 
 def optimized(content: bytes, make: Callable[[], SessionOptions] = product_options) -> bytes:

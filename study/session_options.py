@@ -96,7 +96,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 measured, 1 no result because of an error, 130 interrupted."""
     given = parse_arguments(arguments)
-    budget = Budget(seconds=5 if given.fast else 30, least_rounds=9, most_rounds=101)
+    budget = Budget(seconds=5 if given.fast else 30, round_seconds=0.005, least_rounds=9, most_rounds=1001)
     try:
         manifest = read_manifest(given.models)
         rows = load(given.dataset, given.data, given.data_dir, seed=given.seed)

@@ -34,9 +34,10 @@ def _facts(result: SessionResult) -> list[str]:
         "of two threads are the first to suffer from that.",
         "",
         f"Every setting is a change of the product's own: one thread, no spinning. All are measured in interleaved "
-        f"rounds, at least {result.rounds}; times are medians. The verdict is on the median ratio to the product's "
+        f"rounds, {result.rounds} of them; times are medians. The verdict is on the median ratio to the product's "
         f"settings in the same round. A ratio counts that is farther from 1 than the noise: {noise}, taken from the "
-        "quartiles of the product's settings against themselves, and at least 3 %.",
+        "quartiles of the product's settings against themselves, and at least 3 %; three quarters of the rounds must "
+        "agree.",
     ]
 
 

@@ -1,5 +1,7 @@
 """The result of `make session-options`: all that its reports are made from."""
 
+import statistics
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -70,8 +72,12 @@ class SessionResult(msgspec.Struct, frozen=True, kw_only=True):
     quantization: tuple[QuantizationResult, ...]
 
 
-def verdict(ratio: float, noise: float) -> str:
-    """What a ratio of times says, given how far ratios of the same thing with itself stray from 1."""
-    if abs(ratio - 1) <= noise:
+def verdict(ratios: Sequence[float], noise: float) -> str:
+    """What the rounds' ratios of times say, given how far ratios of the same thing with itself stray from 1.
+
+    Three quarters of the rounds must agree with their median, and the median must be farther from 1 than the noise.
+    """
+    lower, ratio, upper = statistics.quantiles(ratios, n=4)
+    if abs(ratio - 1) <= noise or lower <= 1 <= upper:
         return "no difference"
     return f"{1 - ratio:.0%} less time" if ratio < 1 else f"{ratio - 1:.0%} more time"

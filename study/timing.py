@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 Call = Callable[[], object]
 
 
@@ -53,14 +55,25 @@ def seconds_per_call(call: Call, repeats: int = 1) -> float:
 
 
 def measure(calls: Sequence[Call], budget: Budget) -> Rounds:
-    """Interleaved rounds of all calls, which are warm already; who begins changes from round to round."""
-    repeats = [max(1, round(budget.round_seconds / max(seconds_per_call(call), 1e-9))) for call in calls]
+    """Interleaved rounds of all calls, after one to warm up, in an order that is drawn anew for every round."""
+    repeats = [repeats_for(call, budget.round_seconds) for call in calls]
+    generator = np.random.default_rng(0)
     measured: list[list[float]] = [[] for _ in calls]
     started = time.perf_counter()
     for number in range(budget.most_rounds):
         if number >= budget.least_rounds and time.perf_counter() - started > budget.seconds:
             break
-        for turn in range(len(calls)):
-            index = (turn + number) % len(calls)
+        for index in generator.permutation(len(calls)):
             measured[index].append(seconds_per_call(calls[index], repeats[index]))
     return Rounds(tuple(map(tuple, measured)))
+
+
+def repeats_for(call: Call, round_seconds: float) -> int:
+    """How often a round needs the call. A first call says too little of a short one: it finds cold caches.
+
+    With too few repeats a call would be measured cold, and one that others disturb seems long: so the lowest of some.
+    """
+    seconds = seconds_per_call(call)
+    if seconds < round_seconds:
+        seconds = min(seconds_per_call(call) for _ in range(9))
+    return max(1, round(round_seconds / max(seconds, 1e-9)))

@@ -35,12 +35,17 @@ def result(bundle_rows, manifest, models):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "noise", "said"),
-    [(1.02, 0.03, "no difference"), (0.5, 0.03, "50% less time"), (1.5, 0.2, "50% more time"),
-     (0.9, 0.2, "no difference")],
+    ("ratios", "noise", "said"),
+    [
+        ((1.02, 1.02, 1.02), 0.03, "no difference"),
+        ((0.5, 0.5, 0.6), 0.03, "50% less time"),
+        ((1.4, 1.5, 1.6), 0.2, "50% more time"),
+        ((0.9, 0.9, 0.9), 0.2, "no difference"),
+        ((0.5, 1.5, 1.5, 0.6, 1.5), 0.1, "no difference"),
+    ],
 )  # fmt: skip
-def test_verdict_depends_on_the_noise(ratio, noise, said):
-    assert verdict(ratio, noise) == said
+def test_verdict_depends_on_the_noise_and_on_the_rounds_agreeing(ratios, noise, said):
+    assert verdict(ratios, noise) == said
 
 
 def test_noise_is_the_spread_of_the_same_against_itself():

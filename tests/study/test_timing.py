@@ -5,12 +5,14 @@ import pytest
 from study.timing import Budget, Rounds, measure
 
 
-def test_calls_alternate_and_take_turns_to_begin():
+def test_every_round_has_every_call_once_in_an_order_of_its_own():
     made = []
     calls = (lambda: made.append("a"), lambda: made.append("b"))
-    rounds = measure(calls, Budget(seconds=0, round_seconds=0, least_rounds=4, most_rounds=9))
-    assert "".join(made[2:]) == "abbaabba"  # the first two calls find out how often a round repeats them
-    assert [len(of_one) for of_one in rounds.seconds] == [4, 4]
+    rounds = measure(calls, Budget(seconds=0, round_seconds=0, least_rounds=8, most_rounds=9))
+    orders = {"".join(made[start : start + 2]) for start in range(2, 18, 2)}  # the first two calls warm up
+    assert orders == {"ab", "ba"}
+    assert len(made) == 18
+    assert [len(of_one) for of_one in rounds.seconds] == [8, 8]
 
 
 def test_rounds_end_at_the_most_however_much_time_is_left():
