@@ -9,7 +9,7 @@ UV      := $(VENV)/bin/uv
 .PHONY: help lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Built beside the final place and moved, so that an interrupted set-up is started afresh, never half used.
 $(READY): requirements/dev.lock

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from xgboost import DMatrix
 
-from study import tree_costs
+from study import tree_cost_measurement, tree_costs
 from study.comparison import fit
 from study.families import ESTIMATOR, PREPROCESSING, xgboost
 from study.timing import Budget
-from study.tree_costs import Trees, measure_all
+from study.tree_cost_measurement import Trees
+from study.tree_costs import measure_all
 from study.tree_costs_results import render
 from training.features import fill_missing
 
@@ -25,7 +27,7 @@ def test_sorting_by_leaf_keeps_the_rows_and_brings_equal_leaves_together(rows, p
     matrix = np.nan_to_num(features).astype(np.float32)
     ordered = trees.sort_by_leaf(matrix)
     assert sorted(map(tuple, ordered)) == sorted(map(tuple, matrix))
-    leaves = tree_costs.DMatrix(ordered)
+    leaves = DMatrix(ordered)
     first = trees.booster.predict(leaves, pred_leaf=True)[:, 0]
     assert (np.diff(first) != 0).sum() == len(set(first)) - 1
 
@@ -33,7 +35,7 @@ def test_sorting_by_leaf_keeps_the_rows_and_brings_equal_leaves_together(rows, p
 def test_everything_is_measured_and_shown(rows, monkeypatch):
     monkeypatch.setattr(tree_costs, "SHAPES", ((4, 2), (6, 3)))
     monkeypatch.setattr(tree_costs, "USUAL", (6, 3))
-    monkeypatch.setattr(tree_costs, "BATCH_ROWS", (1, 500))
+    monkeypatch.setattr(tree_cost_measurement, "BATCH_ROWS", (1, 500))
     result = measure_all(rows, seed=1, budget=QUICK)
     assert [(shape.trees, shape.depth) for shape in result.shapes] == [(4, 2), (6, 3)]
     assert [batch.rows for batch in result.batches] == [1, 500]
