@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from study import comparison, study_command
+from study import cells, comparison, study_command
 from study.comparison import distinct_batches
 from study.contestants import Batch
 from study.families import all_families, xgboost
@@ -116,8 +116,8 @@ def test_slower_than_native_is_bold_and_left_out_is_a_dash(result):
 
 
 def test_cell_without_a_cpu_for_every_thread_is_marked(rows, plan, monkeypatch):
-    monkeypatch.setattr(comparison, "available_cpus", lambda: 2)
-    monkeypatch.setattr(comparison.OthersClock, "cpus", lambda _: 0.9)
+    monkeypatch.setattr(cells, "available_cpus", lambda: 2)
+    monkeypatch.setattr(cells.OthersClock, "cpus", lambda _: 0.9)
     result = study(rows, FAMILIES[:1], plan, seed=3)
     one, two = (result.cells_of(result.families[0], threads) for threads in (1, 2))
     assert {cell.note for cell in one} == {""}
