@@ -93,6 +93,8 @@ def draw_time_per_row(result: StudyResult) -> Figure:
         _rows_axis(axes, result)
     for axes in panels.flat[len(result.families) :]:
         axes.set_axis_off()
+    for axes in panels.flat[max(0, len(result.families) - columns) : len(result.families)]:
+        axes.tick_params(labelbottom=True)  # the lowest of its column, with an empty place below or none
     figure.supxlabel("rows per call", fontsize=10)
     figure.supylabel("µs per row", fontsize=10)
     handles, labels = panels.flat[0].get_legend_handles_labels()
