@@ -9,7 +9,7 @@ UV      := $(VENV)/bin/uv
 .PHONY: help lock audit
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Built beside the final place and moved, so that an interrupted set-up is started afresh, never half used.
 $(READY): requirements/dev.lock
@@ -116,6 +116,19 @@ overload: $(READY) ## what a service does with far more clients than it can serv
 soak: DURATION = 60
 soak: $(READY) ## load, hostile input and faults at once, one table [DURATION=60 seconds per service, SERVICES=]
 	@$(PY) -m load_testing.soak --duration $(DURATION) $(if $(SERVICES),--services $(SERVICES))
+
+FAST     ?=
+STUDY_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --seed $(SEED) $(if $(FAST),--fast)
+
+.PHONY: study session-options tree-costs
+study: $(READY) ## when ONNX is worth it: model families, batch sizes, threads [FAST=1 DATA=auto|uci|synthetic DATA_DIR= SEED=42 DATASET=module]
+	@$(PY) -m study.study_command $(STUDY_ARGUMENTS)
+
+session-options: $(READY) ## what each session option of ONNX Runtime does to the bundle's graph [FAST=1 ORT_PROVIDERS="..." and as study]
+	@$(PY) -m study.session_options $(STUDY_ARGUMENTS)
+
+tree-costs: $(READY) ## why ONNX Runtime isn't faster on large batches of tree ensembles [FAST=1 and as study]
+	@$(PY) -m study.tree_costs $(STUDY_ARGUMENTS)
 
 AXUM := serving/axum/target/release/axum-service
 ONNXRUNTIME_LIBRARY = $(shell $(PY) -c 'import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime*")))')

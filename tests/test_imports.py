@@ -16,6 +16,7 @@ ALLOWED = {
     "training": {"training", "bundle"},
     "serving": {"serving", "bundle"},
     "load_testing": {"load_testing", "bundle"},
+    "study": {"study", "training", "bundle"},
 }
 SOURCES = [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]
 

@@ -1,0 +1,60 @@
+"""What the study's commands have in common: the data set, and where the reports go."""
+
+import argparse
+import importlib
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from training.dataset import Dataset
+from training.rows import PreparedRows, prepare_rows
+from training.sources import AUTO, Rows, load_rows
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--dataset`, `--data`, `--data-dir` and `--seed` as `training.train` has them, `--reports` and `--fast`."""
+    parser.add_argument("--dataset", default="training.adult", help="module with a DATASET (default: %(default)s)")
+    parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
+    parser.add_argument("--data-dir", type=Path, default=Path("data/adult"), help="folder of the raw files")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the models, and of the rows that are drawn")
+    parser.add_argument("--reports", type=Path, default=Path("reports/study"), help="where the report goes")
+    parser.add_argument("--fast", action="store_true", help="fewer training rows and shorter rounds")
+
+
+def find_dataset(parser: argparse.ArgumentParser, module: str) -> Dataset:
+    """The module's DATASET; there being none is wrong usage."""
+    try:
+        dataset: Dataset = importlib.import_module(module).DATASET
+    except (ImportError, AttributeError, ValueError) as error:
+        parser.error(f"--dataset: {error}")
+    return dataset
+
+
+def load(dataset: Dataset, data: str, folder: Path, *, seed: int, most_rows: int | None = None) -> PreparedRows:
+    """The data set's rows, split; with `most_rows`, so many of them at most, drawn by the seed.
+
+    Raises:
+        DataError, DownloadError: as `training.sources.load_rows` and `training.rows.prepare_rows`.
+    """
+    loaded = load_rows(dataset, data, folder, seed=seed)
+    if most_rows is not None and loaded.frame.height > most_rows:
+        loaded = Rows(loaded.frame.sample(most_rows, seed=seed), loaded.source, loaded.files)
+    return prepare_rows(dataset, loaded)
+
+
+def command_line() -> str:
+    """What was called, to be repeated."""
+    main = sys.modules["__main__"].__spec__
+    return " ".join(["python -m", main.name if main else "study", *sys.argv[1:]])
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write the files of a report, each whole or not at all, replacing earlier ones. Returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".pending-") as pending:
+        for name, content in contents.items():
+            (Path(pending) / name).write_bytes(content)
+        for name in contents:
+            (Path(pending) / name).replace(folder / name)
+    return [folder / name for name in contents]

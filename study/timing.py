@@ -1,0 +1,79 @@
+"""Timing of calls against each other: round by round, so that whatever slows the machine slows all of them."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long one comparison may take.
+
+    A round calls each contestant as often as `round_seconds` need; rounds go on for `seconds`, at least `least_rounds`
+    and at most `most_rounds` of them.
+    """
+
+    seconds: float
+    round_seconds: float = 0.01
+    least_rounds: int = 3
+    most_rounds: int = 31
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Seconds per call: for every contestant a value per round, [contestants][rounds]."""
+
+    seconds: tuple[tuple[float, ...], ...]
+
+    @property
+    def medians(self) -> tuple[float, ...]:
+        """Median of the rounds, per contestant."""
+        return tuple(statistics.median(of_one) for of_one in self.seconds)
+
+    @property
+    def lowest(self) -> tuple[float, ...]:
+        """Lowest of the rounds, per contestant: the least disturbed, since whatever disturbs a call adds to it."""
+        return tuple(map(min, self.seconds))
+
+    def ratios(self, basis: int = 0) -> tuple[tuple[float, ...], ...]:
+        """Each contestant's time over the basis's in the same round, [contestants][rounds]."""
+        against = self.seconds[basis]
+        return tuple(tuple(own / other for own, other in zip(one, against, strict=True)) for one in self.seconds)
+
+
+def seconds_per_call(call: Call, repeats: int = 1) -> float:
+    """Mean over consecutive calls."""
+    started = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - started) / repeats
+
+
+def measure(calls: Sequence[Call], budget: Budget) -> Rounds:
+    """Interleaved rounds of all calls, after one to warm up, in an order that is drawn anew for every round."""
+    repeats = [repeats_for(call, budget.round_seconds) for call in calls]
+    generator = np.random.default_rng(0)
+    measured: list[list[float]] = [[] for _ in calls]
+    started = time.perf_counter()
+    for number in range(budget.most_rounds):
+        if number >= budget.least_rounds and time.perf_counter() - started > budget.seconds:
+            break
+        for index in generator.permutation(len(calls)):
+            measured[index].append(seconds_per_call(calls[index], repeats[index]))
+    return Rounds(tuple(map(tuple, measured)))
+
+
+def repeats_for(call: Call, round_seconds: float) -> int:
+    """How often a round needs the call. A first call says too little of a short one: it finds cold caches.
+
+    With too few repeats a call would be measured cold, and one that others disturb seems long: so the lowest of some.
+    """
+    seconds = seconds_per_call(call)
+    if seconds < round_seconds:
+        seconds = min(seconds_per_call(call) for _ in range(9))
+    return max(1, round(round_seconds / max(seconds, 1e-9)))
