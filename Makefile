@@ -43,6 +43,22 @@ train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|sy
 visualize: $(READY) ## open the ONNX graph in Netron, in the browser
 	@$(VENV)/bin/netron --browse $(or $(filter-out %.packed.onnx,$(wildcard models/*.onnx)),$(error no model: run make train))
 
+INPUT     ?=
+OUTPUT    ?=
+KEEP      ?=
+SHARD     ?=
+PART_ROWS ?=
+THREADS   ?=
+SCORE_ARGUMENTS = --input '$(INPUT)' --output '$(OUTPUT)' $(if $(KEEP),--keep '$(KEEP)') $(if $(SHARD),--shard $(SHARD)) \
+  $(if $(PART_ROWS),--part-rows $(PART_ROWS)) $(if $(THREADS),--threads $(THREADS)) $(if $(FRESH),--fresh)
+
+.PHONY: score census
+score: $(READY) ## score files of any size [INPUT=file|folder|glob OUTPUT=folder|file KEEP=id,... SHARD=i/n PART_ROWS= THREADS= FRESH=1]
+	@$(PY) -m scoring.score $(SCORE_ARGUMENTS)
+
+census: $(READY) ## synthetic rows as partitioned Parquet [ROWS=1000000 OUTPUT=folder SEED=42 DATASET=module]
+	@$(PY) -m training.census --dataset $(DATASET) --rows $(or $(ROWS),1000000) --output '$(OUTPUT)' --seed $(SEED)
+
 .PHONY: serve-onnx serve-pickle check test
 serve-onnx: $(READY) ## serve the ONNX graph on :8001 [settings: SERVE_* variables, see the README]
 	@exec $(PY) -m serving.onnx_service
