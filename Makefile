@@ -33,12 +33,15 @@ TRIALS   ?= 100
 SEED     ?= 42
 STORAGE  ?=
 FRESH    ?=
+ENGINE   ?=
+SAMPLE_ROWS ?=
 TRAIN_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --trials $(TRIALS) --seed $(SEED) \
-  $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
+  $(if $(ENGINE),--engine $(ENGINE)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
 
+# Threads that spin while they wait for each other lose several times over as soon as anything else wants a core.
 .PHONY: train visualize
-train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module]
-	@$(PY) -m training.train $(TRAIN_ARGUMENTS)
+train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external SAMPLE_ROWS=]
+	@OMP_WAIT_POLICY=passive $(PY) -m training.train $(TRAIN_ARGUMENTS)
 
 visualize: $(READY) ## open the ONNX graph in Netron, in the browser
 	@$(VENV)/bin/netron --browse $(or $(filter-out %.packed.onnx,$(wildcard models/*.onnx)),$(error no model: run make train))

@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from training.dataset import Dataset
 from training.errors import DataError, TrainingError
+from training.partitions import SOURCE_KEY
+from training.sources import SYNTHETIC
 from training.synthetic import synthesize
 
 PART_ROWS = 500_000
@@ -34,7 +36,7 @@ def write_census(dataset: Dataset, rows: int, folder: Path, *, seed: int, part_r
             frame = synthesize(dataset, min(part_rows, rows - start), int(seeds[number]))
             paths.append(folder / f"part-{number:05d}.parquet")
             temporary = paths[-1].with_name(f".{paths[-1].name}")
-            frame.write_parquet(temporary)
+            frame.write_parquet(temporary, metadata={SOURCE_KEY: SYNTHETIC})
             temporary.replace(paths[-1])
             bar.update(frame.height)
     return paths
