@@ -21,6 +21,14 @@ class InputFile(msgspec.Struct, frozen=True):
     modified_ns: int
     rows: int
 
+    def is_unchanged(self) -> bool:
+        """Whether the file is still the one that was found."""
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            return False
+        return (status.st_size, status.st_mtime_ns) == (self.bytes, self.modified_ns)
+
 
 def find_files(given: str) -> list[Path]:
     """The Parquet and CSV files that `given` names (a file, a folder with all below it, or a glob), sorted.

@@ -4,13 +4,12 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
 from scoring.errors import ScoringError
-from scoring.inputs import InputFile, describe_file, find_files
+from scoring.inputs import describe_file, find_files
 from scoring.model import Model
 from scoring.options import Options, parse_options
 from scoring.output import merge, read_summary
@@ -35,8 +34,8 @@ def score(options: Options) -> list[str]:
     start = time.perf_counter()
     last = score_parts(job, missing, done=sum(part.rows for part in mine) - rows)
     seconds = time.perf_counter() - start
-    if _describe(job.files) != job.files:
-        raise ScoringError("the input changed while it was read; FRESH=1 scores it anew")
+    if changed := [file.path for file in job.files if not file.is_unchanged()]:
+        raise ScoringError(f"{changed[0]}: changed while it was read; FRESH=1 scores the input anew")
     speed = Speed(rows, seconds, None if last is None else job.model.measure_limit(last, options.threads))
     summaries = [read_summary(options.folder / part.name) for part in mine]
     if options.single_file:
@@ -64,10 +63,6 @@ def _prepare(options: Options) -> Job:
     )
     settle(state, options.folder, fresh=options.fresh)
     return job
-
-
-def _describe(files: Sequence[InputFile]) -> tuple[InputFile, ...]:
-    return tuple(describe_file(Path(file.path)) for file in files)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

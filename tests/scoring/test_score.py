@@ -153,6 +153,28 @@ def test_another_model_or_input_is_refused_until_told_to_start_afresh(
     assert "another run (keep " in capsys.readouterr().err
 
 
+def test_an_input_that_changes_meanwhile_is_not_called_scored(
+    run: Run,
+    features: pl.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    source = tmp_path / "rows.parquet"
+    features.head(100).write_parquet(source)
+    write = scoring_run.write_part
+
+    def changing(*arguments):
+        features.head(101).write_parquet(source)
+        write(*arguments)
+
+    monkeypatch.setattr(scoring_run, "write_part", changing)
+    assert run(source, tmp_path / "out") == 1
+    assert capsys.readouterr().err.endswith(
+        f"error: {source}: changed while it was read; FRESH=1 scores the input anew\n"
+    )
+
+
 def test_the_state_says_what_the_scores_are_of(run: Run, features: pl.DataFrame, manifest: Manifest, tmp_path: Path):
     features.head(10).write_parquet(tmp_path / "rows.parquet")
     assert run(tmp_path / "rows.parquet", tmp_path / "out") == 0
