@@ -61,7 +61,7 @@ def _prepare(options: Options) -> Job:
     state = State(
         model=manifest.name, version=manifest.version, part_rows=options.part_rows, keep=options.keep, inputs=files
     )
-    settle(state, options.folder, fresh=options.fresh)
+    settle(state, options.folder, fresh=options.fresh, alone=options.shard.shares == 1)
     return job
 
 

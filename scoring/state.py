@@ -21,14 +21,19 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[InputFile, ...]
 
 
-def settle(state: State, folder: Path, *, fresh: bool) -> None:
+def settle(state: State, folder: Path, *, fresh: bool, alone: bool) -> None:
     """Make `folder` one for the parts of `state`; `fresh` removes another state's parts, or the same one's.
+
+    `alone`: no other shard writes to the folder, so that an unfinished part in it is what a killed run left.
 
     Raises:
         ScoringError: the folder holds the parts of another state, or files that no scoring run wrote.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / STATE
+    if alone:
+        for leftover in folder.glob(".part-*"):
+            leftover.unlink()
     if fresh:
         for part in folder.glob("part-*.parquet"):
             part.unlink()

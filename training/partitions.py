@@ -78,7 +78,7 @@ def open_partitions(dataset: Dataset, folder: Path) -> Partitions:
     """Find the Parquet files below `folder`, and take their digests.
 
     Raises:
-        DataError: there are none, or one can't be read.
+        DataError: there are none, one can't be read, or all are empty.
     """
     paths = tuple(path for path in sorted(folder.rglob("*.parquet")) if path.name[0] not in "._")
     if not paths:
@@ -90,6 +90,8 @@ def open_partitions(dataset: Dataset, folder: Path) -> Partitions:
             sources.add(pl.read_parquet_metadata(path).get(SOURCE_KEY, PARQUET))
         except (PolarsError, OSError) as error:
             raise _unreadable(path, error) from error
+    if not rows:
+        raise DataError(f"DATA_DIR={folder}: the .parquet files there have no rows")
     files = tuple(_describe(path, folder) for path in paths)
     return Partitions(dataset, paths, files, rows, sources.pop() if len(sources) == 1 else PARQUET)
 

@@ -5,8 +5,8 @@ a training row that has it. So what is read off the sample (the encoders' catego
 cases) is what all the training rows would give.
 """
 
-import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -88,7 +88,7 @@ def survey(partitions: Partitions, plan: Plan) -> PreparedRows:
     """
     dataset, counts = partitions.dataset, Counter[str]()
     witnesses, sample, reference = _Witnesses(dataset), [], []
-    with tqdm(total=partitions.rows, desc="survey", unit=" rows", unit_scale=True, file=sys.stderr) as bar:
+    with tqdm(total=partitions.rows, desc="survey", unit=" rows", unit_scale=True) as bar:
         for frame, draw in partitions.batches():
             check_values(dataset, frame)
             training = plan.training.of(frame, draw)
@@ -106,14 +106,18 @@ def survey(partitions: Partitions, plan: Plan) -> PreparedRows:
     check_presence(dataset, rows)
     target = class_indices(dataset, rows)
     check_split(dataset, rows, target)
-    description = Data(
+    features = fill_missing(dataset, rows)
+    held_out_target = class_indices(dataset, held_out)
+    return PreparedRows(dataset, rows, held_out, features, target, held_out_target, _describe(partitions, counts))
+
+
+def _describe(partitions: Partitions, counts: Mapping[str, int]) -> Data:
+    return Data(
         source=partitions.source,
         files=partitions.files,
         rows=partitions.rows,
         training_rows=counts["training"],
         held_out_rows=counts["held_out"],
         positive_fraction=counts["positive"] / partitions.rows,
-        split_seed=dataset.split_seed,
+        split_seed=partitions.dataset.split_seed,
     )
-    features = fill_missing(dataset, rows)
-    return PreparedRows(dataset, rows, held_out, features, target, class_indices(dataset, held_out), description)

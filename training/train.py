@@ -65,6 +65,8 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="external: rows stay in Parquet files")
     parser.add_argument("--sample-rows", type=_positive, default=SAMPLE_ROWS, help="rows that an external study sees")
     given = vars(parser.parse_args(arguments))
+    if given["engine"] == "external" and given["data"] != AUTO:
+        parser.error("--engine external reads the Parquet files in --data-dir, and takes no --data")
     try:
         given["dataset"] = importlib.import_module(given["dataset"]).DATASET
     except (ImportError, AttributeError, ValueError) as error:

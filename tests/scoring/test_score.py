@@ -106,8 +106,10 @@ def test_a_run_goes_on_with_the_parts_that_are_missing(
     assert 4 <= len(finished) < 10
     monkeypatch.setattr(scoring_run, "write_part", write)
     (out / part_names(out)[1]).unlink()
+    (out / ".part-00000-000000000100.parquet.of-a-killed-run").touch()
     assert run(tmp_path / "rows.parquet", out, "--part-rows", "100") == 0
     assert read_parts(out).equals(read_parts(whole))
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in whole.iterdir())
     kept = {path.name for path in out.glob("part-*.parquet") if finished.get(path.name) == path.stat().st_ino}
     assert len(kept) >= len(finished) - 1
 

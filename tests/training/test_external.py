@@ -188,6 +188,14 @@ def test_a_folder_without_parquet_or_with_something_else_named_so(tmp_path, caps
     assert not (tmp_path / "models").exists()
 
 
+def test_files_without_rows_and_a_source_beside_the_files(tmp_path):
+    synthesize(adult.DATASET, 5, 1).clear().write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="files there have no rows"):
+        open_partitions(adult.DATASET, tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--engine", "external", "--data", "synthetic", "--data-dir", str(tmp_path)])
+
+
 def test_a_failing_file_ends_the_fit_with_its_own_error(tmp_path):
     opened = write(tmp_path, synthesize(adult.DATASET, 1000, 5))
     plan = plan_parts(adult.DATASET, opened.rows, 500)
