@@ -36,7 +36,8 @@ FRESH    ?=
 ENGINE   ?=
 SAMPLE_ROWS ?=
 TRAIN_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --trials $(TRIALS) --seed $(SEED) \
-  $(if $(ENGINE),--engine $(ENGINE)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
+  $(if $(ENGINE),--engine $(ENGINE)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) \
+  $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
 
 # Threads that spin while they wait for each other lose several times over as soon as anything else wants a core.
 .PHONY: train visualize
@@ -52,6 +53,7 @@ KEEP      ?=
 SHARD     ?=
 PART_ROWS ?=
 THREADS   ?=
+ROWS      ?= 1000000
 SCORE_ARGUMENTS = --input '$(INPUT)' --output '$(OUTPUT)' $(if $(KEEP),--keep '$(KEEP)') $(if $(SHARD),--shard $(SHARD)) \
   $(if $(PART_ROWS),--part-rows $(PART_ROWS)) $(if $(THREADS),--threads $(THREADS)) $(if $(FRESH),--fresh)
 
@@ -60,7 +62,7 @@ score: $(READY) ## score files of any size [INPUT=file|folder|glob OUTPUT=folder
 	@$(PY) -m scoring.score $(SCORE_ARGUMENTS)
 
 census: $(READY) ## synthetic rows as partitioned Parquet [ROWS=1000000 OUTPUT=folder SEED=42 DATASET=module]
-	@$(PY) -m training.census --dataset $(DATASET) --rows $(or $(ROWS),1000000) --output '$(OUTPUT)' --seed $(SEED)
+	@$(PY) -m training.census --dataset $(DATASET) --rows $(ROWS) --output '$(OUTPUT)' --seed $(SEED)
 
 .PHONY: serve-onnx serve-pickle check test
 serve-onnx: $(READY) ## serve the ONNX graph on :8001 [settings: SERVE_* variables, see the README]
