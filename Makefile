@@ -51,15 +51,36 @@ TRIALS   ?= 100
 SEED     ?= 42
 STORAGE  ?=
 FRESH    ?=
+ENGINE   ?=
+SAMPLE_ROWS ?=
 TRAIN_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --trials $(TRIALS) --seed $(SEED) \
+  $(if $(ENGINE),--engine $(ENGINE)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) \
   $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
 
+# Threads that spin while they wait for each other lose several times over as soon as anything else wants a core.
 .PHONY: train visualize
-train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module]
-	@$(PY) -m training.train $(TRAIN_ARGUMENTS)
+train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external SAMPLE_ROWS=]
+	@OMP_WAIT_POLICY=passive $(PY) -m training.train $(TRAIN_ARGUMENTS)
 
 visualize: $(READY) ## open the ONNX graph in Netron, in the browser
 	@$(VENV)/bin/netron --browse $(or $(filter-out %.packed.onnx,$(wildcard models/*.onnx)),$(error no model: run make train))
+
+INPUT     ?=
+OUTPUT    ?=
+KEEP      ?=
+SHARD     ?=
+PART_ROWS ?=
+THREADS   ?=
+ROWS      ?= 1000000
+SCORE_ARGUMENTS = --input '$(INPUT)' --output '$(OUTPUT)' $(if $(KEEP),--keep '$(KEEP)') $(if $(SHARD),--shard $(SHARD)) \
+  $(if $(PART_ROWS),--part-rows $(PART_ROWS)) $(if $(THREADS),--threads $(THREADS)) $(if $(FRESH),--fresh)
+
+.PHONY: score census
+score: $(READY) ## score files of any size [INPUT=file|folder|glob OUTPUT=folder|file KEEP=id,... SHARD=i/n PART_ROWS= THREADS= FRESH=1]
+	@$(PY) -m scoring.score $(SCORE_ARGUMENTS)
+
+census: $(READY) ## synthetic rows as partitioned Parquet [ROWS=1000000 OUTPUT=folder SEED=42 DATASET=module]
+	@$(PY) -m training.census --dataset $(DATASET) --rows $(ROWS) --output '$(OUTPUT)' --seed $(SEED)
 
 .PHONY: serve-onnx serve-pickle check test
 serve-onnx: $(READY) ## serve the ONNX graph on :8001 [settings: SERVE_* variables, see the README]

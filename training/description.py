@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from bundle.manifest import FORMAT_VERSION, Artifact, ArtifactKind, Manifest, Metrics, Study, utc_now
 from training.contents import BundleContents
-from training.evaluation import score
+from training.evaluation import Scored, score
 from training.features import describe_features
 from training.folds import FOLDS
 from training.model import Model
@@ -19,12 +19,14 @@ from training.rows import PreparedRows
 LIBRARIES = ("scikit-learn", "polars", "numpy", "onnx", "onnxmltools", "onnxruntime", "optuna")
 
 
-def describe_study(study: optuna.Study, *, seed: int) -> Study:
+def describe_study(study: optuna.Study, rows: PreparedRows, *, seed: int) -> Study:
     """How the parameters were found."""
+    seen, every = rows.training.height, rows.description.training_rows
+    sample = f" of a sample of {seen:,} training rows" if seen < every else ""
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     completed, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
     return Study(
-        objective="F2 on out-of-fold predictions, at the best threshold",
+        objective=f"F2 on out-of-fold predictions{sample}, at the best threshold",
         seed=seed,
         folds=FOLDS,
         trials=completed + pruned,
@@ -35,11 +37,13 @@ def describe_study(study: optuna.Study, *, seed: int) -> Study:
     )
 
 
-def describe_bundle(rows: PreparedRows, model: Model, contents: BundleContents, study: Study) -> Describe:
+def describe_bundle(
+    rows: PreparedRows, model: Model, contents: BundleContents, study: Study, held_out: Scored
+) -> Describe:
     """Everything but the version and the artifacts, which only publishing knows. The held-out rows are scored here."""
     metrics = Metrics(
-        out_of_fold=score(rows.target, model.out_of_fold, model.threshold),
-        held_out=score(rows.held_out_target, contents.held_out_probability, model.threshold),
+        out_of_fold=score(model.out_of_sample.target, model.out_of_sample.probability, model.threshold),
+        held_out=score(held_out.target, held_out.probability, model.threshold),
     )
 
     def complete(content_version: str, artifacts: dict[ArtifactKind, Artifact]) -> Manifest:

@@ -4,10 +4,21 @@ Definitions as in scikit-learn's user guide, "Classification metrics"; F-beta af
 Retrieval, 1979. Everywhere `target` is an int array [rows] of 0 and 1, and `probability` P(positive), float32 [rows].
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows and what a model that had not seen them gave: class indices int [rows], P(positive) float32 [rows]."""
+
+    target: NDArray[np.int_]
+    probability: NDArray[np.float32]
+
 
 BETA = 2.0
 """Recall counts four times as much as precision: missing a positive is the costlier mistake here."""

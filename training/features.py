@@ -15,8 +15,18 @@ def check_frame(dataset: Dataset, frame: pl.DataFrame) -> None:
     """Check that the rows are what the data set declares; `Dataset.parse` has reported single bad values already.
 
     Raises:
-        DataError: a column is missing, empty or of the wrong type, has nulls though not nullable, or has a value
-            that is unknown or that the trees can't take.
+        DataError: as `check_values`, or a column is empty, or a class has no row.
+    """
+    check_values(dataset, frame)
+    check_presence(dataset, frame)
+
+
+def check_values(dataset: Dataset, frame: pl.DataFrame) -> None:
+    """Check what must hold for every row.
+
+    Raises:
+        DataError: a column is missing or of the wrong type, has nulls though not nullable, or has a value that is
+            unknown or that the trees can't take.
     """
     for feature in dataset.features:
         if feature.name not in frame.columns:
@@ -27,8 +37,26 @@ def check_frame(dataset: Dataset, frame: pl.DataFrame) -> None:
     if dataset.target not in frame.columns:
         raise DataError(f"{dataset.name}: column {dataset.target!r} is missing")
     labels = set(frame[dataset.target].unique())
+    if not labels <= set(dataset.classes):
+        raise _wrong_labels(dataset, labels)
+
+
+def check_presence(dataset: Dataset, frame: pl.DataFrame) -> None:
+    """Check that there is something to learn from.
+
+    Raises:
+        DataError: a column has no value in any row, or a class has no row.
+    """
+    for feature in dataset.features:
+        if frame[feature.name].null_count() == frame.height:
+            raise DataError(f"{dataset.name}: column {feature.name!r} has no value in any row")
+    labels = set(frame[dataset.target].unique())
     if labels != set(dataset.classes):
-        raise DataError(f"{dataset.name}: {dataset.target} has the labels {labels}, expected {set(dataset.classes)}")
+        raise _wrong_labels(dataset, labels)
+
+
+def _wrong_labels(dataset: Dataset, labels: set[str | None]) -> DataError:
+    return DataError(f"{dataset.name}: {dataset.target} has the labels {labels}, expected {set(dataset.classes)}")
 
 
 def _find_problem(feature: FeatureSpec, column: pl.Series) -> str | None:
@@ -38,8 +66,6 @@ def _find_problem(feature: FeatureSpec, column: pl.Series) -> str | None:
     if column.null_count() and not feature.nullable:
         return "has nulls, but is not nullable"
     seen = column.drop_nulls()
-    if seen.is_empty():
-        return "has no value in any row"
     if isinstance(feature, Numeric) and not seen.cast(pl.Float32).is_finite().all():
         return "has NaN or values out of float32 range"
     if isinstance(feature, Ordinal) and not set(seen) <= set(feature.categories):

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import Pipeline
 from xgboost import Booster
 
-from training.evaluation import best_threshold
+from training.evaluation import Scored, best_threshold
 from training.folds import Fold, out_of_fold
 from training.pipeline import Parameters, apply_threshold, build_pipeline
 from training.rows import PreparedRows
@@ -15,21 +14,26 @@ from training.rows import PreparedRows
 
 @dataclass(frozen=True)
 class Model:
-    """The classifier with its threshold, and the evidence that the threshold was chosen on (P(positive), float32)."""
+    """The classifier with its threshold, and the predictions for unseen rows that the threshold was chosen on."""
 
     classifier: FixedThresholdClassifier
     threshold: float
-    out_of_fold: NDArray[np.float32]
+    out_of_sample: Scored
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The fitted preprocessing and trees, which know no threshold."""
+        return self.classifier.estimator_.estimator
 
     @property
     def booster(self) -> Booster:
         """The trees."""
-        return self.classifier.estimator_.estimator.named_steps["classifier"].get_booster()
+        return self.pipeline.named_steps["classifier"].get_booster()
 
     @property
     def columns(self) -> list[str]:
         """The feature behind each of the booster's input columns: ordinal, one-hot (a run of each name), numeric."""
-        preprocessing = self.classifier.estimator_.estimator.named_steps["preprocessing"]
+        preprocessing = self.pipeline.named_steps["preprocessing"]
         features = {name: names for name, _, names in preprocessing.transformers_}
         categories = preprocessing.named_transformers_["nominal"].categories_ if features["nominal"] else []
         one_hot = [name for name, column in zip(features["nominal"], categories, strict=True) for _ in column]
@@ -41,7 +45,8 @@ def fit_model(rows: PreparedRows, folds: list[Fold], parameters: Parameters, *, 
     probability = out_of_fold(folds, parameters, seed=seed, threads=threads)
     threshold = best_threshold(rows.target, probability)
     pipeline = build_pipeline(rows.dataset, parameters, seed=seed).fit(rows.features, rows.target)
-    return Model(apply_threshold(pipeline, threshold, rows.features, rows.target), threshold, probability)
+    classifier = apply_threshold(pipeline, threshold, rows.features, rows.target)
+    return Model(classifier, threshold, Scored(rows.target, probability))
 
 
 def feature_importance(rows: PreparedRows, model: Model) -> dict[str, float]:

@@ -9,26 +9,24 @@ import numpy as np
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from optuna.importance import get_param_importances
 from optuna.trial import TrialState
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
 from bundle.manifest import Manifest
+from training.evaluation import Scored
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the pictures are drawn from. Targets int [rows], probabilities float32 [rows], importance per feature."""
+    """What the pictures are drawn from; `importance` is each feature's share."""
 
     study: optuna.Study
-    target: NDArray[np.int64]
-    probability: NDArray[np.float32]
-    out_of_fold_target: NDArray[np.int64]
-    out_of_fold_probability: NDArray[np.float32]
+    held_out: Scored
+    out_of_sample: Scored
     importance: dict[str, float]
 
 
@@ -61,9 +59,9 @@ def _facts(manifest: Manifest) -> list[str]:
         f"Trained {manifest.created:%Y-%m-%d %H:%M} UTC on {data.training_rows:,} of {data.rows:,} rows "
         f"(source: **{data.source}**), scored once on {data.held_out_rows:,} held-out rows.",
         f"Study: {study.completed} trials complete, {study.pruned} pruned, {study.folds} folds, seed {study.seed}. "
-        f"Decision threshold {manifest.decision_threshold:.6f}, chosen on out-of-fold predictions.",
+        f"Decision threshold {manifest.decision_threshold:.6f}, chosen on rows unseen by their model.",
         "",
-        "| score | out of fold | held out |",
+        "| score | out of sample | held out |",
         "|---|---:|---:|",
     ]
     lines += [
@@ -116,8 +114,8 @@ def _bars(axes: Axes, shares: dict[str, float], label: str) -> None:
 
 def _precision_recall(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
     curves = (
-        ("out of fold", GREY, evidence.out_of_fold_target, evidence.out_of_fold_probability, "out_of_fold"),
-        ("held out", BLUE, evidence.target, evidence.probability, "held_out"),
+        ("out of sample", GREY, evidence.out_of_sample.target, evidence.out_of_sample.probability, "out_of_fold"),
+        ("held out", BLUE, evidence.held_out.target, evidence.held_out.probability, "held_out"),
     )
     for name, color, target, probability, key in curves:
         precision, recall, _ = precision_recall_curve(target, probability)
@@ -131,7 +129,8 @@ def _precision_recall(axes: Axes, manifest: Manifest, evidence: Evidence) -> Non
 
 
 def _calibration(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
-    observed, predicted = calibration_curve(evidence.target, evidence.probability, n_bins=15, strategy="quantile")
+    held_out = evidence.held_out
+    observed, predicted = calibration_curve(held_out.target, held_out.probability, n_bins=15, strategy="quantile")
     weight = manifest.study.best_parameters.get("scale_pos_weight", 1)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="perfect")
     axes.plot(predicted, observed, "o-", color=BLUE, markersize=4, label=f"held out (class weight {weight:.2f})")

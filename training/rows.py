@@ -38,23 +38,27 @@ def prepare_rows(dataset: Dataset, rows: Rows) -> PreparedRows:
     """
     check_frame(dataset, rows.frame)
     training, held_out = split(dataset, rows.frame)
-    target, held_out_target = _class_indices(dataset, training), _class_indices(dataset, held_out)
-    _check_split(dataset, training, target)
+    target, held_out_target = class_indices(dataset, training), class_indices(dataset, held_out)
+    check_split(dataset, training, target)
     description = Data(
         source=rows.source,
         files=rows.files,
         rows=rows.frame.height,
         training_rows=training.height,
         held_out_rows=held_out.height,
-        positive_fraction=float(_class_indices(dataset, rows.frame).mean()),
+        positive_fraction=float(class_indices(dataset, rows.frame).mean()),
         split_seed=dataset.split_seed,
     )
     features = fill_missing(dataset, training)
     return PreparedRows(dataset, training, held_out, features, target, held_out_target, description)
 
 
-def _check_split(dataset: Dataset, training: pl.DataFrame, target: NDArray[np.int64]) -> None:
-    """Every fold needs rows of both classes, and every feature a value to be described by."""
+def check_split(dataset: Dataset, training: pl.DataFrame, target: NDArray[np.int64]) -> None:
+    """Every fold needs rows of both classes, and every feature a value to be described by.
+
+    Raises:
+        DataError: one hasn't.
+    """
     for index, label in enumerate(dataset.classes):
         rows = int((target == index).sum())
         if rows < FOLDS:
@@ -64,5 +68,6 @@ def _check_split(dataset: Dataset, training: pl.DataFrame, target: NDArray[np.in
             raise DataError(f"{dataset.name}: column {feature.name!r} has no value in any training row")
 
 
-def _class_indices(dataset: Dataset, frame: pl.DataFrame) -> NDArray[np.int64]:
+def class_indices(dataset: Dataset, frame: pl.DataFrame) -> NDArray[np.int64]:
+    """The target as class indices."""
     return (frame[dataset.target] == dataset.classes[1]).to_numpy().astype(np.int64)

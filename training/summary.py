@@ -39,7 +39,7 @@ def _data_and_study(manifest: Manifest) -> list[str]:
         f"study      {study.trials} trials ({study.completed} complete, {study.pruned} pruned), seed {study.seed}: "
         f"F2 {study.best_value:.4f} out of fold",
         f"           {parameters}",
-        f"threshold  {manifest.decision_threshold:.6f}, chosen on out-of-fold predictions; the pickle's predict and "
+        f"threshold  {manifest.decision_threshold:.6f}, chosen on rows unseen by their model; the pickle's predict and "
         "the ONNX label apply it",
     ]
 

@@ -15,15 +15,20 @@ from bundle.manifest import Manifest, read_manifest
 from training.contents import make_contents
 from training.dataset import Dataset
 from training.description import describe_bundle, describe_study
+from training.engine import ENGINES, Engine, EngineName, External, InMemory
 from training.errors import TrainingError
 from training.folds import prepare_folds
-from training.model import feature_importance, fit_model
+from training.model import feature_importance
+from training.partitions import open_partitions
 from training.publish import check_vacant, publish
 from training.report import Evidence, write_report
-from training.rows import prepare_rows
+from training.rows import PreparedRows, prepare_rows
 from training.sources import AUTO, load_rows
 from training.summary import print_summary
+from training.survey import plan_parts, survey
 from training.tuning import open_study, run_study, study_name
+
+SAMPLE_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Options:
     if_missing: bool
     models: Path
     reports: Path
+    engine: EngineName = "memory"
+    sample_rows: int = SAMPLE_ROWS
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
@@ -55,7 +62,11 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--if-missing", action="store_true", help="do nothing if a whole bundle is there already")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the bundle is published")
     parser.add_argument("--reports", type=Path, default=Path("reports/training"), help="where the report goes")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="external: rows stay in Parquet files")
+    parser.add_argument("--sample-rows", type=_positive, default=SAMPLE_ROWS, help="rows that an external study sees")
     given = vars(parser.parse_args(arguments))
+    if given["engine"] == "external" and given["data"] != AUTO:
+        parser.error("--engine external reads the Parquet files in --data-dir, and takes no --data")
     try:
         given["dataset"] = importlib.import_module(given["dataset"]).DATASET
     except (ImportError, AttributeError, ValueError) as error:
@@ -86,8 +97,7 @@ def train(options: Options) -> Manifest | None:
         BundleError, OSError: the bundle could not be written; the previous one is whole.
     """
     check_vacant(options.dataset.name, options.models)
-    loaded = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
-    rows = prepare_rows(options.dataset, loaded)
+    rows, engine = load(options)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     folds = prepare_folds(rows.dataset, rows.features, rows.target, seed=options.seed)
     name = study_name(rows.dataset.name, rows.training.write_csv().encode(), seed=options.seed)
@@ -97,20 +107,33 @@ def train(options: Options) -> Manifest | None:
         return None
     if not uninterrupted:
         print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
-    model = fit_model(rows, folds, study.best_params, seed=options.seed, threads=threads)
+    model = engine.fit(rows, folds, study.best_params, seed=options.seed, threads=threads)
     contents = make_contents(rows, model)
-    describe = describe_bundle(rows, model, contents, describe_study(study, seed=options.seed))
+    held_out = engine.score_held_out(rows, model, contents)
+    describe = describe_bundle(rows, model, contents, describe_study(study, rows, seed=options.seed), held_out)
     manifest = publish(rows.dataset.name, contents.artifacts, describe, options.models)
     evidence = Evidence(
         study=study,
-        target=rows.held_out_target,
-        probability=contents.held_out_probability,
-        out_of_fold_target=rows.target,
-        out_of_fold_probability=model.out_of_fold,
+        held_out=held_out,
+        out_of_sample=model.out_of_sample,
         importance=feature_importance(rows, model),
     )
     _report(manifest, evidence, options.reports)
     return manifest
+
+
+def load(options: Options) -> tuple[PreparedRows, Engine]:
+    """The rows that the study sees, and the engine that knows the rest.
+
+    Raises:
+        TrainingError: the rows can't be had, or are not what the data set declares.
+    """
+    if options.engine == "memory":
+        loaded = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
+        return prepare_rows(options.dataset, loaded), InMemory()
+    partitions = open_partitions(options.dataset, options.data_dir)
+    plan = plan_parts(options.dataset, partitions.rows, options.sample_rows)
+    return survey(partitions, plan), External(partitions, plan)
 
 
 def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from xgboost import XGBClassifier
 
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
-from training.evaluation import best_threshold
+from training.evaluation import Scored, best_threshold
 from training.model import Model
 from training.pipeline import apply_threshold, build_pipeline
 from training.rows import PreparedRows, prepare_rows
@@ -82,7 +82,8 @@ def fitted(
         fit(pipeline.named_steps["classifier"], matrix)
     probability = pipeline.predict_proba(rows.features)[:, 1]
     threshold = best_threshold(rows.target, probability)
-    return Model(apply_threshold(pipeline, threshold, rows.features, rows.target), threshold, probability)
+    classifier = apply_threshold(pipeline, threshold, rows.features, rows.target)
+    return Model(classifier, threshold, Scored(rows.target, probability))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ import pytest
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
-from training import adult, contents, report, tuning
+from training import adult, contents, engine, report, tuning
 from training import publish as publishing
 from training import train as training
 from training.features import split
@@ -347,7 +347,7 @@ def test_ctrl_c_anywhere_else_publishes_nothing(run, tmp_path, published, monkey
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, step, interrupted)
+    monkeypatch.setattr(engine if step == "fit_model" else training, step, interrupted)
     assert main(command(tmp_path)) == 130
     assert "interrupted: nothing was published" in capfd.readouterr().err
     published()
