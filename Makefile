@@ -58,9 +58,15 @@ TRAIN_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' -
   $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
 
 # Threads that spin while they wait for each other lose several times over as soon as anything else wants a core.
-.PHONY: train visualize
+.PHONY: train tune-worker dashboard visualize
 train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external SAMPLE_ROWS=]
 	@OMP_WAIT_POLICY=passive $(PY) -m training.train $(TRAIN_ARGUMENTS)
+
+tune-worker: $(READY) ## help with a study that others share, publish nothing [STORAGE=postgresql+psycopg://... and as train]
+	@$(PY) -m training.train --tune-only $(TRAIN_ARGUMENTS)
+
+dashboard: $(READY) ## the study in the browser, on :8080 [STORAGE=sqlite:///reports/training/study.db]
+	@$(VENV)/bin/optuna-dashboard $(or $(STORAGE),sqlite:///reports/training/study.db)
 
 visualize: $(READY) ## open the ONNX graph in Netron, in the browser
 	@$(VENV)/bin/netron --browse $(or $(filter-out %.packed.onnx,$(wildcard models/*.onnx)),$(error no model: run make train))

@@ -92,8 +92,14 @@ class HostileRequests:
             outcome: object = client.misuse(self._address, self._row, _PATIENCE_SECONDS)
         except (NotClosed, OSError) as error:
             outcome = error
-        # a worker that is killed, or a service with all its places taken, ends any connection
-        self._count(client.name, outcome, [*client.outcomes, (), (503,)])
+        # a worker that is killed ends any connection; a service over capacity refuses any request
+        expected = [*client.outcomes, ()]
+        if isinstance(outcome, tuple) and 503 in outcome:
+            expected += [
+                tuple(503 if got == 503 else right for got, right in zip(outcome, documented, strict=False))
+                for documented in [*client.outcomes, outcome[:1]]
+            ]
+        self._count(client.name, outcome, expected)
 
     def _send(self, body: HostileBody) -> None:
         connection = HTTPConnection(*self._address, timeout=_PATIENCE_SECONDS)

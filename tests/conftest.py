@@ -32,6 +32,7 @@ def training_options(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFa
         storage=f"sqlite:///{folder / 'study.db'}",
         fresh=False,
         if_missing=False,
+        tune_only=False,
         models=folder / "models",
         reports=folder / "reports",
     )

@@ -4,9 +4,11 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import optuna
 from optuna.trial import TrialState
 
 from bundle.artifacts import read_artifact
@@ -23,10 +25,11 @@ from training.partitions import open_partitions
 from training.publish import check_vacant, publish
 from training.report import Evidence, write_report
 from training.rows import PreparedRows, prepare_rows
+from training.shared_study import connect, is_shared, run_shared_study
 from training.sources import AUTO, load_rows
 from training.summary import print_summary
 from training.survey import plan_parts, survey
-from training.tuning import open_study, run_study, study_name
+from training.tuning import STORAGE_FAILURES, first_line, open_study, run_study, study_name
 
 SAMPLE_ROWS = 200_000
 
@@ -43,6 +46,7 @@ class Options:
     storage: str
     fresh: bool
     if_missing: bool
+    tune_only: bool
     models: Path
     reports: Path
     engine: EngineName = "memory"
@@ -60,6 +64,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--storage", default="", help="Optuna storage URL (default: a file in the reports folder)")
     parser.add_argument("--fresh", action="store_true", help="forget the study's earlier trials")
     parser.add_argument("--if-missing", action="store_true", help="do nothing if a whole bundle is there already")
+    parser.add_argument("--tune-only", action="store_true", help="help with a shared study, and publish nothing")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the bundle is published")
     parser.add_argument("--reports", type=Path, default=Path("reports/training"), help="where the report goes")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="external: rows stay in Parquet files")
@@ -90,7 +95,8 @@ def _seed(text: str) -> int:
 
 
 def train(options: Options) -> Manifest | None:
-    """One whole run. Returns the published manifest, or None if it was interrupted before a trial was complete.
+    """One whole run. Returns the published manifest, or None if there is none to publish: it was interrupted before a
+    trial was complete, or only helps with the study.
 
     Raises:
         TrainingError: the data, the study storage or the exported model is not as it must be; nothing is published.
@@ -101,9 +107,9 @@ def train(options: Options) -> Manifest | None:
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     folds = prepare_folds(rows.dataset, rows.features, rows.target, seed=options.seed)
     name = study_name(rows.dataset.name, rows.training.write_csv().encode(), seed=options.seed)
-    study = open_study(name, options.storage, fresh=options.fresh)
-    uninterrupted = run_study(study, folds, rows.target, trials=options.trials, seed=options.seed, threads=threads)
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    study, run = _join_study(name, options)
+    uninterrupted = run(study, folds, rows.target, trials=options.trials, seed=options.seed, threads=threads)
+    if options.tune_only or not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return None
     if not uninterrupted:
         print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
@@ -120,6 +126,22 @@ def train(options: Options) -> Manifest | None:
     )
     _report(manifest, evidence, options.reports)
     return manifest
+
+
+def _join_study(name: str, options: Options) -> tuple[optuna.Study, Callable[..., bool]]:
+    """The study, and how its trials are run: by this process alone, or by all that share the storage.
+
+    Raises:
+        TrainingError: the storage can't be used.
+    """
+    try:
+        connection = connect(options.storage) if is_shared(options.storage) else None
+    except (*STORAGE_FAILURES, ImportError) as error:
+        raise TrainingError(
+            f"STORAGE={options.storage}: the study storage can't be used: {first_line(error)}"
+        ) from error
+    study = open_study(name, options.storage, fresh=options.fresh, connection=connection)
+    return study, run_study if connection is None else run_shared_study
 
 
 def load(options: Options) -> tuple[PreparedRows, Engine]:
@@ -168,6 +190,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         manifest = None
+    if options.tune_only:
+        print("no more trials to run; a `make train` with the same STORAGE publishes the best", file=sys.stderr)
+        return 0
     if manifest is None:
         print("interrupted: nothing was published; the same command goes on with the study", file=sys.stderr)
         return 130

@@ -9,6 +9,7 @@ from typing import Never, TextIO
 import numpy as np
 import optuna
 from numpy.typing import NDArray
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,7 +23,7 @@ from training.pipeline import Parameters
 SPACE_VERSION = 3
 """Part of the study's name: a changed search space or objective must not continue an old study."""
 
-_STORAGE_FAILURES = (SQLAlchemyError, optuna.exceptions.OptunaError)
+STORAGE_FAILURES = (SQLAlchemyError, optuna.exceptions.OptunaError)
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -52,10 +53,11 @@ def study_name(model: str, content: bytes, *, seed: int) -> str:
     return f"{model}-{digest[:12]}"
 
 
-def open_study(name: str, storage: str, *, fresh: bool) -> optuna.Study:
+def open_study(name: str, storage: str, *, fresh: bool, connection: BaseStorage | None = None) -> optuna.Study:
     """Create the study, or load it to go on with; `fresh` deletes what is there.
 
-    Trials that a killed run left running are marked as failed.
+    Trials that a killed run left running are marked as failed; not so in a study that others may be at, which has a
+    `connection` of its own to the storage.
 
     Raises:
         TrainingError: the storage URL is not valid, or the storage can't be opened, is locked or corrupt.
@@ -69,18 +71,20 @@ def open_study(name: str, storage: str, *, fresh: bool) -> optuna.Study:
             optuna.delete_study(study_name=name, storage=storage)
         study = optuna.create_study(
             study_name=name,
-            storage=storage,
+            storage=connection or storage,
             direction="maximize",
             pruner=optuna.pruners.PercentilePruner(33.0, n_startup_trials=10),
             load_if_exists=True,
         )
-        _fail_running(study)
-    except (*_STORAGE_FAILURES, ImportError, OSError, ValueError) as error:
-        raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {_first_line(error)}") from error
+        if connection is None:
+            _fail_running(study)
+    except (*STORAGE_FAILURES, ImportError, OSError, ValueError) as error:
+        raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {first_line(error)}") from error
     return study
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without its background."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
@@ -119,11 +123,11 @@ def run_study(
     ) as bar:
         try:
             while done < trials:
-                _show_best(bar, study)
+                show_best(bar, study)
                 study.sampler = optuna.samplers.TPESampler(seed=seed + 7919 * done, n_startup_trials=15)
                 trial = study.ask()
                 try:
-                    study.tell(trial, _evaluate(trial, folds, target, seed=seed, threads=threads))
+                    study.tell(trial, evaluate(trial, folds, target, seed=seed, threads=threads))
                 except optuna.TrialPruned:
                     study.tell(trial, state=TrialState.PRUNED)
                 done += 1
@@ -131,13 +135,13 @@ def run_study(
         except KeyboardInterrupt:
             _fail_running(study)
             return False
-        except _STORAGE_FAILURES as error:
-            raise TrainingError(f"the study storage failed in trial {done + 1}: {_first_line(error)}") from error
-        _show_best(bar, study)
+        except STORAGE_FAILURES as error:
+            raise TrainingError(f"the study storage failed in trial {done + 1}: {first_line(error)}") from error
+        show_best(bar, study)
     return True
 
 
-def _evaluate(trial: optuna.Trial, folds: list[Fold], target: NDArray[np.int_], *, seed: int, threads: int) -> float:
+def evaluate(trial: optuna.Trial, folds: list[Fold], target: NDArray[np.int_], *, seed: int, threads: int) -> float:
     """F2 over all folds' predictions together; after each fold the study may give the trial up."""
     seen: list[NDArray[np.int_]] = []
     probabilities: list[NDArray[np.float32]] = []
@@ -153,7 +157,8 @@ def _evaluate(trial: optuna.Trial, folds: list[Fold], target: NDArray[np.int_], 
     return value
 
 
-def _show_best(bar: "tqdm[Never]", study: optuna.Study) -> None:
+def show_best(bar: "tqdm[Never]", study: optuna.Study) -> None:
+    """Put the best score so far beside the progress bar."""
     trials = finished(study)
     complete = [trial.value for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
     if complete:

@@ -229,7 +229,7 @@ def test_report_of_a_single_trial_says_that_it_cannot_tell_the_parameters_import
 
 
 def test_same_command_again_gives_the_same_version_without_new_trials(run, tmp_path, published, monkeypatch):
-    monkeypatch.setattr(tuning, "_evaluate", lambda *_, **__: pytest.fail("a trial was started"))
+    monkeypatch.setattr(tuning, "evaluate", lambda *_, **__: pytest.fail("a trial was started"))
     before = read_manifest(tmp_path / "models")
     assert main(command(tmp_path)) == 0
     after = assert_whole(tmp_path / "models")
@@ -404,6 +404,7 @@ def test_defaults_are_those_of_the_makefile():
         storage="sqlite:///reports/training/study.db",
         fresh=False,
         if_missing=False,
+        tune_only=False,
         models=Path("models"),
         reports=Path("reports/training"),
     )
@@ -427,6 +428,7 @@ def orchard_options(made_up, tmp_path):
             storage=f"sqlite:///{folder / 'study.db'}",
             fresh=False,
             if_missing=False,
+            tune_only=False,
             models=folder / "models",
             reports=folder / "reports",
         )

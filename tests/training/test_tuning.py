@@ -304,6 +304,6 @@ def test_storage_that_fails_in_a_trial_is_named_as_the_cause(monkeypatch, tmp_pa
         raise optuna.exceptions.StorageInternalError("database is locked")
 
     monkeypatch.setattr(study, "tell", fail)
-    monkeypatch.setattr(tuning, "_evaluate", lambda *_, **__: 0.5)
+    monkeypatch.setattr(tuning, "evaluate", lambda *_, **__: 0.5)
     with pytest.raises(TrainingError, match="failed in trial 1: database is locked"):
         run_study(study, [], np.zeros(0, dtype=np.int64), trials=1, seed=1, threads=1, progress=io.StringIO())

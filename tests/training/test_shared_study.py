@@ -1,0 +1,136 @@
+"""A study that several processes share, on a real PostgreSQL of its own."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from bundle.manifest import read_manifest
+from training.shared_study import is_shared
+
+PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/nowhere"))
+TRIALS = 8
+PATIENCE_SECONDS = 120
+
+pytestmark = pytest.mark.skipif(
+    not (PROGRAMS / "initdb").exists() or (os.geteuid() == 0 and shutil.which("setpriv") is None),
+    reason="PostgreSQL's server is not installed (Debian: postgresql)",
+)
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server that listens on a socket in a temporary folder, and nowhere else."""
+    folder = tmp_path_factory.mktemp("pg")
+    as_owner: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        as_owner = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        shutil.chown(folder, "nobody", "nogroup")
+        for parent in folder.parents[:2]:
+            parent.chmod(0o755)
+    data = folder / "data"
+    initdb = [*as_owner, str(PROGRAMS / "initdb"), "--username=tuner", "--auth=trust", "--no-sync", str(data)]
+    subprocess.run(initdb, check=True, capture_output=True, timeout=60)
+    server = subprocess.Popen(
+        [*as_owner, str(PROGRAMS / "postgres"), "-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-F"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 30
+        while subprocess.run([PROGRAMS / "pg_isready", "-h", folder], capture_output=True, check=False).returncode:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield f"postgresql+psycopg://tuner@/postgres?host={folder}"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+def test_sqlite_is_for_one_process_and_a_server_for_many():
+    assert not is_shared("sqlite:///study.db")
+    assert is_shared("postgresql+psycopg://host/db")
+
+
+def arguments(storage: str, folder: Path) -> list[str]:
+    return [
+        "--data", "synthetic", "--trials", str(TRIALS), "--seed", "5", "--storage", storage,
+        "--models", str(folder / "models"), "--reports", str(folder / "reports"),
+    ]  # fmt: skip
+
+
+def test_workers_share_a_study_and_one_of_them_may_die(storage: str, tmp_path: Path):
+    """Three helpers, one of them killed at a trial; then one process finishes what is left, and publishes."""
+    command = [sys.executable, "-c", WORKER, "--tune-only", *arguments(storage, tmp_path)]
+    helpers = [subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(3)]
+    try:
+        wait_for_a_running_trial(storage)
+        helpers[0].kill()
+        finishing = run(storage, tmp_path)
+        assert finishing.returncode == 0, finishing.stderr
+        assert [helper.wait(PATIENCE_SECONDS) for helper in helpers[1:]] == [0, 0]
+    finally:
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+    with opened(storage) as study:
+        states = [trial.state for trial in study.get_trials()]
+        best = study.best_params
+    assert sum(state in {TrialState.COMPLETE, TrialState.PRUNED} for state in states) == TRIALS
+    assert TrialState.RUNNING not in states
+    manifest = read_manifest(tmp_path / "models")
+    assert manifest.study.best_parameters == best
+
+    again = tmp_path / "again"  # finds the study finished, and makes the same model of it
+    assert run(storage, again).returncode == 0
+    assert read_manifest(again / "models").version == manifest.version
+
+
+def run(storage: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WORKER, *arguments(storage, folder)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+
+
+@contextlib.contextmanager
+def opened(storage: str) -> Iterator[optuna.Study]:
+    connection = optuna.storages.RDBStorage(storage)
+    try:
+        (name,) = optuna.get_all_study_names(connection)
+        yield optuna.load_study(study_name=name, storage=connection)
+    finally:
+        connection.remove_session()
+        connection.engine.dispose()
+
+
+WORKER = """
+import dataclasses, sys
+from training import adult, shared_study, train
+adult.DATASET = dataclasses.replace(adult.DATASET, synthetic_rows=3000)
+shared_study.HEARTBEAT_SECONDS, shared_study.DEAD_SECONDS = 1, 3
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+def wait_for_a_running_trial(storage: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ValueError), opened(storage) as study:  # there may be no study yet
+            if study.get_trials(states=(TrialState.RUNNING,)):
+                return
+        time.sleep(0.1)
+    raise AssertionError("no trial was begun")
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path: Path):
+    url = f"postgresql+psycopg://tuner@/postgres?host={tmp_path}"
+    result = run(url, tmp_path)
+    assert result.returncode == 1
+    assert f"error: STORAGE={url}: the study storage can't be used: " in result.stderr
