@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
@@ -115,6 +115,9 @@ def create_app(
 
 
 def _add_information(app: Application, backend: str, manifest: Manifest, settings: Settings) -> None:
+    """Routes about the service. None holds the application: FastAPI keeps path functions for ever, in its own caches,
+    and with one of them would keep the model of every bundle that was replaced.
+    """
     public = {key: value for key, value in msgspec.to_builtins(manifest).items() if key not in PRIVATE}
     docs = ("/docs", "/openapi.json") if settings.docs else ()
     links = ("/predict", "/predict/batch", *docs, "/metadata", "/health/ready", "/metrics")
@@ -144,15 +147,15 @@ def _add_information(app: Application, backend: str, manifest: Manifest, setting
         summary="200 when the model answers",
         responses={503: {"description": "The model is not loaded, or the service is shutting down."}},
     )
-    async def ready(response: Response) -> dict[str, str]:
-        if app.state.ready:
+    async def ready(request: Request, response: Response) -> dict[str, str]:
+        if request.app.state.ready:
             return {"status": "ready", "model": manifest.name, "version": manifest.version}
         response.status_code = 503
         return {"status": "not ready"}
 
     @app.get("/metrics", tags=["about"], summary="Prometheus metrics of all workers", response_class=Response)
-    async def expose_metrics() -> Response:
-        return Response(app.metrics.expose(), media_type=CONTENT_TYPE_LATEST)
+    async def expose_metrics(request: Request) -> Response:
+        return Response(request.app.metrics.expose(), media_type=CONTENT_TYPE_LATEST)
 
     if settings.docs:
         page = DOCS_PAGE.read_text(encoding="utf-8")

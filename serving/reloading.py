@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -88,6 +89,8 @@ class ReloadingApplication:
             previous, self._current = self._lives, successor
             self._lives = life
             await previous.aclose()
+            del previous
+            gc.collect()  # applications are full of cycles, and by itself the collector comes round after many reloads
             logger.info("reloaded: model version %s", successor.version)
 
 

@@ -59,5 +59,7 @@ def wait_until_refused(port: int) -> None:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:  # it closed the listening socket with this connection in its queue
+            continue
         time.sleep(0.01)
     raise AssertionError("the service still accepts connections")

@@ -1,0 +1,32 @@
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from serving.app import Application, create_app
+from serving.metrics import Metrics
+from serving.reloading import ReloadingApplication
+from tests.serving.test_app import FakePredictor
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_replaced_applications_are_let_go_with_their_models(manifest, settings):
+    made: list[weakref.ref[Application]] = []
+
+    def build(metrics: Metrics | None) -> Application:
+        app = create_app(FakePredictor(), manifest, settings, metrics)
+        made.append(weakref.ref(app))
+        return app
+
+    reloading = ReloadingApplication(build, settings)
+    for _ in range(3):
+        await reloading.reload()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert [app() is not None for app in made] == [False, False, False, True]
