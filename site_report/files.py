@@ -2,8 +2,9 @@
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 
@@ -19,9 +20,16 @@ def decode(path: Path, kind: type[T]) -> T:
         ReportError: it can't be read, or isn't such a result.
     """
     try:
-        return msgspec.json.decode(read(path), type=kind)
+        return msgspec.json.decode(read(path), type=kind, dec_hook=_counter)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ReportError(f"{path}: not a result that this code reads: {error}; measure again, or remove it") from error
+
+
+def _counter(kind: type, content: object) -> Any:  # noqa: ANN401  as msgspec wants it
+    """A Counter, which msgspec writes as an object, but leaves to the caller to read."""
+    if (get_origin(kind) or kind) is not Counter:
+        raise NotImplementedError(f"{kind} in a result")
+    return Counter(msgspec.convert(content, dict[str, int]))
 
 
 def read(path: Path) -> bytes:

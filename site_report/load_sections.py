@@ -45,7 +45,7 @@ def _benchmark(folder: Path) -> Benchmark:
     scenarios = {cell.scenario for cell in result.cells}
     measured = {(cell.scenario, cell.service) for cell in result.cells}
     services = [facts.service for facts in result.services]
-    if not services or measured != {(scenario, service) for scenario in scenarios for service in services}:
+    if not measured or measured != {(scenario, service) for scenario in scenarios for service in services}:
         raise ReportError(f"{path}: not every service has figures in every scenario; measure again, or remove it")
     return result
 

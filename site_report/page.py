@@ -64,7 +64,7 @@ def summary_lines(entries: Sequence[Entry]) -> list[str]:
         if section is None:
             lines.append(f"{source.key:{width}}  {'missing':16}  {source.command} makes it")
             continue
-        first, *others = section.key_figures
+        first, *others = section.key_figures or ("no figures",)
         lines.append(f"{source.key:{width}}  {section.created:%Y-%m-%d %H:%M}  {first}")
         lines += [f"{'':{width}}  {'':16}  {line}" for line in others]
     return lines

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from load_testing.report import figure
+from site_report.errors import ReportError
 from site_report.files import decode, read_svg
 from site_report.section import Picture, Section, Table, count_rows, machine_facts
 from study.results import Agreement, Cell, FamilyFacts, StudyResult, title
@@ -17,7 +18,10 @@ def study_section(folder: Path) -> Section:
     Raises:
         ReportError: it, or a chart beside it, is broken.
     """
-    result = decode(folder / "study/study.json", StudyResult)
+    path = folder / "study/study.json"
+    result = decode(path, StudyResult)
+    if not (result.protocol.threads and result.protocol.batch_rows):
+        raise ReportError(f"{path}: no number of threads or of rows was measured; measure again, or remove it")
     charts = [(text, folder / f"study/{name}.svg") for name, text in PICTURES.items()]
     tables = []
     for threads in result.protocol.threads:
