@@ -157,6 +157,10 @@ session-options: $(READY) ## what each session option of ONNX Runtime does to th
 tree-costs: $(READY) ## why ONNX Runtime isn't faster on large batches of tree ensembles [FAST=1 and as study]
 	@$(PY) -m study.tree_costs $(STUDY_ARGUMENTS)
 
+.PHONY: report
+report: $(READY) ## one page of all reports that are there: reports/index.html, and their key figures here
+	@$(PY) -m site_report.report_command
+
 AXUM := serving/axum/target/release/axum-service
 ONNXRUNTIME_LIBRARY = $(shell $(PY) -c 'import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime*")))')
 

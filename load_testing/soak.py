@@ -6,7 +6,7 @@ if a hostile one was answered otherwise than documented.
 """
 
 import argparse
-import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -21,8 +22,10 @@ import msgspec
 from bundle.errors import BundleError
 from bundle.manifest import utc_now
 from load_testing.cpus import available_cpus
+from load_testing.machine import describe_machine
 from load_testing.payloads import Reference, read_reference
 from load_testing.process_tree import memory
+from load_testing.results import Machine
 from load_testing.scenarios import parse_address
 from load_testing.services import Service, ServiceError, ServiceSpec, known_services, running
 from load_testing.soak_faults import (
@@ -77,6 +80,15 @@ class SoakResult(msgspec.Struct):
         return not (self.load.lost or self.load.wrong or self.hostile.unexpected)
 
 
+class SoakReport(msgspec.Struct):
+    """What `soak.json` holds: every service's result, when and where it was measured, and the command that did it."""
+
+    created: datetime
+    command: str
+    machine: Machine
+    results: list[SoakResult]
+
+
 def soak(spec: ServiceSpec, reference: Reference, models: Path, seconds: float) -> SoakResult:
     """Soak one service, which gets a copy of the bundle.
 
@@ -125,6 +137,12 @@ def _memory_now(service: Service) -> tuple[int, int]:
 
 def format_table(results: Sequence[SoakResult]) -> str:
     """A Markdown table, a column per service."""
+    head = ["| | " + " | ".join(result.service for result in results) + " |", "|---|" + "---:|" * len(results)]
+    return "\n".join([*head, *(f"| {name} | {' | '.join(cells)} |" for name, cells in table_rows(results).items())])
+
+
+def table_rows(results: Sequence[SoakResult]) -> dict[str, list[str]]:
+    """{what is counted or measured: a text per service}; what must be 0 is between asterisks."""
     rows = {
         "minutes": [f"{result.seconds / 60:.1f}" for result in results],
         "requests answered rightly": [f"{result.load.requests:,}" for result in results],
@@ -134,7 +152,7 @@ def format_table(results: Sequence[SoakResult]) -> str:
     }
     kinds = dict.fromkeys(kind for result in results for kind in result.faults)
     rows |= {f"- {kind}": [f"{result.faults.get(kind, 0):,}" for result in results] for kind in kinds}
-    rows |= {
+    return rows | {
         "refused in bursts (503)": [f"{result.shed_in_bursts:,}" for result in results],
         "refused else (503), tried again": [f"{result.load.shed:,}" for result in results],
         "cut off, tried again": [f"{result.load.cut_off:,}" for result in results],
@@ -150,8 +168,6 @@ def format_table(results: Sequence[SoakResult]) -> str:
         ],
         "peak, MiB": [_mebibytes(result.memory.peak) for result in results],
     }
-    head = ["| | " + " | ".join(result.service for result in results) + " |", "|---|" + "---:|" * len(results)]
-    return "\n".join([*head, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])
 
 
 def _mebibytes(size: int) -> str:
@@ -166,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--duration", type=float, default=60.0, help="seconds for each service (default: %(default)s)")
     parser.add_argument("--services", nargs="*", help="names (default: all that are built)")
     options = parser.parse_args(arguments)
-    results = []
+    results: list[SoakResult] = []
     try:
         allow_files(IDLE_CONNECTIONS + BURST_CONNECTIONS)
         reference = read_reference(options.models)
@@ -181,20 +197,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     table = format_table(results)
     print(f"\n{table}\n")
-    _write(results, table, options.reports)
+    _write(results, table, options.reports, sys.argv[1:] if arguments is None else arguments)
     for result in results:
         for fault, count in (*result.load.wrong.items(), *result.hostile.unexpected.items()):
             print(f"{result.service}: {fault} ({count} times)", file=sys.stderr)
     return 0 if all(result.ok for result in results) else 1
 
 
-def _write(results: Sequence[SoakResult], table: str, folder: Path) -> None:
+def _write(results: list[SoakResult], table: str, folder: Path, arguments: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    machine = f"{len(available_cpus())} CPUs, {platform.machine()}, Python {platform.python_version()}"
-    about = f"{utc_now():%Y-%m-%d %H:%M} UTC, {machine}"
+    command = shlex.join(["python", "-m", "load_testing.soak", *arguments])
+    report = SoakReport(created=utc_now(), command=command, machine=describe_machine(), results=results)
+    machine = f"{report.machine.processor}, {report.machine.cpus} CPUs, Python {report.machine.python}"
+    about = f"{report.created:%Y-%m-%d %H:%M} UTC, {machine}"
     for name, content in (
         ("soak.md", f"# Soak\n\n{about}\n\n{table}\n".encode()),
-        ("soak.json", msgspec.json.format(msgspec.json.encode(results), indent=2)),
+        ("soak.json", msgspec.json.format(msgspec.json.encode(report), indent=2)),
     ):
         new = folder / f"{name}.new"
         new.write_bytes(content)

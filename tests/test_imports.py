@@ -18,6 +18,7 @@ ALLOWED = {
     "scoring": {"scoring", "bundle"},
     "load_testing": {"load_testing", "bundle"},
     "study": {"study", "training", "bundle"},
+    "site_report": {"site_report", "load_testing", "study", "bundle"},
 }
 SOURCES = [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]
 

@@ -1,4 +1,4 @@
-"""The training report: pictures and figures of one run, written to a folder as PNG files and `report.md`."""
+"""The training report: pictures of one run as PNG and SVG files, its figures in `report.md` and `report.json`."""
 
 import warnings
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
-from bundle.manifest import Manifest
+from bundle.manifest import Manifest, encode_manifest
 from training.evaluation import Scored
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
@@ -31,7 +31,7 @@ class Evidence:
 
 
 def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
-    """Draw every picture and write `report.md` beside them, replacing an earlier report."""
+    """Draw every picture and write `report.md`, and the manifest as `report.json`, replacing an earlier report."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, tuple[str, Callable[[Axes, Manifest, Evidence], None]]] = {
         "study_history": ("Study history", _study_history),
@@ -48,9 +48,11 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, loc="left", fontweight="bold")
         draw(axes, manifest, evidence)
-        figure.savefig(folder / f"{name}.png", dpi=120)
+        for kind in ("png", "svg"):
+            figure.savefig(folder / f"{name}.{kind}", dpi=120)
         lines += [f"## {title}", "", f"![{title}]({name}.png)", ""]
     (folder / "report.md").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "report.json").write_bytes(encode_manifest(manifest))
 
 
 def _facts(manifest: Manifest) -> list[str]:

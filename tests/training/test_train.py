@@ -23,7 +23,7 @@ import pytest
 
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
-from bundle.manifest import read_manifest
+from bundle.manifest import decode_manifest, read_manifest
 from training import adult, contents, engine, report, tuning
 from training import publish as publishing
 from training import train as training
@@ -194,12 +194,17 @@ PICTURES = [
 
 def test_report_has_pictures_of_a_size_to_look_at(run):
     assert sorted(path.name for path in run.reports.glob("*.png")) == PICTURES
+    assert sorted(path.name for path in run.reports.glob("*.svg")) == [f"{Path(name).stem}.svg" for name in PICTURES]
     for name in PICTURES:
         content = (run.reports / name).read_bytes()
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         width, height = struct.unpack(">II", content[16:24])
         assert (width, height) == (864, 528)
         assert 5_000 < len(content) < 200_000
+
+
+def test_report_holds_the_manifest_for_programs(run):
+    assert decode_manifest((run.reports / "report.json").read_bytes(), "report.json") == run.manifest
 
 
 def test_report_has_the_manifest_s_values(run):

@@ -1,0 +1,69 @@
+"""The training report: the manifest of the run, and its pictures."""
+
+from pathlib import Path
+
+from bundle.errors import BundleError
+from bundle.manifest import Manifest, decode_manifest
+from site_report.errors import ReportError
+from site_report.files import read, read_svg
+from site_report.section import Picture, Section, Table, versions
+
+SCORES = ("f2", "recall", "precision", "f1", "accuracy", "pr_auc", "roc_auc", "brier", "log_loss")
+
+
+def training_section(folder: Path) -> Section:
+    """The section of `training/report.json`.
+
+    Raises:
+        ReportError: it, or a picture beside it, is broken.
+    """
+    path = folder / "training/report.json"
+    try:
+        manifest = decode_manifest(read(path), str(path))
+    except BundleError as error:
+        raise ReportError(str(error)) from error
+    pictures = [
+        Picture(svg.stem.replace("_", " ").capitalize(), read_svg(svg)) for svg in sorted(path.parent.glob("*.svg"))
+    ]
+    return Section(
+        created=manifest.created,
+        facts=_facts(manifest),
+        key_figures=_key_figures(manifest),
+        ok=manifest.parity.label_mismatches == 0,
+        pictures=tuple(pictures),
+        tables=(_scores(path, manifest), _parameters(manifest)),
+    )
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    data, study, parity = manifest.data, manifest.study, manifest.parity
+    return {
+        "model": f"{manifest.name} {manifest.version}, decision threshold {manifest.decision_threshold:.6f}",
+        "data": f"source {data.source}, {data.training_rows:,} rows for training, {data.held_out_rows:,} held out",
+        "study": f"{study.completed} trials complete, {study.pruned} pruned, {study.folds} folds, seed {study.seed}",
+        "parity": f"pickle and ONNX on {parity.rows:,} rows: {parity.label_mismatches} labels differ, "
+        f"largest difference of P(positive) {parity.max_abs_difference:.1e}",
+        "versions": versions(manifest.libraries),
+    }
+
+
+def _key_figures(manifest: Manifest) -> tuple[str, ...]:
+    scores = manifest.metrics.held_out
+    shown = [f"{name} {scores[name]:.3f}" for name in ("f2", "recall", "precision", "roc_auc") if name in scores]
+    return (
+        f"{manifest.name} {manifest.version} ({manifest.data.source} data), held out: {', '.join(shown)}",
+        f"parity on {manifest.parity.rows:,} rows: {manifest.parity.label_mismatches} labels differ",
+    )
+
+
+def _scores(path: Path, manifest: Manifest) -> Table:
+    out_of_fold, held_out = manifest.metrics.out_of_fold, manifest.metrics.held_out
+    if missing := [name for name in SCORES if name not in out_of_fold or name not in held_out]:
+        raise ReportError(f"{path}: the score {missing[0]} is missing; train again")
+    rows = tuple((name, f"{out_of_fold[name]:.4f}", f"{held_out[name]:.4f}") for name in SCORES)
+    return Table("Scores", ("score", "out of sample", "held out"), rows)
+
+
+def _parameters(manifest: Manifest) -> Table:
+    rows = tuple((name, f"{value:.5g}") for name, value in manifest.study.best_parameters.items())
+    return Table("Parameters that the study chose", ("parameter", "value"), rows)
