@@ -184,7 +184,7 @@ HOSTILE_CLIENTS = (
     HostileClient("no body", no_body, ((408,),)),
     HostileClient("endless head", endless_head, ((431,), ())),
     HostileClient("endless header", endless_header, ((431,), ())),
-    HostileClient("endless chunks", endless_chunks, ((413,), ())),
+    HostileClient("endless chunks", endless_chunks, ((413,), (), (408,))),
     HostileClient("broken chunks", broken_chunks, ((400,),)),
     HostileClient("two lengths", two_lengths, ((400,),)),
     HostileClient("another protocol", not_http, ((400,),)),
