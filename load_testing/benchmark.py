@@ -17,7 +17,7 @@ from bundle.errors import BundleError
 from bundle.manifest import Manifest, utc_now
 from load_testing.cpus import available_cpus, split_cpus
 from load_testing.generator_pool import GeneratorError, GeneratorPool, generator_pool
-from load_testing.machine import describe_machine
+from load_testing.machine import command_line, describe_machine
 from load_testing.measurement import Run, measure_run, order_runs, summarise
 from load_testing.payloads import read_reference
 from load_testing.process_tree import memory
@@ -51,6 +51,7 @@ def benchmark(options: argparse.Namespace) -> Benchmark:
         version=manifest.version,
         data_source=manifest.data.source,
         created=utc_now(),
+        command=command_line(),
         machine=describe_machine(),
         protocol=protocol,
         services=tuple(facts),

@@ -1,7 +1,9 @@
-"""What the benchmark ran on."""
+"""What the benchmark ran on, and how it was called."""
 
 import platform
+import shlex
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -35,6 +37,13 @@ def describe_machine() -> Machine:
         libraries=dict(_installed()),
         commit=_commit(),
     )
+
+
+def command_line() -> str:
+    """What was called, to be repeated."""
+    specification = sys.modules["__main__"].__spec__
+    module = ["-m", specification.name] if specification else sys.argv[:1]
+    return shlex.join(["python", *module, *sys.argv[1:]])
 
 
 def _processor() -> str:

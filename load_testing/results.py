@@ -100,12 +100,16 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole benchmark. `left_out` says which services were not measured, and why."""
+    """A whole benchmark. `left_out` says which services were not measured, and why.
+
+    `command` is "" in results that were written before it was recorded.
+    """
 
     model: str
     version: str
     data_source: str
     created: datetime
+    command: str = ""
     machine: Machine
     protocol: Protocol
     services: tuple[ServiceFacts, ...]

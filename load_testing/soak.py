@@ -6,7 +6,6 @@ if a hostile one was answered otherwise than documented.
 """
 
 import argparse
-import shlex
 import shutil
 import sys
 import tempfile
@@ -22,7 +21,7 @@ import msgspec
 from bundle.errors import BundleError
 from bundle.manifest import utc_now
 from load_testing.cpus import available_cpus
-from load_testing.machine import describe_machine
+from load_testing.machine import command_line, describe_machine
 from load_testing.payloads import Reference, read_reference
 from load_testing.process_tree import memory
 from load_testing.results import Machine
@@ -197,17 +196,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     table = format_table(results)
     print(f"\n{table}\n")
-    _write(results, table, options.reports, sys.argv[1:] if arguments is None else arguments)
+    _write(results, table, options.reports)
     for result in results:
         for fault, count in (*result.load.wrong.items(), *result.hostile.unexpected.items()):
             print(f"{result.service}: {fault} ({count} times)", file=sys.stderr)
     return 0 if all(result.ok for result in results) else 1
 
 
-def _write(results: list[SoakResult], table: str, folder: Path, arguments: Sequence[str]) -> None:
+def _write(results: list[SoakResult], table: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["python", "-m", "load_testing.soak", *arguments])
-    report = SoakReport(created=utc_now(), command=command, machine=describe_machine(), results=results)
+    report = SoakReport(created=utc_now(), command=command_line(), machine=describe_machine(), results=results)
     machine = f"{report.machine.processor}, {report.machine.cpus} CPUs, Python {report.machine.python}"
     about = f"{report.created:%Y-%m-%d %H:%M} UTC, {machine}"
     for name, content in (

@@ -4,10 +4,11 @@ import io
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 COLORS = ("#ea580c", "#fdba74", "#2563eb", "#93c5fd")
 BLUE, GREY = "#2563eb", "#94a3b8"
+PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
 
 def bars(title: str, values: Mapping[str, float], unit: str) -> bytes:
@@ -16,7 +17,7 @@ def bars(title: str, values: Mapping[str, float], unit: str) -> bytes:
     axes = figure.subplots()
     names = list(values)[::-1]
     drawn = axes.barh(names, [values[name] for name in names], color=BLUE)
-    axes.bar_label(drawn, fmt="{:,.1f}", padding=3, fontsize=8)
+    axes.bar_label(drawn, fmt="{:,.1f}", padding=3, fontsize=8, bbox=PLAIN)
     axes.axvline(next(iter(values.values()), 0), color=GREY, linewidth=1, linestyle="--")
     axes.margins(x=0.12)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -33,6 +34,8 @@ def lines(title: str, across: Sequence[float], series: Mapping[str, Sequence[flo
     axes.set(xscale="log", yscale="log", xlabel=units[0], ylabel=units[1])
     axes.set_xticks(across, [f"{value:,}" for value in across])
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.grid(axis="y", color="#e2e8f0")
     axes.legend(frameon=False)

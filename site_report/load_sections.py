@@ -52,7 +52,8 @@ def _benchmark(folder: Path) -> Benchmark:
 
 def _facts(result: Benchmark) -> dict[str, str]:
     plan = result.protocol
-    return {
+    command = {"command": result.command} if result.command else {}
+    return command | {
         "model": f"{result.model} {result.version}, trained on data from: {result.data_source}",
         "protocol": f"{plan.users} clients, {plan.seconds:g} s of load per scenario, service and round after "
         f"{plan.warm_up:g} s of warm-up, rounds: {plan.rounds}, {plan.workers} worker(s) per service; figures are "

@@ -24,10 +24,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG chart, with the text that stands for it."""
+    """An SVG chart, with the text that stands for it. A wide one gets the whole width of the page."""
 
     title: str
     svg: bytes
+    wide: bool = False
 
     @property
     def address(self) -> str:

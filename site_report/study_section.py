@@ -31,7 +31,7 @@ def study_section(folder: Path) -> Section:
         created=result.created,
         facts=_facts(result),
         key_figures=_key_figures(result),
-        pictures=tuple(Picture(text, read_svg(path)) for text, path in charts if path.exists()),
+        pictures=tuple(Picture(text, read_svg(path), wide=True) for text, path in charts if path.exists()),
         tables=(*tables, _agreements(result)),
         notes=tuple(_note(cell) for cell in result.cells if cell.note),
     )

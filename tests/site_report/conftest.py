@@ -75,6 +75,7 @@ def benchmark(*, failures=None):
         version="abc123",
         data_source="synthetic",
         created=CREATED,
+        command="python -m load_testing.benchmark --users 32",
         machine=MACHINE,
         protocol=plan,
         services=(facts,),
