@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import gevent  # type: ignore[import-untyped]
@@ -19,7 +20,7 @@ from load_testing.http_client import Connection, HttpError
 from load_testing.payloads import Reference, read_reference
 from load_testing.process_tree import memory
 from load_testing.scenarios import Address, PreparedRequest, parse_address, prepare_requests
-from load_testing.services import Service, ServiceError, known_services, running
+from load_testing.services import DEFAULT_WAIT, Service, ServiceError, known_services, running
 from load_testing.soak_faults import allow_files
 
 FEW = 16
@@ -105,7 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allow_files(options.clients)
         reference = read_reference(options.models)
         for spec in known_services().values():
-            with running(spec, options.models, cpus.server, 1) as service, on_cpus(cpus.client):
+            refusing = replace(spec, environment=(*spec.environment, DEFAULT_WAIT))
+            with running(refusing, options.models, cpus.server, 1) as service, on_cpus(cpus.client):
                 for line in rows(service, reference, options.clients, options.duration):
                     print(line, flush=True)
     except (BundleError, ServiceError, OSError) as error:

@@ -26,7 +26,7 @@ from load_testing.payloads import Reference, read_reference
 from load_testing.process_tree import memory
 from load_testing.results import Machine
 from load_testing.scenarios import parse_address
-from load_testing.services import Service, ServiceError, ServiceSpec, known_services, running
+from load_testing.services import DEFAULT_WAIT, Service, ServiceError, ServiceSpec, known_services, running
 from load_testing.soak_faults import (
     BURST_CONNECTIONS,
     FAULT_SECONDS,
@@ -94,7 +94,7 @@ def soak(spec: ServiceSpec, reference: Reference, models: Path, seconds: float) 
     Raises:
         ServiceError: it couldn't be started, or ended by itself.
     """
-    spec = replace(spec, environment=(*spec.environment, ("SERVE_REQUEST_SECONDS", str(REQUEST_SECONDS))))
+    spec = replace(spec, environment=(*spec.environment, ("SERVE_REQUEST_SECONDS", str(REQUEST_SECONDS)), DEFAULT_WAIT))
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         copy = Path(shutil.copytree(models, Path(folder) / "models", symlinks=True))
         with running(spec, copy, available_cpus(), WORKERS) as service:

@@ -111,7 +111,7 @@ impl Settings {
         // at least two bodies of the longest kind, so that one client alone can't keep all the others out
         let two_bodies = 2 * max_body_bytes as u64;
         // Checked and left: here a request's turn has come when its head is read. One environment does for all services.
-        whole("SERVE_MAX_WAIT_MS", 500, 1, 3_600_000)?;
+        whole("SERVE_MAX_WAIT_MS", 1000, 1, 3_600_000)?;
         // The standard library's count heeds the CPU affinity and the quota of the cgroup, rounded down.
         let cpus = available_parallelism().map_or(1, |cpus| cpus.get() as u64);
         Ok(Self {
