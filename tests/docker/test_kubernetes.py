@@ -13,6 +13,7 @@ from serving.settings import NAMES, PREFIX, read_settings
 from tests.docker.engine import PORTS, ROOT, SERVICES, USER, run
 
 K8S = ROOT / "docker/k8s"
+RUST_SETTINGS = ROOT / "serving/axum/src/settings.rs"
 BASE = "onnx"
 OVERLAYS = [service for service in SERVICES if service != BASE]
 OLDEST = "1.30"  # the first whose pods may sleep before they end without a feature gate
@@ -125,6 +126,7 @@ def test_the_services_take_the_settings(tmp_path: Path):
     (variable,) = patch["spec"]["template"]["spec"]["containers"][0]["env"]
     environment = settings() | {variable["name"]: str(keys)}
     assert {name.removeprefix(PREFIX) for name in environment} <= set(NAMES)
+    assert environment.keys() <= set(re.findall('"(SERVE_[A-Z_0-9]+)"', RUST_SETTINGS.read_text(encoding="utf-8")))
     assert read_settings(environment, default_port=PORTS[BASE]).model_dir == Path(mount("bundle")["mountPath"])
 
 
