@@ -29,13 +29,13 @@ _LIBRARIES = (
 def describe_machine() -> Machine:
     """This machine, with the CPUs that this process may use."""
     return Machine(
-        processor=_processor(),
+        processor=processor_name(),
         cpus=len(available_cpus()),
         memory_bytes=psutil.virtual_memory().total,
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         libraries=dict(_installed()),
-        commit=_commit(),
+        commit=git_commit(),
     )
 
 
@@ -46,7 +46,8 @@ def command_line() -> str:
     return shlex.join(["python", *module, *sys.argv[1:]])
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """What the system calls the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -65,7 +66,8 @@ def _installed() -> list[tuple[str, str]]:
     return found
 
 
-def _commit() -> str | None:
+def git_commit() -> str | None:
+    """The checkout's commit, and whether it was changed; None outside of one."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603  constant

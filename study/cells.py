@@ -7,9 +7,10 @@ from itertools import cycle
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from load_testing.cpus import available_cpus
 from study.contestants import Answer, Batch, NativePipeline, OnnxGraph
 from study.families import Family
-from study.machine import OthersClock, available_cpus
+from study.machine import OthersClock
 from study.results import Cell, Protocol
 from study.timing import Budget, measure
 
@@ -81,7 +82,7 @@ def _measure_cell(
 
 def _disturbance(others: float, threads: int) -> str:
     """Whether other processes left a CPU for every thread; on one that they shared, each waits for the slowest."""
-    if threads + others <= available_cpus() + DISTURBING:
+    if threads + others <= len(available_cpus()) + DISTURBING:
         return ""
     return f"other processes kept {others:.1f} CPUs busy: too few were left for {threads} threads"
 

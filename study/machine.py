@@ -2,17 +2,15 @@
 
 import os
 import platform
-import subprocess
 import time
 from importlib.metadata import version
-from pathlib import Path
 
 import msgspec
 import psutil
 
+from load_testing.cpus import available_cpus
+from load_testing.machine import git_commit, processor_name
 from training.description import library_versions
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,12 +33,12 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 def describe_machine() -> Machine:
     """This machine, as this process sees it."""
     return Machine(
-        processor=_processor(),
-        cpus=available_cpus(),
+        processor=processor_name(),
+        cpus=len(available_cpus()),
         memory_bytes=psutil.virtual_memory().total,
         system=f"{platform.system()} {platform.release()}",
         libraries=library_versions() | {"skl2onnx": version("skl2onnx")},
-        commit=_commit(),
+        commit=git_commit(),
     )
 
 
@@ -64,26 +62,3 @@ def _busy_seconds() -> float:
 def _own_seconds() -> float:
     used = os.times()
     return used.user + used.system
-
-
-def available_cpus() -> int:
-    """How many CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603  constant
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

@@ -4,10 +4,13 @@ import argparse
 import importlib
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bundle.errors import BundleError
+from study.errors import StudyError
 from training.dataset import Dataset
+from training.errors import TrainingError
 from training.rows import PreparedRows, prepare_rows
 from training.sources import AUTO, Rows, load_rows
 
@@ -47,6 +50,23 @@ def command_line() -> str:
     """What was called, to be repeated."""
     main = sys.modules["__main__"].__spec__
     return " ".join(["python -m", main.name if main else "study", *sys.argv[1:]])
+
+
+def report_or_fail(measure: Callable[[], Sequence[Path]]) -> int:
+    """Print the paths of the reports that `measure` writes.
+
+    Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
+    """
+    try:
+        paths = measure()
+    except (BundleError, StudyError, TrainingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: no report", file=sys.stderr)
+        return 130
+    print(*paths, sep="\n")
+    return 0
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:

@@ -16,14 +16,13 @@ import polars as pl
 from tqdm import tqdm
 
 from bundle.artifacts import read_artifact
-from bundle.errors import BundleError
 from bundle.manifest import Manifest, read_manifest, utc_now
 from bundle.reference import LABEL, PROBABILITY
 from study.comparison import distinct_batches
 from study.contestants import Batch
 from study.errors import StudyError
 from study.machine import OthersClock, describe_machine
-from study.options import add_data_arguments, command_line, find_dataset, load
+from study.options import add_data_arguments, command_line, find_dataset, load, report_or_fail
 from study.quantization_measurement import measure_quantization, train_mlp
 from study.session_measurement import Expected, measure_settings
 from study.session_report import write_session_report
@@ -31,7 +30,6 @@ from study.session_results import SessionResult
 from study.settings import all_settings, provider_chain
 from study.timing import Budget
 from training.dataset import Dataset
-from training.errors import TrainingError
 from training.features import fill_missing
 from training.rows import PreparedRows
 
@@ -97,19 +95,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 measured, 1 no result because of an error, 130 interrupted."""
     given = parse_arguments(arguments)
     budget = Budget(seconds=5 if given.fast else 30, round_seconds=0.005, least_rounds=9, most_rounds=1001)
-    try:
+
+    def measure() -> list[Path]:
         manifest = read_manifest(given.models)
         rows = load(given.dataset, given.data, given.data_dir, seed=given.seed)
         result = measure_all(rows, manifest, given.models, seed=given.seed, budget=budget)
-        paths = write_session_report(result, given.reports)
-    except (BundleError, StudyError, TrainingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: no report", file=sys.stderr)
-        return 130
-    print(*paths, sep="\n")
-    return 0
+        return write_session_report(result, given.reports)
+
+    return report_or_fail(measure)
 
 
 if __name__ == "__main__":

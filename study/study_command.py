@@ -8,17 +8,18 @@ Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tqdm import tqdm
 
 from bundle.manifest import utc_now
+from load_testing.cpus import available_cpus
 from study.comparison import compare, steps
 from study.families import Family, all_families
-from study.machine import OthersClock, available_cpus, describe_machine
-from study.options import add_data_arguments, command_line, find_dataset, load
+from study.machine import OthersClock, describe_machine
+from study.options import add_data_arguments, command_line, find_dataset, load, report_or_fail
 from study.report import write_report
 from study.results import Protocol, StudyResult
-from training.errors import TrainingError
 from training.rows import PreparedRows
 
 BATCH_ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -72,7 +73,7 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, tu
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1, and 2 where there are as many CPUs")
     parser.add_argument("--families", nargs="+", metavar="NAME", help="only these (default: all)")
     given = parser.parse_args(arguments)
-    given.threads = given.threads or [count for count in (1, 2) if count <= available_cpus()]
+    given.threads = given.threads or [count for count in (1, 2) if count <= len(available_cpus())]
     if min(given.threads) < 1:
         parser.error("--threads: numbers must be positive")
     given.dataset = find_dataset(parser, given.dataset)
@@ -86,19 +87,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 measured, 1 no result because of an error, 130 interrupted."""
     given, families = parse_arguments(arguments)
     plan = protocol(fast=given.fast, threads=given.threads)
-    try:
+
+    def measure() -> list[Path]:
         most_rows = FAST_ROWS if given.fast else None
         rows = load(given.dataset, given.data, given.data_dir, seed=given.seed, most_rows=most_rows)
-        result = study(rows, families, plan, seed=given.seed)
-        paths = write_report(result, given.reports)
-    except (TrainingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: no report", file=sys.stderr)
-        return 130
-    print(*paths, sep="\n")
-    return 0
+        return write_report(study(rows, families, plan, seed=given.seed), given.reports)
+
+    return report_or_fail(measure)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ much of a call the preprocessing is. Exit status: 0 measured, 1 no result becaus
 
 import argparse
 import sys
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -17,11 +18,10 @@ from bundle.manifest import utc_now
 from study.comparison import fit
 from study.families import PREPROCESSING, xgboost
 from study.machine import OthersClock, describe_machine
-from study.options import add_data_arguments, command_line, find_dataset, load, write_files
+from study.options import add_data_arguments, command_line, find_dataset, load, report_or_fail, write_files
 from study.timing import Budget
 from study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
 from study.tree_costs_results import TreeCosts, render
-from training.errors import TrainingError
 from training.features import fill_missing
 from training.rows import PreparedRows
 
@@ -64,22 +64,17 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     dataset = find_dataset(parser, given.dataset)
     budget = Budget(seconds=0.5 if given.fast else 4, least_rounds=5, most_rounds=51)
-    try:
+
+    def measure() -> list[Path]:
         rows = load(dataset, given.data, given.data_dir, seed=given.seed)
         result = measure_all(rows, seed=given.seed, budget=budget)
         contents = {
             "tree_costs.json": msgspec.json.format(msgspec.json.encode(result)) + b"\n",
             "tree_costs.md": render(result).encode(),
         }
-        paths = write_files(given.reports, contents)
-    except (TrainingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: no report", file=sys.stderr)
-        return 130
-    print(*paths, sep="\n")
-    return 0
+        return write_files(given.reports, contents)
+
+    return report_or_fail(measure)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ ALLOWED = {
     "serving": {"serving", "bundle"},
     "scoring": {"scoring", "bundle"},
     "load_testing": {"load_testing", "bundle"},
-    "study": {"study", "training", "bundle"},
+    "study": {"study", "training", "load_testing", "bundle"},
     "site_report": {"site_report", "load_testing", "study", "bundle"},
 }
 SOURCES = [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]

@@ -50,8 +50,7 @@ def connect(storage: str) -> RDBStorage:
         SQLAlchemyError, OptunaError: it can't be used.
         ImportError: the driver that the URL names is not installed.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats, since 2021
+    with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
         return RDBStorage(
             storage,
             engine_kwargs={"pool_pre_ping": True},
@@ -87,20 +86,19 @@ def run_shared_study(
         return evaluate(trial, folds, target, seed=seed, threads=threads)
 
     interval = 0.1 if progress.isatty() else 15.0
-    with tqdm(total=trials, desc="study", unit="trial", file=progress, mininterval=interval) as bar:
+    with (
+        tqdm(total=trials, desc="study", unit="trial", file=progress, mininterval=interval) as bar,
+        warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"),
+    ):
         try:
             while (done := len(finished(study))) < trials:
                 bar.update(done - bar.n)
                 show_best(bar, study)
                 if len(study.get_trials(deepcopy=False, states=_LIVE)) < trials:
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                        study.optimize(take_place, n_trials=1, catch=(Surplus,))
+                    study.optimize(take_place, n_trials=1, catch=(Surplus,))
                 else:
                     time.sleep(POLL_SECONDS)  # for those who are at the last ones, or have died at them
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                        fail_stale_trials(study)
+                    fail_stale_trials(study)
             bar.update(done - bar.n)
             show_best(bar, study)
         except KeyboardInterrupt:

@@ -101,6 +101,7 @@ def train(options: Options) -> Manifest | None:
     Raises:
         TrainingError: the data, the study storage or the exported model is not as it must be; nothing is published.
         BundleError, OSError: the bundle could not be written; the previous one is whole.
+        KeyboardInterrupt: Ctrl-C ended the help with a study.
     """
     check_vacant(options.dataset.name, options.models)
     rows, engine = load(options)
@@ -109,7 +110,11 @@ def train(options: Options) -> Manifest | None:
     name = study_name(rows.dataset.name, rows.training.write_csv().encode(), seed=options.seed)
     study, run = _join_study(name, options)
     uninterrupted = run(study, folds, rows.target, trials=options.trials, seed=options.seed, threads=threads)
-    if options.tune_only or not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    if options.tune_only:
+        if not uninterrupted:
+            raise KeyboardInterrupt
+        return None
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return None
     if not uninterrupted:
         print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
@@ -140,6 +145,8 @@ def _join_study(name: str, options: Options) -> tuple[optuna.Study, Callable[...
         raise TrainingError(
             f"STORAGE={options.storage}: the study storage can't be used: {first_line(error)}"
         ) from error
+    if options.tune_only and connection is None:
+        raise TrainingError(f"STORAGE={options.storage}: helping with a study needs a database server that is shared")
     study = open_study(name, options.storage, fresh=options.fresh, connection=connection)
     return study, run_study if connection is None else run_shared_study
 
@@ -190,9 +197,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         manifest = None
-    if options.tune_only:
-        print("no more trials to run; a `make train` with the same STORAGE publishes the best", file=sys.stderr)
-        return 0
+    else:
+        if options.tune_only:
+            print("no more trials to run; a `make train` with the same STORAGE publishes the best", file=sys.stderr)
+            return 0
     if manifest is None:
         print("interrupted: nothing was published; the same command goes on with the study", file=sys.stderr)
         return 130

@@ -116,7 +116,7 @@ def test_slower_than_native_is_bold_and_left_out_is_a_dash(result):
 
 
 def test_cell_without_a_cpu_for_every_thread_is_marked(rows, plan, monkeypatch):
-    monkeypatch.setattr(cells, "available_cpus", lambda: 2)
+    monkeypatch.setattr(cells, "available_cpus", lambda: frozenset({0, 1}))
     monkeypatch.setattr(cells.OthersClock, "cpus", lambda _: 0.9)
     result = study(rows, FAMILIES[:1], plan, seed=3)
     one, two = (result.cells_of(result.families[0], threads) for threads in (1, 2))

@@ -94,8 +94,8 @@ def test_workers_share_a_study_and_one_of_them_may_die(storage: str, tmp_path: P
     assert read_manifest(again / "models").version == manifest.version
 
 
-def run(storage: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WORKER, *arguments(storage, folder)]
+def run(storage: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WORKER, *arguments(storage, folder), *more]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
 
@@ -134,3 +134,9 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path):
     result = run(url, tmp_path)
     assert result.returncode == 1
     assert f"error: STORAGE={url}: the study storage can't be used: " in result.stderr
+
+
+def test_helping_needs_a_shared_study(tmp_path: Path):
+    result = run(f"sqlite:///{tmp_path / 'study.db'}", tmp_path, "--tune-only")
+    assert result.returncode == 1
+    assert "needs a database server that is shared" in result.stderr
