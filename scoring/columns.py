@@ -3,13 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
+from bundle.graph import FLOAT32_MAX
 from bundle.manifest import Feature
 from scoring.errors import InputError
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def check_schema(features: Iterable[Feature], schema: pl.Schema, path: Path) -> None:

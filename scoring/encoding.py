@@ -7,12 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bundle.graph import UNSEEN
 from bundle.manifest import Feature, Manifest
-
-UNSEEN = "\N{REPLACEMENT CHARACTER}unseen"
-"""What an unseen category is handed on as, as in the services: encoders treat all unseen ones alike, and one spelling
-keeps a string that a runtime might read differently (ONNX Runtime's Python binding stops at a NUL) from being taken
-for a seen one."""
 
 
 class Encoded(NamedTuple):

@@ -9,10 +9,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from bundle.graph import CATEGORICAL, NUMERIC, OUTPUTS
 from bundle.manifest import Manifest
 from scoring.encoding import Encoded, Encoder
-
-OUTPUTS = ("label", "probabilities")
 
 RUN_ROWS = 2000
 """Rows of one `session.run`: the intermediate tensors of so many stay in a core's cache."""
@@ -73,5 +72,5 @@ class Model:
     def _feeds(self, rows: Encoded) -> Iterator[dict[str, NDArray[Any]]]:
         for start in range(0, len(rows.codes), RUN_ROWS):
             piece = slice(start, start + RUN_ROWS)
-            feeds = {"categorical": self.encoder.strings[rows.codes[piece]], "numeric": rows.numeric[piece]}
+            feeds = {CATEGORICAL: self.encoder.strings[rows.codes[piece]], NUMERIC: rows.numeric[piece]}
             yield {name: feeds[name] for name in self._inputs}  # a data set may have no categories, or no numbers

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-import numpy as np
 
+from bundle.graph import FLOAT32_MAX
 from bundle.manifest import Feature, Manifest
 from serving.errors import Location, Problem
 
@@ -16,7 +16,6 @@ MAX_PROBLEMS = 100
 MAX_DIAGNOSED_BYTES = 1 << 20
 """A larger body is answered with the decoder's first finding alone: decoding it untyped would cost too much memory."""
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 Verdict = tuple[str, str]
 """Message and type of a problem."""
 
@@ -88,7 +87,7 @@ def _value_problem(value: Any, feature: Feature) -> Verdict | None:  # noqa: ANN
         return None if isinstance(value, str) else NO_STRING
     if isinstance(value, bool) or not isinstance(value, int | float):
         return NO_NUMBER
-    if not -_FLOAT32_MAX <= value <= _FLOAT32_MAX:
+    if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
         return OUT_OF_RANGE
     return None
 

@@ -2,9 +2,8 @@
 
 import onnxruntime
 
+from bundle.graph import CATEGORICAL, NUMERIC, OUTPUTS
 from serving.predictor import Batch, Predictions, Predictor
-
-OUTPUTS = ("label", "probabilities")
 
 
 class OnnxPredictor:
@@ -24,7 +23,7 @@ class OnnxPredictor:
 
     def predict(self, batch: Batch) -> Predictions:
         """One run of the graph for the whole batch."""
-        feeds = {"categorical": batch.categorical, "numeric": batch.numeric}
+        feeds = {CATEGORICAL: batch.categorical, NUMERIC: batch.numeric}
         if len(self._inputs) != len(feeds):  # a data set without categories, or without numbers
             feeds = {name: feeds[name] for name in self._inputs}
         return Predictions(*self._session.run(OUTPUTS, feeds))

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from bundle.graph import FLOAT32_MAX
 from bundle.manifest import Feature, Manifest
 from serving.access import OPEN_PATHS
-from serving.request_schema import FLOAT32_MAX
 
 Schema = dict[str, Any]
 

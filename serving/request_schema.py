@@ -10,18 +10,12 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from bundle.graph import FLOAT32_MAX, UNSEEN
 from bundle.manifest import Feature, Manifest
 from serving.diagnosis import diagnose
 from serving.errors import InvalidRows, MalformedBody, Problem, TooLarge
 from serving.json_array import split_array
 from serving.predictor import Batch
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-UNSEEN = "\N{REPLACEMENT CHARACTER}unseen"
-"""What an unseen category is handed on as. Encoders treat all unseen ones alike; one spelling keeps a string that a
-runtime might read differently (ONNX Runtime's Python binding stops at a NUL) from being taken for a seen one."""
-
 
 REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a body that it doesn't take."""

@@ -14,9 +14,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from xgboost import XGBClassifier
 
+from bundle.graph import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 from study.conversion import PREDICTION
 from study.families import ESTIMATOR
-from training.dataset import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, Dataset
+from training.dataset import Dataset
 
 
 class Answer(NamedTuple):

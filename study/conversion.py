@@ -19,8 +19,9 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
+from bundle.graph import PROBABILITIES
 from study.families import ESTIMATOR, PREPROCESSING
-from training.dataset import PROBABILITIES, Dataset
+from training.dataset import Dataset
 from training.export import ML_OPSET, OPSET, add_trees, decide, serialize
 from training.graph import FEATURES, Graph, declare, preprocess
 

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from bundle.graph import LABEL, PROBABILITIES
 from study.comparison import fit
 from study.contestants import Batch, NativePipeline, product_options
 from study.conversion import export_pipeline
@@ -15,7 +16,6 @@ from study.quantization import added_operators, dynamic, static
 from study.session_measurement import Batches, Expected, latencies, measure_sessions, noise_of
 from study.session_results import QuantizationResult
 from study.timing import Budget
-from training.dataset import LABEL, PROBABILITIES
 from training.evaluation import best_threshold, score
 from training.features import fill_missing
 from training.rows import PreparedRows

@@ -14,12 +14,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime import SessionOptions
 
+from bundle.graph import LABEL, PROBABILITIES
 from study.contestants import Batch, product_options
 from study.placement import profile_nodes
 from study.session_results import Latency, SettingResult, Skew, verdict
 from study.settings import Setting
 from study.timing import Budget, Rounds, repeats_for, seconds_per_call
-from training.dataset import LABEL, PROBABILITIES
 
 LEAST_NOISE = 0.03
 """Smaller differences aren't told apart, however quiet the machine was."""

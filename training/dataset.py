@@ -6,8 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-CATEGORICAL, NUMERIC, LABEL, PROBABILITIES = "categorical", "numeric", "label", "probabilities"
-"""Inputs and outputs of the exported graphs, which no feature can share its name with."""
+from bundle.graph import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 
 
 @dataclass(frozen=True, kw_only=True)

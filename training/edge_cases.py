@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 from xgboost import Booster
 
+from bundle.graph import FLOAT32_MAX
 from bundle.reference import CASE
 from training.dataset import Dataset, Numeric
 
 BASE_ROWS = 3
 SPLITS_PER_FEATURE = 48
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _ODD_STRINGS = ("never-seen-in-training", "", " ", "?", "null", "日本語 🎌", "x" * 1000, 'quo"te\\slash', "line\nbreak")
-_ODD_NUMBERS = (0.0, -0.0, -1.0, 0.5, 1e-40, 16_777_217.0, -_FLOAT32_MAX, _FLOAT32_MAX)
+_ODD_NUMBERS = (0.0, -0.0, -1.0, 0.5, 1e-40, 16_777_217.0, -FLOAT32_MAX, FLOAT32_MAX)
 
 Case = tuple[str, dict[str, str | float | None]]
 

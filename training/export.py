@@ -25,7 +25,8 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
-from training.dataset import LABEL, PROBABILITIES, Dataset
+from bundle.graph import LABEL, PROBABILITIES
+from training.dataset import Dataset
 from training.errors import ParityError
 from training.graph import FEATURES, Graph, declare, preprocess
 

@@ -13,12 +13,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.compose import ColumnTransformer
 
-from training.dataset import CATEGORICAL, NUMERIC, Dataset, Ordinal
+from bundle.graph import CATEGORICAL, NUMERIC
+from training.dataset import Dataset, Ordinal
 
 FEATURES = "_features"
 """Float [N, columns]: what the preprocessing gives, in the fitted transformer's order."""
 
-UNSEEN = -1
+NO_CODE = -1
+"""Of a string that is no category of any feature."""
 
 
 @dataclass
@@ -89,7 +91,7 @@ def _encode(dataset: Dataset, preprocessing: ColumnTransformer, graph: Graph) ->
     codes = {text: code for code, text in enumerate(sorted({str(c) for column in categories.values() for c in column}))}
     graph.add(
         "LabelEncoder", [CATEGORICAL], "_codes", domain="ai.onnx.ml",
-        keys_strings=list(codes), values_int64s=list(codes.values()), default_int64=UNSEEN,
+        keys_strings=list(codes), values_int64s=list(codes.values()), default_int64=NO_CODE,
     )  # fmt: skip
     pairs = [(positions[name], codes[str(c)]) for name, column in categories.items() for c in column]
     columns = graph.constant("_one_hot_columns", np.array([position for position, _ in pairs], dtype=np.int64))

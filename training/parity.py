@@ -10,9 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from bundle.graph import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 from bundle.manifest import ArtifactKind, Parity
 from bundle.reference import CASE, HELD_OUT
-from training.dataset import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, Dataset
+from training.dataset import Dataset
 from training.errors import ParityError
 from training.export import tree_count
 from training.features import fill_missing
