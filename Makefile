@@ -63,7 +63,7 @@ train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|sy
 	@OMP_WAIT_POLICY=passive $(PY) -m training.train $(TRAIN_ARGUMENTS)
 
 tune-worker: $(READY) ## help with a study that others share, publish nothing [STORAGE=postgresql+psycopg://... and as train]
-	@$(PY) -m training.train --tune-only $(TRAIN_ARGUMENTS)
+	@OMP_WAIT_POLICY=passive $(PY) -m training.train --tune-only $(TRAIN_ARGUMENTS)
 
 dashboard: $(READY) ## the study in the browser, on :8080 [STORAGE=sqlite:///reports/training/study.db]
 	@$(VENV)/bin/optuna-dashboard $(or $(STORAGE),sqlite:///reports/training/study.db)

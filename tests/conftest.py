@@ -1,9 +1,15 @@
 """Fixtures that several packages' tests share: a small bundle, trained once per test run by the real code."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
+
+# Before XGBoost is loaded, here and in the processes that tests start: a second thread is no faster on so few rows, and
+# waiting for it costs as much CPU time again.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from bundle.manifest import Manifest
 from training import adult

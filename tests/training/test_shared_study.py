@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from bundle.manifest import read_manifest
 from training.shared_study import is_shared
+from training.train import main
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/nowhere"))
 TRIALS = 6
@@ -94,8 +95,8 @@ def test_workers_share_a_study_and_one_of_them_may_die(storage: str, tmp_path: P
     assert read_manifest(again / "models").version == manifest.version
 
 
-def run(storage: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WORKER, *arguments(storage, folder), *more]
+def run(storage: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WORKER, *arguments(storage, folder)]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
 
@@ -115,6 +116,7 @@ import dataclasses, sys
 from training import adult, shared_study, train
 adult.DATASET = dataclasses.replace(adult.DATASET, synthetic_rows=1500)
 shared_study.HEARTBEAT_SECONDS, shared_study.DEAD_SECONDS = 1, 3
+train.write_report = lambda *_: None  # its pictures take longer than the study
 sys.exit(train.main(sys.argv[1:]))
 """
 
@@ -129,14 +131,12 @@ def wait_for_a_running_trial(storage: str) -> None:
     raise AssertionError("no trial was begun")
 
 
-def test_a_server_that_is_not_there_is_named(tmp_path: Path):
+def test_a_server_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     url = f"postgresql+psycopg://tuner@/postgres?host={tmp_path}"
-    result = run(url, tmp_path)
-    assert result.returncode == 1
-    assert f"error: STORAGE={url}: the study storage can't be used: " in result.stderr
+    assert main(arguments(url, tmp_path)) == 1
+    assert f"error: STORAGE={url}: the study storage can't be used: " in capsys.readouterr().err
 
 
-def test_helping_needs_a_shared_study(tmp_path: Path):
-    result = run(f"sqlite:///{tmp_path / 'study.db'}", tmp_path, "--tune-only")
-    assert result.returncode == 1
-    assert "needs a database server that is shared" in result.stderr
+def test_helping_needs_a_shared_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([*arguments(f"sqlite:///{tmp_path / 'study.db'}", tmp_path), "--tune-only"]) == 1
+    assert "needs a database server that is shared" in capsys.readouterr().err
