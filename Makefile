@@ -208,7 +208,7 @@ up: ## build, train if there is no bundle, serve in containers on :8000 :8001 :3
 	@TRIALS=$(TRIALS) DATA=$(DATA) DATA_DIR='$(abspath $(DATA_DIR))' SEED=$(SEED) $(COMPOSE) up --build --detach
 
 down: ## stop the containers and remove them
-	@$(COMPOSE) --profile bench down --remove-orphans
+	@$(COMPOSE) --profile bench --profile load down --remove-orphans
 
 images: ## build the images and print their sizes
 	@for image in $(IMAGES); do \

@@ -70,6 +70,7 @@ class Worker:
         self._node = LoadNode(environment)
         self._task = Task(None, ())
         self._bundle: BundleIdentity | None = None
+        self._answered = False
         self._runner.register_message(PREPARE, self._prepare, concurrent=True)
         self._runner.register_message(REFUSED, self._leave, concurrent=True)
         self._runner.register_message(FINISH, self._finish, concurrent=True)
@@ -78,9 +79,13 @@ class Worker:
         events.test_stop.add_listener(self._stopped)
         events.report_to_master.add_listener(self._report)
         events.quitting.add_listener(self._quitting)
+        events.heartbeat_received.add_listener(self._introduce)
         self._introduce()
 
-    def _introduce(self) -> None:
+    def _introduce(self, **_: object) -> None:
+        """At the start, and at every heartbeat of the master's until it has answered."""
+        if self._answered:
+            return
         try:
             self._bundle = BundleIdentity.of(model_folder())
             introduction = Introduction(self._bundle)
@@ -89,6 +94,7 @@ class Worker:
         self._runner.send_message(BUNDLE, msgspec.msgpack.encode(introduction))
 
     def _prepare(self, msg: object, **_: object) -> None:
+        self._answered = True
         self._task = msgspec.msgpack.decode(msg.data, type=Task)  # type: ignore[attr-defined]
         fault = ""
         try:
@@ -101,6 +107,7 @@ class Worker:
         self._runner.send_message(PREPARED, fault)
 
     def _leave(self, msg: object, **_: object) -> None:
+        self._answered = True
         logger.error("error: refused by the master: %s", msg.data)  # type: ignore[attr-defined]
         self._environment.process_exit_code = 1
         self._runner.quit()

@@ -34,6 +34,9 @@ def attach(environment: Environment) -> None:
     options.expect_workers_max_wait = options.expect_workers_max_wait or _WORKERS_SECONDS
     try:
         bundle = BundleIdentity.of(model_folder())
+        outcome = Outcome(environment, bundle)
+        if isinstance(environment.runner, MasterRunner):
+            Master(environment, bundle, outcome)  # before anything is waited for: workers' messages may come already
         if options.headless:
             check_service(environment.host, bundle.version)
             if not isinstance(environment.runner, MasterRunner):
@@ -43,10 +46,7 @@ def attach(environment: Environment) -> None:
         environment.runner.quit()
         sys.exit(1)
     environment.events.test_start.add_listener(_ServiceGate(environment, bundle).check)
-    outcome = Outcome(environment, bundle)
-    if isinstance(environment.runner, MasterRunner):
-        Master(environment, bundle, outcome)
-    else:
+    if not isinstance(environment.runner, MasterRunner):
         Alone(environment, outcome)
 
 
