@@ -115,8 +115,14 @@ SERVICES  ?=
 BASELINES ?=
 HOST      ?= http://127.0.0.1:8001
 HOSTS     ?=
+SCENARIO  ?= mixed
+PROCESSES ?=
+WORKERS   ?= 2
+MASTER    ?=
+HEADLESS  ?=
+LOCUST_ARGUMENTS ?=
 
-.PHONY: bench skew load profile fairness workers soak overload
+.PHONY: bench skew load load-master load-worker profile fairness workers soak overload
 bench: $(READY) ## all services under the same load, every answer checked [DURATION=5 USERS=32 ROUNDS=3 SCENARIOS= SERVICES= BASELINES=1]
 	@$(PY) -m load_testing.benchmark --duration $(DURATION) --users $(USERS) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES)) $(if $(BASELINES),--baselines)
@@ -124,8 +130,22 @@ bench: $(READY) ## all services under the same load, every answer checked [DURAT
 skew: $(READY) ## every reference row through every service [HOSTS="http://... ..." for running ones]
 	@$(PY) -m load_testing.skew_command $(foreach host,$(HOSTS),--host $(host))
 
-load: $(READY) ## Locust's own web page against a running service [HOST=http://127.0.0.1:8001]
-	@$(VENV)/bin/locust -f load_testing/locustfile.py --host $(HOST)
+# Without a duration Locust's web page is opened, with one (DURATION=, or HEADLESS=1) a run starts by itself and ends in a
+# report. One machine's workers are nobody else's business; those of other machines need the port on all interfaces.
+GIVEN_DURATION = $(filter command environment,$(firstword $(origin DURATION)))
+LOCUST      = $(VENV)/bin/locust -f load_testing/locustfile.py
+LOCUST_LOAD = --host $(HOST) --scenario $(SCENARIO) --users $(USERS) --spawn-rate $(USERS) \
+  $(if $(HEADLESS)$(GIVEN_DURATION),--headless --only-summary --run-time $(DURATION)s)
+
+load: $(READY) ## Locust against a running service: its web page, or a run with a report [HOST= SCENARIO=mixed USERS=32 DURATION= PROCESSES=]
+	@$(LOCUST) $(LOCUST_LOAD) $(if $(PROCESSES),--processes $(PROCESSES) --master-bind-host 127.0.0.1) $(LOCUST_ARGUMENTS)
+
+load-master: $(READY) ## the same with workers on other machines, one report of all [WORKERS=2 and as load]
+	@$(LOCUST) $(LOCUST_LOAD) --master --expect-workers $(WORKERS) $(LOCUST_ARGUMENTS)
+
+load-worker: $(READY) ## a machine that makes load, with the same bundle in models/ [MASTER=host PROCESSES=]
+	@$(LOCUST) --worker --master-host $(or $(MASTER),$(error MASTER=host is needed: where load-master runs)) \
+	  $(if $(PROCESSES),--processes $(PROCESSES)) $(LOCUST_ARGUMENTS)
 
 profile: $(READY) ## where the microseconds of a request go
 	@$(PY) -m load_testing.profile_command
@@ -188,7 +208,7 @@ up: ## build, train if there is no bundle, serve in containers on :8000 :8001 :3
 	@TRIALS=$(TRIALS) DATA=$(DATA) DATA_DIR='$(abspath $(DATA_DIR))' SEED=$(SEED) $(COMPOSE) up --build --detach
 
 down: ## stop the containers and remove them
-	@$(COMPOSE) --profile bench down --remove-orphans
+	@$(COMPOSE) --profile bench --profile load down --remove-orphans
 
 images: ## build the images and print their sizes
 	@for image in $(IMAGES); do \

@@ -23,5 +23,5 @@ COPY docker/as_owner.py docker/bench.py ./
 COPY bundle/*.py bundle/
 COPY load_testing/ load_testing/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
-RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import bench, load_testing.generator"]
+RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import bench, load_testing.locustfile, locust.main"]
 USER 10001:10001

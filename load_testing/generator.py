@@ -7,13 +7,9 @@ standard output: so the benchmark keeps one generator per CPU and pays for its s
 """
 
 import argparse
-import gc
 import logging
 import os
 import sys
-import time
-from array import array
-from collections import Counter
 from pathlib import Path
 
 import gevent  # type: ignore[import-untyped]
@@ -21,30 +17,13 @@ import msgspec
 from locust.env import Environment
 
 from bundle.errors import BundleError
-from load_testing.latency import Latencies
 from load_testing.load import LoadPlan, LoadResult
-from load_testing.locustfile import USER_CLASSES, prepare
-from load_testing.scenarios import SCENARIOS, parse_address, request_name
+from load_testing.locustfile import USER_CLASSES
+from load_testing.recorder import Recorder
+from load_testing.scenarios import SCENARIOS, parse_address
+from load_testing.service_user import prepare, shared_answers
 
 _STOP_SECONDS = 60.0  # for the requests on their way when the time is up
-
-
-class Recorder:
-    """Listens to Locust's request event: Locust's own statistics round what is below a millisecond."""
-
-    def __init__(self) -> None:
-        self.milliseconds = array("d")
-        self.names: Counter[str] = Counter()
-        self.failures: Counter[str] = Counter()
-        self.last = 0.0
-
-    def record(self, name: str, response_time: float, exception: Exception | None, **_: object) -> None:
-        """A listener of `events.request`."""
-        self.last = time.perf_counter()
-        self.milliseconds.append(response_time)
-        self.names[name] += 1
-        if exception is not None:
-            self.failures[str(exception)] += 1
 
 
 def run(plan: LoadPlan) -> LoadResult:
@@ -53,30 +32,20 @@ def run(plan: LoadPlan) -> LoadResult:
     Raises:
         RuntimeError: a user broke off with an error of its own, so that the figures mean nothing.
     """
-    recorder = Recorder()
     environment = Environment(user_classes=[USER_CLASSES[plan.scenario]], host=plan.url, stop_timeout=_STOP_SECONDS)
-    prepare(environment)
-    gc.collect()
-    gc.freeze()  # tens of thousands of prepared requests needn't be searched for garbage while the load is on
-    environment.events.request.add_listener(recorder.record)
+    prepare(plan.url, [plan.scenario])
     runner = environment.create_local_runner()
-    started, cpu_started = time.perf_counter(), time.process_time()
+    recorder = Recorder(shared_answers())
+    environment.events.request.add_listener(recorder.record)
     runner.start(plan.users, spawn_rate=plan.users)
     gevent.sleep(plan.seconds)
+    recorder.stop()
     runner.stop()
-    cpu_seconds = time.process_time() - cpu_started
+    result = recorder.result()
     runner.quit()
     if runner.exceptions:
         raise RuntimeError("\n".join(entry["traceback"] for entry in runner.exceptions.values()))
-    return LoadResult(
-        requests=len(recorder.milliseconds),
-        rows=sum(rows * recorder.names[request_name(rows)] for rows in SCENARIOS[plan.scenario]),
-        failures=dict(recorder.failures),
-        seconds=max(recorder.last - started, plan.seconds),
-        cpu_seconds=cpu_seconds,
-        processes=1,
-        latencies=Latencies.of(recorder.milliseconds),
-    )
+    return result
 
 
 def serve_plans() -> None:

@@ -1,17 +1,22 @@
 """The scenarios as Locust user classes, for Locust's own command line and web page.
 
-    locust -f load_testing/locustfile.py --host http://127.0.0.1:8001 Single
+    locust -f load_testing/locustfile.py --host http://127.0.0.1:8001 --scenario single
+    locust -f load_testing/locustfile.py --host ... --scenario single --headless --users 32 --run-time 10s --processes 4
 
-Name the class: without one, Locust spreads the users over all of them. Environment: `MODEL_DIR`, `THINK_TIME`.
+Without `--scenario` (or a class by name), Locust spreads the users over all of them. `load_testing.distributed` is what
+makes one report of it, by however many workers. Environment: `MODEL_DIR`, `REPORT_DIR`, `THINK_TIME`.
 """
 
+from argparse import ArgumentParser
 from typing import ClassVar
 
 from locust import events
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
+from load_testing.distributed.session import attach
 from load_testing.scenarios import SCENARIOS
-from load_testing.service_user import ServiceUser, Task, request_cycle, send_rows
+from load_testing.service_user import ServiceUser, Task, send_rows
 
 
 def tasks_of(scenario: str) -> dict[Task, int]:
@@ -57,9 +62,21 @@ class Mixed(ServiceUser):
 USER_CLASSES = {cls.scenario: cls for cls in (Single, Batch10, Batch50, Batch100, Mixed)}
 
 
-@events.test_start.add_listener  # type: ignore[untyped-decorator]  # Locust's types are not followed
-def prepare(environment: Environment, **_: object) -> None:
-    """Render the requests before the first user sends one: it takes a second, in which no answer would be read."""
-    for user_class in environment.user_classes:
-        for rows in SCENARIOS[user_class.scenario]:
-            request_cycle(environment.host, rows)
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's types are not followed
+def add_options(parser: ArgumentParser, **_: object) -> None:
+    """Scenarios by the names that everything else here has for them."""
+    parser.add_argument(
+        "--scenario",
+        choices=list(USER_CLASSES),
+        include_in_web_ui=False,  # an option of Locust's own parser
+        help="which requests to send (default: the user classes that are named, or all)",
+    )
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def take_part(environment: Environment, **_: object) -> None:
+    """Fired when the runner is there and nothing has started. Workers run whatever class the master names."""
+    scenario = environment.parsed_options.scenario
+    if scenario and not isinstance(environment.runner, WorkerRunner):
+        environment.user_classes = [USER_CLASSES[scenario]]
+    attach(environment)

@@ -49,6 +49,19 @@ def write_reports(result: Benchmark, folder: Path) -> list[Path]:
 
 def render(result: Benchmark, template: str) -> str:
     """The result as a template of this package shows it."""
+    services = [facts.service for facts in result.services]
+    return render_template(
+        template,
+        result=result,
+        scenarios=scenarios(result),
+        basis=basis(services),
+        services=services,
+        notes=notes(result),
+    )
+
+
+def render_template(template: str, **context: object) -> str:
+    """A template of this package, with what it is given."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=template.endswith(".html.j2"),
@@ -59,10 +72,7 @@ def render(result: Benchmark, template: str) -> str:
     )
     filters: dict[str, Callable[..., str]] = {"figure": figure, "spread": spread, "size": size, "share": share}
     environment.filters.update(filters)
-    services = [facts.service for facts in result.services]
-    return environment.get_template(template).render(
-        result=result, scenarios=scenarios(result), basis=basis(services), services=services, notes=notes(result)
-    )
+    return environment.get_template(template).render(context)
 
 
 def basis(services: Sequence[str]) -> str:

@@ -56,13 +56,16 @@ def request_name(rows: int) -> str:
     return "/predict" if rows == 1 else f"/predict/batch [{rows}]"
 
 
-def prepare_requests(reference: Reference, address: Address, rows: int) -> list[PreparedRequest]:
+def prepare_requests(
+    reference: Reference, address: Address, rows: int, answers: Answers | None = None
+) -> list[PreparedRequest]:
     """Requests of `rows` rows each that together send every reference row, shuffled, so that edge cases are
     spread over the load.
 
-    The last one is filled up with rows of the first, so that all have the same size.
+    The last one is filled up with rows of the first, so that all have the same size. `answers` is what checks them, if
+    the caller wants to know the largest difference that it has seen.
     """
-    answers = Answers(reference.manifest)
+    answers = answers or Answers(reference.manifest)
     expected = list(
         map(Expected, reference.labels.tolist(), reference.probabilities.astype(float).tolist(), reference.cases)
     )

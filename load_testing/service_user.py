@@ -1,9 +1,10 @@
 """The Locust user: sends prepared requests in a closed loop, and counts every wrong answer as a failed request."""
 
+import gc
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +15,8 @@ from locust import User, constant
 
 from load_testing.http_client import Connection, HttpError
 from load_testing.payloads import Reference, read_reference
-from load_testing.scenarios import PreparedRequest, parse_address, prepare_requests, request_name
+from load_testing.responses import Answers
+from load_testing.scenarios import SCENARIOS, PreparedRequest, parse_address, prepare_requests, request_name
 
 TIMEOUT_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1  # after a broken connection, so that a service that is down isn't hammered in a busy loop
@@ -27,7 +29,7 @@ Task = Callable[["ServiceUser"], None]
 
 
 class WrongAnswer(Exception):
-    """A status other than 200, or an answer that differs from the reference."""
+    """An answer that differs from the reference."""
 
 
 class ServiceUser(User):  # type: ignore[misc]  # Locust's types are not followed
@@ -65,8 +67,10 @@ class ServiceUser(User):  # type: ignore[misc]  # Locust's types are not followe
         else:
             elapsed = perf_counter() - started
             length = len(body)
-            reason = request.check(body) if status == 200 else f"HTTP {status}"
-            fault = WrongAnswer(reason) if reason else None
+            if status != 200:
+                fault = HttpError(f"HTTP {status}")
+            elif reason := request.check(body):
+                fault = WrongAnswer(reason)
         self.environment.events.request.fire(
             request_type="POST",
             name=request_name(rows),
@@ -86,12 +90,38 @@ def send_rows(rows: int) -> Task:
     return task
 
 
+def prepare(url: str, scenarios: Iterable[str]) -> None:
+    """Render the requests before the first user sends one: it takes a second, in which no answer would be read.
+
+    Raises:
+        BundleError: there is no usable bundle.
+        ValueError: the URL is not `http://host:port`.
+    """
+    known = request_cycle.cache_info().currsize
+    for rows in {rows for scenario in scenarios for rows in SCENARIOS[scenario]}:
+        request_cycle(url, rows)
+    if request_cycle.cache_info().currsize > known:
+        gc.collect()
+        gc.freeze()  # tens of thousands of prepared requests needn't be searched for garbage while the load is on
+
+
 @cache
 def request_cycle(url: str, rows: int) -> Iterator[PreparedRequest]:
     """The endless sequence of requests that all users of this process draw from, so that every row gets its turn."""
-    return itertools.cycle(prepare_requests(_reference(), parse_address(url), rows))
+    return itertools.cycle(prepare_requests(_reference(), parse_address(url), rows, shared_answers()))
+
+
+@cache
+def shared_answers() -> Answers:
+    """What checks all answers of this process."""
+    return Answers(_reference().manifest)
+
+
+def model_folder() -> Path:
+    """The folder of the bundle: `MODEL_DIR`, or `models`."""
+    return Path(os.environ.get("MODEL_DIR", "models"))
 
 
 @cache
 def _reference() -> Reference:
-    return read_reference(Path(os.environ.get("MODEL_DIR", "models")))
+    return read_reference(model_folder())
