@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from bundle.files import encode_result, write_files
 from study.charts import draw_speedup, draw_time_per_row
 from study.comparison import SHIFT
-from study.options import write_files
 from study.results import Agreement, Cell, StudyResult, title
 
 LEFT_OUT, DISTURBED = "-", "†"
@@ -35,7 +35,7 @@ def write_report(result: StudyResult, folder: Path) -> list[Path]:
     pl.DataFrame([msgspec.to_builtins(cell) for cell in result.cells], schema=SCHEMA).write_parquet(table)
     contents = {
         "study.parquet": table.getvalue(),
-        "study.json": msgspec.json.format(msgspec.json.encode(result)) + b"\n",
+        "study.json": encode_result(result),
         "study.md": render(result).encode(),
     }
     for name, figure in (("speedup", draw_speedup(result)), ("time_per_row", draw_time_per_row(result))):

@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from bundle.manifest import encode_manifest
+from bundle.files import encode_result
+from bundle.machine import Machine
+from bundle.training_report import TrainingReport
 from load_testing.process_tree import Memory
-from load_testing.results import Benchmark, Cell, Machine, Protocol, ServiceFacts, Spread
+from load_testing.results import Benchmark, Cell, Protocol, ServiceFacts, Spread
 from load_testing.skew import SkewResult
 from load_testing.skew_measurement import SkewRow
 from load_testing.soak import Memory as SoakMemory
 from load_testing.soak import SoakReport, SoakResult
 from load_testing.soak_faults import HostileCounts
 from load_testing.soak_load import LoadCounts
-from study.machine import Machine as StudyMachine
 from study.results import Agreement, FamilyFacts, StudyResult
 from study.results import Cell as StudyCell
 from study.results import Protocol as StudyProtocol
@@ -33,8 +34,14 @@ MACHINE = Machine(
     libraries={"locust": "2.47.0"},
     commit="c0ffee",
 )
-STUDY_MACHINE = StudyMachine(
-    processor="Abacus 8", cpus=2, memory_bytes=8_000_000_000, system="Linux 5", libraries={"onnx": "1.2.3"}, commit=None
+STUDY_MACHINE = Machine(
+    processor="Abacus 8",
+    cpus=2,
+    memory_bytes=8_000_000_000,
+    system="Linux 5",
+    python="3.11.7",
+    libraries={"onnx": "1.2.3"},
+    commit=None,
 )
 
 
@@ -159,7 +166,8 @@ def reports(tmp_path, manifest):
     folder = tmp_path / "reports"
     (folder / "training").mkdir(parents=True)
     (folder / "study").mkdir()
-    (folder / "training/report.json").write_bytes(encode_manifest(manifest))
+    report = TrainingReport(command="python -m training.train --trials 2", machine=MACHINE, manifest=manifest)
+    (folder / "training/report.json").write_bytes(encode_result(report))
     (folder / "training/calibration.svg").write_text(SVG.format("calibration"))
     for name, result in (
         ("benchmark.json", benchmark()),

@@ -53,7 +53,7 @@ def test_the_figures_are_those_of_the_result_files(reports, manifest):
 @pytest.mark.parametrize(
     ("key", "facts"),
     [
-        ("training", ["python", "scikit-learn", "make train"]),
+        ("training", ["Abacus 9, 3 CPUs", "locust 2.47.0", "python -m training.train --trials 2"]),
         ("benchmark", ["2030-01-02 03:04 UTC", "Abacus 9, 3 CPUs", "locust 2.47.0", "c0ffee", "benchmark --users 32"]),
         ("study", ["2030-01-02 03:04 UTC", "Abacus 8, 2 CPUs", "onnx 1.2.3", "study.study_command --seed 7"]),
         ("session-options", ["2030-01-02 03:04 UTC", "Abacus 8", "python -m study.session_options"]),
