@@ -190,8 +190,8 @@ up: ## build, train if there is no bundle, serve in containers on :8000 :8001 :3
 down: ## stop the containers and remove them
 	@$(COMPOSE) --profile bench down --remove-orphans
 
-images: ## build the images and print their sizes
+images: $(READY) ## build the images, print their sizes, and write reports/images.json
 	@for image in $(IMAGES); do \
 	  docker build --quiet --file docker/$$image.Dockerfile --tag train-to-serve/$$image \
 	    --label org.opencontainers.image.revision="$$(git rev-parse HEAD 2>/dev/null)" . >/dev/null || exit 1; done
-	@docker image ls --filter 'reference=train-to-serve/*:latest' --format 'table {{.Repository}}\t{{.Size}}'
+	@$(PY) -m load_testing.image_sizes $(IMAGES)
