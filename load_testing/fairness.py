@@ -28,6 +28,7 @@ BATCH_ROWS = 10_000
 BATCH_CLIENTS = 2
 PAUSE_SECONDS = 0.001
 START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 STOPPED = -1
 
 
@@ -88,8 +89,9 @@ def batch_load(address: Address, reference: Reference) -> Iterator["Synchronized
         with sent.get_lock():
             sent.value = STOPPED
         for client in clients:
-            client.join(30)
+            client.join(STOP_SECONDS)
             client.kill()
+            client.join()
 
 
 def _await_answers(clients: Sequence[BaseProcess], sent: "Synchronized[int]") -> None:
