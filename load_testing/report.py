@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bundle.files import encode_result, write_files
+from load_testing.command_results import SkewReport
 from load_testing.results import Benchmark, Cell, Spread
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,6 +47,23 @@ def write_reports(result: Benchmark, folder: Path) -> list[Path]:
 
 def render(result: Benchmark, template: str) -> str:
     """The result as a template of this package shows it."""
+    services = [facts.service for facts in result.services]
+    return (
+        _environment(template)
+        .get_template(template)
+        .render(
+            result=result, scenarios=scenarios(result), basis=basis(services), services=services, notes=notes(result)
+        )
+    )
+
+
+def render_skew(result: Benchmark | SkewReport) -> str:
+    """The skew alone, as HTML."""
+    template = "report_skew.html.j2"
+    return _environment(template).get_template(template).render(result=result)
+
+
+def _environment(template: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=template.endswith(".html.j2"),
@@ -56,10 +74,7 @@ def render(result: Benchmark, template: str) -> str:
     )
     filters: dict[str, Callable[..., str]] = {"figure": figure, "spread": spread, "size": size, "share": share}
     environment.filters.update(filters)
-    services = [facts.service for facts in result.services]
-    return environment.get_template(template).render(
-        result=result, scenarios=scenarios(result), basis=basis(services), services=services, notes=notes(result)
-    )
+    return environment
 
 
 def basis(services: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ import pytest
 from bundle.files import encode_result
 from bundle.machine import Machine
 from bundle.training_report import TrainingReport
+from load_testing.command_results import FairnessCell, FairnessReport, SkewReport, WorkersCell, WorkersReport
+from load_testing.image_sizes import ImageSize, ImagesReport
 from load_testing.process_tree import Memory
 from load_testing.results import Benchmark, Cell, Protocol, ServiceFacts, Spread
 from load_testing.skew import SkewResult
@@ -92,6 +94,43 @@ def benchmark(*, failures=None):
     )
 
 
+ORIGIN = {
+    "model": "m", "version": "abc123", "data_source": "synthetic", "created": CREATED, "machine": MACHINE,
+}  # fmt: skip
+
+
+def skew(*, equal=250):
+    result = SkewResult(rows=250, equal_labels=equal, equal_probabilities=equal)
+    row = SkewRow(service="o<n>nx", route="/predict", result=result, failures={}, seconds=1.5)
+    return SkewReport(**ORIGIN, command="python -m load_testing.skew_command", skew=(row,), left_out=("axum: why",))
+
+
+def workers():
+    cell = WorkersCell(scenario="single", service="onnx", one_cpu_us=flat(50.0), two_cpu_us=flat(62.5), failed=0)
+    return WorkersReport(
+        **ORIGIN, command="python -m load_testing.workers", seconds=1, rounds=3, users=32, cells=(cell,)
+    )
+
+
+def fairness():
+    cell = FairnessCell(
+        service="onnx", route="/predict", alone_p50_ms=0.25, alone_p99_ms=0.5, beside_p50_ms=0.3, beside_p99_ms=1.25,
+        batch_rows_per_second=98765.4,
+    )  # fmt: skip
+    return FairnessReport(
+        **ORIGIN, command="python -m load_testing.fairness", seconds=1, batch_rows=10_000, cells=(cell,)
+    )
+
+
+def images():
+    sizes = (
+        ImageSize(image="onnx", bytes=271_000_000, base="python:3", base_bytes=162_000_000),
+        ImageSize(image="axum", bytes=113_000_000, base="debian:12", base_bytes=None),
+    )
+    command = "python -m load_testing.image_sizes onnx axum"
+    return ImagesReport(created=CREATED, command=command, machine=MACHINE, docker="99.1", images=sizes)
+
+
 def study():
     def cell(rows, speedup, note=""):
         return StudyCell(
@@ -171,6 +210,10 @@ def reports(tmp_path, manifest):
     (folder / "training/calibration.svg").write_text(SVG.format("calibration"))
     for name, result in (
         ("benchmark.json", benchmark()),
+        ("skew.json", skew()),
+        ("workers.json", workers()),
+        ("fairness.json", fairness()),
+        ("images.json", images()),
         ("study/study.json", study()),
         ("study/session_options.json", sessions()),
         ("study/tree_costs.json", tree_costs()),
