@@ -8,7 +8,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bundle.files import encode_result, write_files
-from load_testing.command_results import SkewReport
 from load_testing.results import Benchmark, Cell, Spread
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,22 +47,18 @@ def write_reports(result: Benchmark, folder: Path) -> list[Path]:
 def render(result: Benchmark, template: str) -> str:
     """The result as a template of this package shows it."""
     services = [facts.service for facts in result.services]
-    return (
-        _environment(template)
-        .get_template(template)
-        .render(
-            result=result, scenarios=scenarios(result), basis=basis(services), services=services, notes=notes(result)
-        )
+    return render_template(
+        template,
+        result=result,
+        scenarios=scenarios(result),
+        basis=basis(services),
+        services=services,
+        notes=notes(result),
     )
 
 
-def render_skew(result: Benchmark | SkewReport) -> str:
-    """The skew alone, as HTML."""
-    template = "report_skew.html.j2"
-    return _environment(template).get_template(template).render(result=result)
-
-
-def _environment(template: str) -> Environment:
+def render_template(template: str, **context: object) -> str:
+    """A template of this package, with what it is given."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=template.endswith(".html.j2"),
@@ -74,7 +69,7 @@ def _environment(template: str) -> Environment:
     )
     filters: dict[str, Callable[..., str]] = {"figure": figure, "spread": spread, "size": size, "share": share}
     environment.filters.update(filters)
-    return environment
+    return environment.get_template(template).render(context)
 
 
 def basis(services: Sequence[str]) -> str:

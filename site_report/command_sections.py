@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from load_testing.command_results import FairnessReport, Result, SkewReport, WorkersReport
 from load_testing.image_sizes import ImagesReport
-from load_testing.report import render_skew
+from load_testing.report import render_template
 from site_report.files import decode
 from site_report.section import Section, Table, machine_facts
 
@@ -22,7 +22,7 @@ def skew_section(folder: Path) -> Section:
         facts=_facts(result),
         key_figures=(f"{verdict} {len(result.skew)} comparisons, {compared:,} rows in them",),
         ok=not differing,
-        body=Markup(render_skew(result)),  # noqa: S704  its values are escaped
+        body=Markup(render_template("report_skew.html.j2", result=result)),  # noqa: S704  its values are escaped
         notes=tuple(f"Not measured: {reason}." for reason in result.left_out),
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from load_testing.report import figure, render, render_skew
+from load_testing.report import figure, render, render_template
 from load_testing.results import Benchmark
 from load_testing.soak import SoakReport, table_rows
 from site_report.errors import ReportError
@@ -21,7 +21,9 @@ def benchmark_section(folder: Path) -> Section:
         key_figures=_key_figures(result),
         ok=result.clean,
         body=Markup(  # noqa: S704  its values are escaped
-            render(result, "report_load.html.j2") + render_skew(result) + render(result, "report_notes.html.j2")
+            render(result, "report_load.html.j2")
+            + render_template("report_skew.html.j2", result=result)
+            + render(result, "report_notes.html.j2")
         ),
     )
 
