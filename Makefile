@@ -95,10 +95,11 @@ serve-onnx: $(READY) ## serve the ONNX graph on :8001 [settings: SERVE_* variabl
 serve-pickle: $(READY) ## serve the pickle on :8000 [settings: SERVE_* variables, see the README]
 	@exec $(PY) -m serving.pickle_service
 
-check: $(READY) ## lint, format, types
+check: $(READY) ## lint, format, types, and the documentation's figures against the recorded results
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(PY) -m claims.tables_command --check
 
 # What needs the real files or the built Rust service skips itself where that is missing, and says so. The container
 # tests take minutes, and run when they are asked for: PYTEST_ARGUMENTS="-m docker".
@@ -181,6 +182,16 @@ tree-costs: $(READY) ## why ONNX Runtime isn't faster on large batches of tree e
 report: $(READY) ## one page of all reports that are there: reports/index.html, and their key figures here
 	@$(PY) -m site_report.report_command
 
+CHECK ?=
+LIST  ?=
+
+.PHONY: record-results readme-tables
+record-results: $(READY) ## take the results in reports/ over into docs/results/, with warnings about what doesn't go together
+	@$(PY) -m claims.record_command
+
+readme-tables: $(READY) ## write the recorded results into README.md and docs/ [CHECK=1 compares only, LIST=1 names every figure]
+	@$(PY) -m claims.tables_command $(if $(CHECK),--check) $(if $(LIST),--list)
+
 AXUM := serving/axum/target/release/axum-service
 ONNXRUNTIME_LIBRARY = $(shell $(PY) -c 'import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime*")))')
 
@@ -210,8 +221,8 @@ up: ## build, train if there is no bundle, serve in containers on :8000 :8001 :3
 down: ## stop the containers and remove them
 	@$(COMPOSE) --profile bench --profile load down --remove-orphans
 
-images: ## build the images and print their sizes
+images: $(READY) ## build the images, print their sizes, and write reports/images.json
 	@for image in $(IMAGES); do \
 	  docker build --quiet --file docker/$$image.Dockerfile --tag train-to-serve/$$image \
 	    --label org.opencontainers.image.revision="$$(git rev-parse HEAD 2>/dev/null)" . >/dev/null || exit 1; done
-	@docker image ls --filter 'reference=train-to-serve/*:latest' --format 'table {{.Repository}}\t{{.Size}}'
+	@$(PY) -m load_testing.image_sizes $(IMAGES)

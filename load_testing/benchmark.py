@@ -14,10 +14,11 @@ from itertools import product
 from pathlib import Path
 
 from bundle.errors import BundleError
+from bundle.machine import command_line
 from bundle.manifest import Manifest, utc_now
 from load_testing.cpus import available_cpus, split_cpus
 from load_testing.generator_pool import GeneratorError, GeneratorPool, generator_pool
-from load_testing.machine import command_line, describe_machine
+from load_testing.machine import describe_machine
 from load_testing.measurement import Run, measure_run, order_runs, summarise
 from load_testing.payloads import read_reference
 from load_testing.process_tree import memory

@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 from bundle.errors import BundleError
+from load_testing.command_results import FairnessCell, FairnessReport, origin, write_result
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
 from load_testing.payloads import Reference, batch_body, read_reference
 from load_testing.scenarios import Address, parse_address
@@ -25,6 +27,8 @@ from load_testing.services import Service, ServiceError, known_services, running
 BATCH_ROWS = 10_000
 BATCH_CLIENTS = 2
 PAUSE_SECONDS = 0.001
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 STOPPED = -1
 
 
@@ -78,20 +82,39 @@ def batch_load(address: Address, reference: Reference) -> Iterator["Synchronized
     for client in clients:
         client.start()
     try:
-        deadline = time.monotonic() + 60
-        while sent.value < BATCH_CLIENTS and time.monotonic() < deadline:
-            time.sleep(0.01)
+        _await_answers(clients, sent)
         yield sent
+        _check_alive(clients)
     finally:
         with sent.get_lock():
             sent.value = STOPPED
         for client in clients:
-            client.join(30)
+            client.join(STOP_SECONDS)
             client.kill()
+            client.join()
 
 
-def measure(service: Service, reference: Reference, seconds: float) -> Iterator[str]:
-    """A line of the table per route."""
+def _await_answers(clients: Sequence[BaseProcess], sent: "Synchronized[int]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while sent.value < BATCH_CLIENTS:
+        _check_alive(clients)
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{sent.value} batches were answered within {START_SECONDS:g} s: too few to load it")
+        time.sleep(0.01)
+
+
+def _check_alive(clients: Sequence[BaseProcess]) -> None:
+    for client in clients:
+        if client.exitcode is not None:
+            raise ServiceError(f"a client that sends the batches ended by itself, with status {client.exitcode}")
+
+
+def measure(service: Service, reference: Reference, seconds: float) -> Iterator[FairnessCell]:
+    """A cell per route.
+
+    Raises:
+        ServiceError: the service, or a client that sends the batches, broke down.
+    """
     address = parse_address(service.url)
     calls = (("/predict", reference.bodies[0]), ("/health/live", None))
     idle = [latencies(address, path, body, seconds) for path, body in calls]
@@ -101,8 +124,22 @@ def measure(service: Service, reference: Reference, seconds: float) -> Iterator[
         rate = BATCH_ROWS * (sent.value - before) / (time.perf_counter() - started)
     for (path, _), alone, beside in zip(calls, idle, busy, strict=True):
         cells = [_percentile(values, share) for values in (alone, beside) for share in (0.5, 0.99)]
-        numbers = "".join(f"{cell:>10.2f}" for cell in cells)
-        yield f"{service.spec.name:<8}{path:<14}{numbers}{cells[3] / cells[1]:>8.1f}x{rate:>14,.0f}"
+        yield FairnessCell(
+            service=service.spec.name,
+            route=path,
+            alone_p50_ms=cells[0],
+            alone_p99_ms=cells[1],
+            beside_p50_ms=cells[2],
+            beside_p99_ms=cells[3],
+            batch_rows_per_second=rate,
+        )
+
+
+def format_line(cell: FairnessCell) -> str:
+    """The cell as a line of the table in the terminal."""
+    latencies = (cell.alone_p50_ms, cell.alone_p99_ms, cell.beside_p50_ms, cell.beside_p99_ms)
+    numbers = "".join(f"{latency:>10.2f}" for latency in latencies)
+    return f"{cell.service:<8}{cell.route:<14}{numbers}{cell.p99_ratio:>8.1f}x{cell.batch_rows_per_second:>14,.0f}"
 
 
 def _percentile(ordered: list[float], share: float) -> float:
@@ -113,20 +150,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print two rows per service. Exit status 0, or 1 with what went wrong."""
     parser = argparse.ArgumentParser(prog="load_testing.fairness", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for fairness.json")
     parser.add_argument("--duration", type=float, default=5.0, help="seconds per cell")
     options = parser.parse_args(arguments)
     cpus = split_cpus(available_cpus(), 1)
     print("milliseconds alone, and beside batches of 10,000 rows on the same worker")
     print("service route              p50       p99  busy p50  busy p99  p99 ratio  batch rows/s")
+    cells: list[FairnessCell] = []
     try:
         reference = read_reference(options.models)
         for spec in known_services().values():
             with running(spec, options.models, cpus.server, 1) as service, on_cpus(cpus.client):
-                for line in measure(service, reference, options.duration):
-                    print(line, flush=True)
-    except (BundleError, ServiceError) as error:
+                for cell in measure(service, reference, options.duration):
+                    print(format_line(cell), flush=True)
+                    cells.append(cell)
+        plan = {"seconds": options.duration, "batch_rows": BATCH_ROWS}
+        report = FairnessReport(**origin(reference.manifest), **plan, cells=tuple(cells))
+        path = write_result(report, options.reports, "fairness")
+    except (BundleError, ServiceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    print(path)
     return 0
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import gevent  # type: ignore[import-untyped]
 
 from bundle.errors import BundleError
+from load_testing.command_results import ProfileReport, ProfileRow, origin, write_result
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
 from load_testing.http_client import Connection
 from load_testing.payloads import Reference, batch_body, read_reference
@@ -64,7 +65,7 @@ def read_stages(address: Address) -> dict[str, float]:
     return stages
 
 
-def profile_row(service: Service, reference: Reference, rows: int, seconds: float) -> list[float]:
+def profile_row(service: Service, reference: Reference, rows: int, seconds: float) -> ProfileRow:
     """Microseconds per request: whole, stages, HTTP and the rest, constant answer to the same requests."""
     address = parse_address(service.url)
     path = "/predict" if rows == 1 else "/predict/batch"
@@ -80,17 +81,19 @@ def profile_row(service: Service, reference: Reference, rows: int, seconds: floa
     answered = drive(address, requests, seconds, connections)
     whole = 1e6 * (cpu_seconds(service.pid) - before) / answered
     seconds_in = read_stages(address)
-    stages = [1e6 * seconds_in[stage] / answered for stage in STAGES]
-    return [whole, *stages, whole - sum(stages), floor]
+    stages = {stage: 1e6 * seconds_in[stage] / answered for stage in STAGES}
+    return ProfileRow(rows=rows, whole=whole, stages=stages, rest=whole - sum(stages.values()), constant=floor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a row per request size. Exit status 0, or 1 with what went wrong."""
     parser = argparse.ArgumentParser(prog="load_testing.profile_command", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for profile.json")
     parser.add_argument("--duration", type=float, default=4.0, help="seconds of load per row of the table")
     options = parser.parse_args(arguments)
     cpus = split_cpus(available_cpus(), 1)
+    profiled: list[ProfileRow] = []
     try:
         reference = read_reference(options.models)
         spec = module_service("profiled onnx", "serving.profiled_onnx_service", "onnx_packed")
@@ -98,11 +101,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("server CPU per request in µs; its stages; HTTP, event loop and the rest; a constant answer's CPU")
             print("  rows     whole" + "".join(f"{stage:>10}" for stage in STAGES) + "      rest  constant")
             for rows in SIZES:
-                cells = profile_row(service, reference, rows, options.duration)
+                row = profile_row(service, reference, rows, options.duration)
+                cells = (row.whole, *row.stages.values(), row.rest, row.constant)
                 print(f"{rows:>6,}" + "".join(f"{cell:>10,.1f}" for cell in cells), flush=True)
-    except (BundleError, ServiceError) as error:
+                profiled.append(row)
+        report = ProfileReport(**origin(reference.manifest), seconds=options.duration, sizes=tuple(profiled))
+        path = write_result(report, options.reports, "profile")
+    except (BundleError, ServiceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    print(path)
     return 0
 
 

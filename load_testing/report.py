@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bundle.files import encode_result, write_files
 from load_testing.results import Benchmark, Cell, Spread
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -36,15 +36,12 @@ class Scenario:
 
 def write_reports(result: Benchmark, folder: Path) -> list[Path]:
     """Write `benchmark.json`, `.md` and `.html` into the folder, replacing earlier ones. Returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "benchmark.json": msgspec.json.format(msgspec.json.encode(result)).decode() + "\n",
-        "benchmark.md": render(result, "report.md.j2"),
-        "benchmark.html": render(result, "report.html.j2"),
+        "benchmark.json": encode_result(result),
+        "benchmark.md": render(result, "report.md.j2").encode(),
+        "benchmark.html": render(result, "report.html.j2").encode(),
     }
-    for name, content in contents.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    return [folder / name for name in contents]
+    return write_files(folder, contents)
 
 
 def render(result: Benchmark, template: str) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from bundle.machine import Machine
 from load_testing.process_tree import Memory
 from load_testing.skew_measurement import SkewRow
 
@@ -67,18 +68,6 @@ class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
     memory: Memory
     artifact: str
     artifact_bytes: int
-
-
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it ran. `libraries` is {distribution: version}; `commit` is None outside a git checkout."""
-
-    processor: str
-    cpus: int
-    memory_bytes: int
-    system: str
-    python: str
-    libraries: dict[str, str]
-    commit: str | None
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,11 @@ Exit status: 0 no skew, 1 skew or a failure.
 import argparse
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.errors import BundleError
+from load_testing.command_results import SkewReport, origin, write_result
 from load_testing.cpus import available_cpus
 from load_testing.payloads import Reference, read_reference
 from load_testing.scenarios import parse_address
@@ -22,18 +23,17 @@ from load_testing.skew_measurement import SkewRow, measure_skew
 _HEAD = ("service", "route", "rows", "prediction match", "probability match", "max diff", "MAE", "time")
 
 
-def measure_all(urls: Sequence[str], models: Path, reference: Reference) -> Iterator[SkewRow]:
+def measure_all(urls: Sequence[str], models: Path, reference: Reference) -> SkewReport:
     """The skew of the services at `urls`, or if there are none, of each available service, started one by one."""
-    for url in urls:
-        yield from measure_skew(url, url, reference)
-    if urls:
-        return
-    specs = known_services()
-    if "axum" not in specs:
-        print("the axum service isn't built: left out", file=sys.stderr)
-    for spec in specs.values():
-        with running(spec, models, available_cpus(), workers=1) as service:
-            yield from measure_skew(spec.name, service.url, reference)
+    rows = [row for url in urls for row in measure_skew(url, url, reference)]
+    left_out: tuple[str, ...] = ()
+    if not urls:
+        specs = known_services()
+        left_out = () if "axum" in specs else ("axum: its release binary isn't built",)
+        for spec in specs.values():
+            with running(spec, models, available_cpus(), workers=1) as service:
+                rows += measure_skew(spec.name, service.url, reference)
+    return SkewReport(**origin(reference.manifest), skew=tuple(rows), left_out=left_out)
 
 
 def format_table(rows: Sequence[SkewRow]) -> str:
@@ -72,6 +72,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m load_testing.skew_command", description=__doc__.partition("\n")[0])
     parser.add_argument("--host", action="append", default=[], metavar="URL", help="a running service; may be repeated")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for skew.json")
     given = parser.parse_args(arguments)
     try:
         for url in given.host:
@@ -86,12 +87,13 @@ def main(arguments: list[str] | None = None) -> int:
     given = parse_arguments(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the services it started are stopped
     try:
-        rows = list(measure_all(given.host, given.models, read_reference(given.models)))
-    except (BundleError, ServiceError) as error:
+        report = measure_all(given.host, given.models, read_reference(given.models))
+        path = write_result(report, given.reports, "skew")
+    except (BundleError, ServiceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(format_table(rows))
-    return 0 if all(row.clean for row in rows) else 1
+    print(format_table(report.skew), *(f"left out: {reason}" for reason in report.left_out), path, sep="\n")
+    return 0 if all(row.clean for row in report.skew) else 1
 
 
 if __name__ == "__main__":

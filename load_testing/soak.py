@@ -19,12 +19,13 @@ from pathlib import Path
 import msgspec
 
 from bundle.errors import BundleError
+from bundle.files import encode_result, write_files
+from bundle.machine import Machine, command_line
 from bundle.manifest import utc_now
 from load_testing.cpus import available_cpus
-from load_testing.machine import command_line, describe_machine
+from load_testing.machine import describe_machine
 from load_testing.payloads import Reference, read_reference
 from load_testing.process_tree import memory
-from load_testing.results import Machine
 from load_testing.scenarios import parse_address
 from load_testing.services import DEFAULT_WAIT, Service, ServiceError, ServiceSpec, known_services, running
 from load_testing.soak_faults import (
@@ -204,17 +205,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(results: list[SoakResult], table: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     report = SoakReport(created=utc_now(), command=command_line(), machine=describe_machine(), results=results)
     machine = f"{report.machine.processor}, {report.machine.cpus} CPUs, Python {report.machine.python}"
     about = f"{report.created:%Y-%m-%d %H:%M} UTC, {machine}"
-    for name, content in (
-        ("soak.md", f"# Soak\n\n{about}\n\n{table}\n".encode()),
-        ("soak.json", msgspec.json.format(msgspec.json.encode(report), indent=2)),
-    ):
-        new = folder / f"{name}.new"
-        new.write_bytes(content)
-        new.replace(folder / name)
+    contents = {"soak.md": f"# Soak\n\n{about}\n\n{table}\n".encode(), "soak.json": encode_result(report)}
+    write_files(folder, contents)
 
 
 if __name__ == "__main__":

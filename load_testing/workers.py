@@ -17,6 +17,7 @@ import msgspec
 
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
+from load_testing.command_results import WorkersCell, WorkersReport, origin, write_result
 from load_testing.cpus import available_cpus, split_cpus
 from load_testing.generator_pool import GeneratorError, generator_pool
 from load_testing.measurement import Run, measure_run
@@ -56,17 +57,28 @@ def measure(
     return runs
 
 
-def format_table(runs: dict[tuple[str, str, int], list[Run]]) -> str:
+def summarise(runs: dict[tuple[str, str, int], list[Run]]) -> tuple[WorkersCell, ...]:
+    """The runs of each scenario and service."""
+    cells = []
+    for scenario, service in dict.fromkeys(key[:2] for key in runs):
+        of_counts = [runs[scenario, service, count] for count in WORKERS]
+        one, two = (Spread.of(1e6 * r.server_cpu_seconds / r.load.requests for r in rs) for rs in of_counts)
+        failed = sum(run.load.failed for of_count in of_counts for run in of_count)
+        cells.append(WorkersCell(scenario=scenario, service=service, one_cpu_us=one, two_cpu_us=two, failed=failed))
+    return tuple(cells)
+
+
+def format_table(cells: Sequence[WorkersCell]) -> str:
     """A Markdown table: median CPU µs of a request with one and two workers, and what two workers are worth."""
     lines = [
         "| requests | service | one worker: CPU µs | two workers: CPU µs | two serve | failed |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for scenario, service in dict.fromkeys(key[:2] for key in runs):
-        of_counts = [runs[scenario, service, count] for count in WORKERS]
-        one, two = (Spread.of(1e6 * r.server_cpu_seconds / r.load.requests for r in rs).median for rs in of_counts)
-        failed = sum(run.load.failed for of_count in of_counts for run in of_count)
-        lines.append(f"| {scenario} | {service} | {one:,.1f} | {two:,.1f} | {2 * one / two:.2f}x | {failed} |")
+    for cell in cells:
+        one, two = cell.one_cpu_us.median, cell.two_cpu_us.median
+        lines.append(
+            f"| {cell.scenario} | {cell.service} | {one:,.1f} | {two:,.1f} | {cell.gain:.2f}x | {cell.failed} |"
+        )
     return "\n".join(lines)
 
 
@@ -79,6 +91,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=["single", "batch100"])
     parser.add_argument("--services", nargs="+", default=["onnx"], help="pickle, onnx, axum")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for workers.json")
     given = parser.parse_args(arguments)
     if min(given.users, given.rounds) < 1 or given.duration <= 0:
         parser.error("numbers must be positive")
@@ -101,13 +114,15 @@ def main(arguments: list[str] | None = None) -> int:
         cold_starts=1,
     )
     try:
-        read_manifest(given.models)
-        runs = measure(given.services, given.scenarios, given.models, protocol)
-    except (BundleError, ServiceError, GeneratorError) as error:
+        manifest = read_manifest(given.models)
+        cells = summarise(measure(given.services, given.scenarios, given.models, protocol))
+        plan = {"seconds": given.duration, "rounds": given.rounds, "users": given.users}
+        path = write_result(WorkersReport(**origin(manifest), **plan, cells=cells), given.reports, "workers")
+    except (BundleError, ServiceError, GeneratorError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(format_table(runs))
-    return 1 if any(run.load.failed for of_key in runs.values() for run in of_key) else 0
+    print(format_table(cells), path, sep="\n\n")
+    return 1 if any(cell.failed for cell in cells) else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What was measured over HTTP: the benchmark, the skew that it found, and the soak."""
+"""What was measured over HTTP: the benchmark and the soak."""
 
 from pathlib import Path
 
 from markupsafe import Markup
 
-from load_testing.report import figure, render
+from load_testing.report import figure, render, render_template
 from load_testing.results import Benchmark
 from load_testing.soak import SoakReport, table_rows
 from site_report.errors import ReportError
@@ -19,23 +19,12 @@ def benchmark_section(folder: Path) -> Section:
         created=result.created,
         facts=_facts(result),
         key_figures=_key_figures(result),
-        ok=not result.failed_requests,
-        body=Markup(render(result, "report_load.html.j2") + render(result, "report_notes.html.j2")),  # noqa: S704
-    )
-
-
-def skew_section(folder: Path) -> Section:
-    """The skew in `benchmark.json`. Raises ReportError if it's broken."""
-    result = _benchmark(folder)
-    differing = [row for row in result.skew if not row.clean]
-    verdict = f"skew in {len(differing)} of" if differing else "no skew in"
-    compared = sum(row.result.rows for row in result.skew)
-    return Section(
-        created=result.created,
-        facts=_facts(result),
-        key_figures=(f"{verdict} {len(result.skew)} comparisons, {compared:,} rows in them",),
-        ok=not differing,
-        body=Markup(render(result, "report_skew.html.j2")),  # noqa: S704  its values are escaped
+        ok=result.clean,
+        body=Markup(  # noqa: S704  its values are escaped
+            render(result, "report_load.html.j2")
+            + render_template("report_skew.html.j2", result=result)
+            + render(result, "report_notes.html.j2")
+        ),
     )
 
 
@@ -73,6 +62,8 @@ def _key_figures(result: Benchmark) -> tuple[str, ...]:
         lines.append(f"{scenario}, requests/s: {', '.join(rates)}")
     if result.failed_requests:
         lines.append(f"FAILED: {result.failed_requests:,} requests got no right answer")
+    if not all(row.clean for row in result.skew):
+        lines.append("FAILED: skew")
     return tuple(lines)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from load_testing.report import TEMPLATES as LOAD_TEMPLATES
-from site_report.load_sections import benchmark_section, skew_section, soak_section
+from site_report.command_sections import fairness_section, images_section, skew_section, workers_section
+from site_report.load_sections import benchmark_section, soak_section
 from site_report.section import Section, Source
 from site_report.session_section import session_section
 from site_report.study_section import study_section
@@ -18,10 +19,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 SOURCES = (
     Source("training", "Training", "make train", "training/report.json", training_section),
     Source("benchmark", "Benchmark", "make bench", "benchmark.json", benchmark_section),
-    Source("skew", "Serving skew", "make bench", "benchmark.json", skew_section),
+    Source("skew", "Serving skew", "make skew", "skew.json", skew_section),
+    Source("workers", "A second worker", "make workers", "workers.json", workers_section),
+    Source("fairness", "Large batches beside small requests", "make fairness", "fairness.json", fairness_section),
     Source("study", "When ONNX is worth it", "make study", "study/study.json", study_section),
     Source("session-options", "Session options", "make session-options", "study/session_options.json", session_section),
     Source("tree-costs", "Tree costs", "make tree-costs", "study/tree_costs.json", tree_cost_section),
+    Source("images", "Images", "make images", "images.json", images_section),
     Source("soak", "Soak", "make soak", "soak.json", soak_section),
 )
 

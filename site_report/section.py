@@ -8,8 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from load_testing.results import Machine as LoadMachine
-from study.machine import Machine as StudyMachine
+from bundle.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,11 @@ class Source:
     read: Callable[[Path], Section]
 
 
-def machine_facts(machine: LoadMachine | StudyMachine) -> dict[str, str]:
+def machine_facts(machine: Machine) -> dict[str, str]:
     """Machine, versions and commit of a result."""
-    python = {"python": machine.python} if isinstance(machine, LoadMachine) else {}
     facts = {
         "machine": f"{machine.processor}, {machine.cpus} CPUs, {machine.memory_bytes / 1e9:.0f} GB, {machine.system}",
-        "versions": versions(python | machine.libraries),
+        "versions": versions({"python": machine.python} | machine.libraries),
     }
     return facts | ({"commit": machine.commit} if machine.commit else {})
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from bundle.errors import BundleError
-from bundle.manifest import Manifest, decode_manifest
+from bundle.manifest import Manifest
+from bundle.training_report import TrainingReport
 from site_report.errors import ReportError
-from site_report.files import read, read_svg
-from site_report.section import Picture, Section, Table, versions
+from site_report.files import decode, read_svg
+from site_report.section import Picture, Section, Table, machine_facts
 
 SCORES = ("f2", "recall", "precision", "f1", "accuracy", "pr_auc", "roc_auc", "brier", "log_loss")
 
@@ -18,16 +18,14 @@ def training_section(folder: Path) -> Section:
         ReportError: it, or a picture beside it, is broken.
     """
     path = folder / "training/report.json"
-    try:
-        manifest = decode_manifest(read(path), str(path))
-    except BundleError as error:
-        raise ReportError(str(error)) from error
+    report = decode(path, TrainingReport)
+    manifest = report.manifest
     pictures = [
         Picture(svg.stem.replace("_", " ").capitalize(), read_svg(svg)) for svg in sorted(path.parent.glob("*.svg"))
     ]
     return Section(
         created=manifest.created,
-        facts=_facts(manifest),
+        facts={"command": report.command, **_facts(manifest), **machine_facts(report.machine)},
         key_figures=_key_figures(manifest),
         ok=manifest.parity.label_mismatches == 0,
         pictures=tuple(pictures),
@@ -43,7 +41,6 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "study": f"{study.completed} trials complete, {study.pruned} pruned, {study.folds} folds, seed {study.seed}",
         "parity": f"pickle and ONNX on {parity.rows:,} rows: {parity.label_mismatches} labels differ, "
         f"largest difference of P(positive) {parity.max_abs_difference:.1e}",
-        "versions": versions(manifest.libraries),
     }
 
 

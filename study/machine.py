@@ -1,45 +1,20 @@
 """What the study ran on."""
 
 import os
-import platform
 import time
-from importlib.metadata import version
 
-import msgspec
 import psutil
 
-from load_testing.cpus import available_cpus
-from load_testing.machine import git_commit, processor_name
-from training.description import library_versions
+from bundle import machine
+from bundle.machine import Machine
+from training.description import LIBRARIES as TRAINING_LIBRARIES
 
-
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it ran. `cpus` are those that this process may use; `commit` is None outside a git checkout."""
-
-    processor: str
-    cpus: int
-    memory_bytes: int
-    system: str
-    libraries: dict[str, str]
-    commit: str | None
-
-    def __str__(self) -> str:
-        versions = ", ".join(f"{name} {number}" for name, number in self.libraries.items())
-        memory = f"{self.memory_bytes / 1e9:.0f} GB"
-        at = f", commit `{self.commit}`" if self.commit else ""
-        return f"{self.processor}, {self.cpus} CPUs, {memory}, {self.system}; {versions}{at}"
+LIBRARIES = (*TRAINING_LIBRARIES, "xgboost-cpu", "xgboost", "skl2onnx")
 
 
 def describe_machine() -> Machine:
-    """This machine, as this process sees it."""
-    return Machine(
-        processor=processor_name(),
-        cpus=len(available_cpus()),
-        memory_bytes=psutil.virtual_memory().total,
-        system=f"{platform.system()} {platform.release()}",
-        libraries=library_versions() | {"skl2onnx": version("skl2onnx")},
-        commit=git_commit(),
-    )
+    """This machine, with the versions of what is compared."""
+    return machine.describe_machine(LIBRARIES)
 
 
 class OthersClock:

@@ -3,8 +3,7 @@
 import argparse
 import importlib
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bundle.errors import BundleError
@@ -46,12 +45,6 @@ def load(dataset: Dataset, data: str, folder: Path, *, seed: int, most_rows: int
     return prepare_rows(dataset, loaded)
 
 
-def command_line() -> str:
-    """What was called, to be repeated."""
-    main = sys.modules["__main__"].__spec__
-    return " ".join(["python -m", main.name if main else "study", *sys.argv[1:]])
-
-
 def report_or_fail(measure: Callable[[], Sequence[Path]]) -> int:
     """Print the paths of the reports that `measure` writes.
 
@@ -67,14 +60,3 @@ def report_or_fail(measure: Callable[[], Sequence[Path]]) -> int:
         return 130
     print(*paths, sep="\n")
     return 0
-
-
-def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
-    """Write the files of a report, each whole or not at all, replacing earlier ones. Returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".pending-") as pending:
-        for name, content in contents.items():
-            (Path(pending) / name).write_bytes(content)
-        for name in contents:
-            (Path(pending) / name).replace(folder / name)
-    return [folder / name for name in contents]

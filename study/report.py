@@ -1,18 +1,16 @@
 """Write a comparison as Parquet, JSON, Markdown and charts."""
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
+from bundle.files import encode_result, write_files
 from study.charts import draw_speedup, draw_time_per_row
 from study.comparison import SHIFT
-from study.options import write_files
 from study.results import Agreement, Cell, StudyResult, title
-
-LEFT_OUT, DISTURBED = "-", "†"
+from study.tables import DISTURBED, LEFT_OUT, speedup_table, time_table
 
 SCHEMA = {
     "family": pl.String,
@@ -35,7 +33,7 @@ def write_report(result: StudyResult, folder: Path) -> list[Path]:
     pl.DataFrame([msgspec.to_builtins(cell) for cell in result.cells], schema=SCHEMA).write_parquet(table)
     contents = {
         "study.parquet": table.getvalue(),
-        "study.json": msgspec.json.format(msgspec.json.encode(result)) + b"\n",
+        "study.json": encode_result(result),
         "study.md": render(result).encode(),
     }
     for name, figure in (("speedup", draw_speedup(result)), ("time_per_row", draw_time_per_row(result))):
@@ -53,7 +51,7 @@ def render(result: StudyResult) -> str:
         lines += ["", f"## Speed-up on {_count(threads)}", "", *speedup_table(result, threads)]
     lines += ["", "![Speed-up over batch size](speedup.png)"]
     for threads in result.protocol.threads:
-        lines += ["", f"## Time per call on {_count(threads)}: native / ONNX, µs", "", *_time_table(result, threads)]
+        lines += ["", f"## Time per call on {_count(threads)}: native / ONNX, µs", "", *time_table(result, threads)]
     lines += ["", "![Time per row](time_per_row.png)", "", "## Agreement", "", *_agreement_table(result)]
     if noted := [cell for cell in result.cells if cell.note]:
         lines += ["", "## Left out or disturbed", "", *map(_note, noted)]
@@ -78,37 +76,6 @@ def _facts(result: StudyResult) -> list[str]:
         f"({LEFT_OUT}) where its least number of rounds would take over {plan.limit:g} s. {DISTURBED}: other processes "
         "left too few CPUs for its threads.",
     ]
-
-
-def speedup_table(result: StudyResult, threads: int) -> list[str]:
-    """A line per family, a column per number of rows; what is slower than native is bold."""
-    return _table(result, threads, _speedup)
-
-
-def _time_table(result: StudyResult, threads: int) -> list[str]:
-    return _table(result, threads, lambda cell: f"{cell.native_us:,.0f} / {cell.onnx_us:,.0f}")
-
-
-def _table(result: StudyResult, threads: int, show: Callable[[Cell], str]) -> list[str]:
-    columns = result.protocol.batch_rows
-    lines = ["| family | " + " | ".join(f"{rows:,} rows" if rows > 1 else "1 row" for rows in columns) + " |"]
-    lines.append("|---|" + "---:|" * len(columns))
-    for family in result.families:
-        cells = [_show(cell, show) for cell in result.cells_of(family, threads)]
-        lines.append(f"| {title(family)} | {' | '.join(cells)} |")
-    return lines
-
-
-def _show(cell: Cell, show: Callable[[Cell], str]) -> str:
-    if cell.speedup is None:
-        return LEFT_OUT
-    return f"{show(cell)} {DISTURBED}" if cell.note else show(cell)
-
-
-def _speedup(cell: Cell) -> str:
-    ratio = cell.speedup or 0.0
-    text = f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.2g}x" if ratio >= 2 else f"{ratio:.2f}x"
-    return text if ratio >= 1 else f"**{text}**"
 
 
 def _agreement_table(result: StudyResult) -> list[str]:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from study.machine import Machine
+from bundle.machine import Machine
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,13 +16,14 @@ import polars as pl
 from tqdm import tqdm
 
 from bundle.artifacts import read_artifact
+from bundle.machine import command_line
 from bundle.manifest import Manifest, read_manifest, utc_now
 from bundle.reference import LABEL, PROBABILITY
 from study.comparison import distinct_batches
 from study.contestants import Batch
 from study.errors import StudyError
 from study.machine import OthersClock, describe_machine
-from study.options import add_data_arguments, command_line, find_dataset, load, report_or_fail
+from study.options import add_data_arguments, find_dataset, load, report_or_fail
 from study.quantization_measurement import measure_quantization, train_mlp
 from study.session_measurement import Expected, measure_settings
 from study.session_report import write_session_report

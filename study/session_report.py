@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import msgspec
-
-from study.options import write_files
+from bundle.files import encode_result, write_files
 from study.session_results import Latency, QuantizationResult, SessionResult, SettingResult
 
 
 def write_session_report(result: SessionResult, folder: Path) -> list[Path]:
     """Write `session_options.json` and `.md`. Returns their paths."""
     contents = {
-        "session_options.json": msgspec.json.format(msgspec.json.encode(result)) + b"\n",
+        "session_options.json": encode_result(result),
         "session_options.md": render(result).encode(),
     }
     return write_files(folder, contents)

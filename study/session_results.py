@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from study.machine import Machine
+from bundle.machine import Machine
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):

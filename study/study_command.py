@@ -12,12 +12,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bundle.machine import command_line
 from bundle.manifest import utc_now
 from load_testing.cpus import available_cpus
 from study.comparison import compare, steps
 from study.families import Family, all_families
 from study.machine import OthersClock, describe_machine
-from study.options import add_data_arguments, command_line, find_dataset, load, report_or_fail
+from study.options import add_data_arguments, find_dataset, load, report_or_fail
 from study.report import write_report
 from study.results import Protocol, StudyResult
 from training.rows import PreparedRows

@@ -10,15 +10,16 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from tqdm import tqdm
 
+from bundle.files import encode_result, write_files
+from bundle.machine import command_line
 from bundle.manifest import utc_now
 from study.comparison import fit
 from study.families import PREPROCESSING, xgboost
 from study.machine import OthersClock, describe_machine
-from study.options import add_data_arguments, command_line, find_dataset, load, report_or_fail, write_files
+from study.options import add_data_arguments, find_dataset, load, report_or_fail
 from study.timing import Budget
 from study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
 from study.tree_costs_results import TreeCosts, render
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = load(dataset, given.data, given.data_dir, seed=given.seed)
         result = measure_all(rows, seed=given.seed, budget=budget)
         contents = {
-            "tree_costs.json": msgspec.json.format(msgspec.json.encode(result)) + b"\n",
+            "tree_costs.json": encode_result(result),
             "tree_costs.md": render(result).encode(),
         }
         return write_files(given.reports, contents)

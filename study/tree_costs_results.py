@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from study.machine import Machine
+from bundle.machine import Machine
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +72,7 @@ def render(result: TreeCosts) -> str:
         "",
         f"## ns per row and tree, {result.shapes[0].rows:,} rows a call",
         "",
-        "| trees | depth | nodes | rows as they come: XGBoost | ONNX | sorted by leaf: XGBoost | ONNX "
-        "| one row repeated: XGBoost | ONNX |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-        *map(_shape, result.shapes),
+        *shapes_table(result),
         "",
         f"## ns per row and tree by batch size, {result.trees} trees of depth {result.depth}",
         "",
@@ -91,6 +88,16 @@ def render(result: TreeCosts) -> str:
         f"| ONNX Runtime | {result.share.onnx_preprocessing:.2f} | {result.share.onnx_trees:.2f} |",
     ]
     return "\n".join([*lines, ""])
+
+
+def shapes_table(result: TreeCosts) -> list[str]:
+    """A line per ensemble: its rows in three orders."""
+    return [
+        "| trees | depth | nodes | rows as they come: XGBoost | ONNX | sorted by leaf: XGBoost | ONNX "
+        "| one row repeated: XGBoost | ONNX |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        *map(_shape, result.shapes),
+    ]
 
 
 def _shape(shape: ShapeCost) -> str:

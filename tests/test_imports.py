@@ -19,6 +19,7 @@ ALLOWED = {
     "load_testing": {"load_testing", "bundle"},
     "study": {"study", "training", "load_testing", "bundle"},
     "site_report": {"site_report", "load_testing", "study", "bundle"},
+    "claims": {"claims", "site_report", "load_testing", "study", "bundle"},
 }
 SOURCES = [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]
 

@@ -14,7 +14,11 @@ from optuna.trial import TrialState
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
-from bundle.manifest import Manifest, encode_manifest
+from bundle.files import encode_result, write_files
+from bundle.machine import command_line, describe_machine
+from bundle.manifest import Manifest
+from bundle.training_report import TrainingReport
+from training.description import LIBRARIES
 from training.evaluation import Scored
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
@@ -31,7 +35,7 @@ class Evidence:
 
 
 def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
-    """Draw every picture and write `report.md`, and the manifest as `report.json`, replacing an earlier report."""
+    """Draw every picture and write `report.md`, and `report.json`, replacing an earlier report."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, tuple[str, Callable[[Axes, Manifest, Evidence], None]]] = {
         "study_history": ("Study history", _study_history),
@@ -51,8 +55,9 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         for kind in ("png", "svg"):
             figure.savefig(folder / f"{name}.{kind}", dpi=120)
         lines += [f"## {title}", "", f"![{title}]({name}.png)", ""]
-    (folder / "report.md").write_text("\n".join(lines), encoding="utf-8")
-    (folder / "report.json").write_bytes(encode_manifest(manifest))
+    machine = describe_machine((*LIBRARIES, "xgboost-cpu", "xgboost"))
+    report = TrainingReport(command=command_line(), machine=machine, manifest=manifest)
+    write_files(folder, {"report.md": "\n".join(lines).encode(), "report.json": encode_result(report)})
 
 
 def _facts(manifest: Manifest) -> list[str]:

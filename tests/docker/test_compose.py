@@ -38,8 +38,8 @@ def test_what_was_written_belongs_to_who_made_the_clone(project: Project):
 
 def test_there_is_no_skew(project: Project):
     hosts = [f"--host={url}" for url in project.urls.values()]
-    command = (sys.executable, "-m", "load_testing.skew_command", f"--models={project.clone / 'models'}", *hosts)
-    table = run(*command, cwd=ROOT)
+    folders = (f"--models={project.clone / 'models'}", f"--reports={project.clone / 'reports'}")
+    table = run(sys.executable, "-m", "load_testing.skew_command", *folders, *hosts, cwd=ROOT)
     assert table.count("100.000 %") == 4 * len(hosts)  # two routes, labels and probabilities
 
 

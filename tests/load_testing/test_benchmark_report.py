@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from bundle.machine import Machine
 from load_testing.process_tree import Memory
 from load_testing.report import figure, render, scenarios, share, size, spread, write_reports
-from load_testing.results import Benchmark, Cell, Machine, Protocol, ServiceFacts, Spread
+from load_testing.results import Benchmark, Cell, Protocol, ServiceFacts, Spread
 from load_testing.skew import Mismatch, SkewResult
 from load_testing.skew_measurement import SkewRow
 

@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from load_testing.command_results import SkewReport
 from load_testing.cpus import available_cpus
 from load_testing.payloads import read_reference
 from load_testing.services import ROOT, running
@@ -56,11 +58,15 @@ def test_answers_that_break_the_contract_are_failures(rows_of):
 
 
 @pytest.mark.parametrize(("behaviour", "status"), [("honest", 0), ("lying", 1), ("failing", 1)])
-def test_exit_status_of_the_command(stub, model_folder, behaviour, status):
+def test_exit_status_of_the_command(stub, model_folder, tmp_path, behaviour, status):
     with running(stub(behaviour), model_folder, available_cpus(), workers=1) as service:
-        command = [sys.executable, "-m", "load_testing.skew_command", "--host", service.url, "--models", model_folder]
+        command = [sys.executable, "-m", "load_testing.skew_command", "--host", service.url]
+        command += ["--models", model_folder, "--reports", tmp_path]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     assert "prediction match" in done.stdout
     assert ("80.000 %" in done.stdout) == (behaviour == "lying")
     assert ("HTTP 500" in done.stdout) == (behaviour == "failing")
+    report = msgspec.json.decode((tmp_path / "skew.json").read_bytes(), type=SkewReport)
+    assert [row.clean for row in report.skew] == [status == 0] * 2
+    assert (report.model, report.machine.cpus) == ("m", len(available_cpus()))

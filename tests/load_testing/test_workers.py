@@ -17,7 +17,9 @@ def test_the_table_has_the_median_cost_of_a_request_and_what_two_workers_are_wor
         ("single", "onnx", 1): [run(0.049), run(0.050), run(0.090)],
         ("single", "onnx", 2): [run(0.060, {"wrong": 3}), run(0.0625), run(0.2)],
     }
-    assert workers.format_table(runs).splitlines()[-1] == "| single | onnx | 50.0 | 62.5 | 1.60x | 3 |"
+    assert (
+        workers.format_table(workers.summarise(runs)).splitlines()[-1] == "| single | onnx | 50.0 | 62.5 | 1.60x | 3 |"
+    )
 
 
 def test_a_folder_without_a_bundle_is_named(tmp_path, capsys):

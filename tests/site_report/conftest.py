@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from bundle.manifest import encode_manifest
+from bundle.files import encode_result
+from bundle.machine import Machine
+from bundle.training_report import TrainingReport
+from load_testing.command_results import FairnessCell, FairnessReport, SkewReport, WorkersCell, WorkersReport
+from load_testing.image_sizes import ImageSize, ImagesReport
 from load_testing.process_tree import Memory
-from load_testing.results import Benchmark, Cell, Machine, Protocol, ServiceFacts, Spread
+from load_testing.results import Benchmark, Cell, Protocol, ServiceFacts, Spread
 from load_testing.skew import SkewResult
 from load_testing.skew_measurement import SkewRow
 from load_testing.soak import Memory as SoakMemory
 from load_testing.soak import SoakReport, SoakResult
 from load_testing.soak_faults import HostileCounts
 from load_testing.soak_load import LoadCounts
-from study.machine import Machine as StudyMachine
 from study.results import Agreement, FamilyFacts, StudyResult
 from study.results import Cell as StudyCell
 from study.results import Protocol as StudyProtocol
@@ -33,8 +36,14 @@ MACHINE = Machine(
     libraries={"locust": "2.47.0"},
     commit="c0ffee",
 )
-STUDY_MACHINE = StudyMachine(
-    processor="Abacus 8", cpus=2, memory_bytes=8_000_000_000, system="Linux 5", libraries={"onnx": "1.2.3"}, commit=None
+STUDY_MACHINE = Machine(
+    processor="Abacus 8",
+    cpus=2,
+    memory_bytes=8_000_000_000,
+    system="Linux 5",
+    python="3.11.7",
+    libraries={"onnx": "1.2.3"},
+    commit=None,
 )
 
 
@@ -83,6 +92,43 @@ def benchmark(*, failures=None):
         skew=(SkewRow(service="o<n>nx", route="/predict", result=result, failures={}, seconds=1.5),),
         left_out=(),
     )
+
+
+ORIGIN = {
+    "model": "m", "version": "abc123", "data_source": "synthetic", "created": CREATED, "machine": MACHINE,
+}  # fmt: skip
+
+
+def skew(*, equal=250):
+    result = SkewResult(rows=250, equal_labels=equal, equal_probabilities=equal)
+    row = SkewRow(service="o<n>nx", route="/predict", result=result, failures={}, seconds=1.5)
+    return SkewReport(**ORIGIN, command="python -m load_testing.skew_command", skew=(row,), left_out=("axum: why",))
+
+
+def workers():
+    cell = WorkersCell(scenario="single", service="onnx", one_cpu_us=flat(50.0), two_cpu_us=flat(62.5), failed=0)
+    return WorkersReport(
+        **ORIGIN, command="python -m load_testing.workers", seconds=1, rounds=3, users=32, cells=(cell,)
+    )
+
+
+def fairness():
+    cell = FairnessCell(
+        service="onnx", route="/predict", alone_p50_ms=0.25, alone_p99_ms=0.5, beside_p50_ms=0.3, beside_p99_ms=1.25,
+        batch_rows_per_second=98765.4,
+    )  # fmt: skip
+    return FairnessReport(
+        **ORIGIN, command="python -m load_testing.fairness", seconds=1, batch_rows=10_000, cells=(cell,)
+    )
+
+
+def images():
+    sizes = (
+        ImageSize(image="onnx", bytes=271_000_000, base="python:3", base_bytes=162_000_000),
+        ImageSize(image="axum", bytes=113_000_000, base="debian:12", base_bytes=None),
+    )
+    command = "python -m load_testing.image_sizes onnx axum"
+    return ImagesReport(created=CREATED, command=command, machine=MACHINE, docker="99.1", images=sizes)
 
 
 def study():
@@ -159,10 +205,15 @@ def reports(tmp_path, manifest):
     folder = tmp_path / "reports"
     (folder / "training").mkdir(parents=True)
     (folder / "study").mkdir()
-    (folder / "training/report.json").write_bytes(encode_manifest(manifest))
+    report = TrainingReport(command="python -m training.train --trials 2", machine=MACHINE, manifest=manifest)
+    (folder / "training/report.json").write_bytes(encode_result(report))
     (folder / "training/calibration.svg").write_text(SVG.format("calibration"))
     for name, result in (
         ("benchmark.json", benchmark()),
+        ("skew.json", skew()),
+        ("workers.json", workers()),
+        ("fairness.json", fairness()),
+        ("images.json", images()),
         ("study/study.json", study()),
         ("study/session_options.json", sessions()),
         ("study/tree_costs.json", tree_costs()),

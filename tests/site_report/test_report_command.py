@@ -9,7 +9,7 @@ import pytest
 
 from site_report.page import SOURCES, read_entries
 from site_report.report_command import main
-from tests.site_report.conftest import SVG, benchmark, soak
+from tests.site_report.conftest import SVG, benchmark, skew, soak
 
 
 def page_of(folder):
@@ -41,7 +41,11 @@ def test_the_figures_are_those_of_the_result_files(reports, manifest):
         f"{scores.held_out['f2']:.4f}",
     ]
     assert cells(part(page, "benchmark"), "o&lt;n&gt;nx")[:2] == ["7,512", "7,512"]
-    assert cells(part(page, "skew"), "o&lt;n&gt;nx")[:4] == ["/predict", "200", "100.000", "100.000"]
+    assert cells(part(page, "skew"), "o&lt;n&gt;nx")[:4] == ["/predict", "250", "100.000", "100.000"]
+    assert cells(part(page, "workers"), "single") == ["onnx", "50.0", "62.5", "1.60x", "0"]
+    assert cells(part(page, "fairness"), "onnx")[-2:] == ["2.5", "98,765"]
+    assert cells(part(page, "images"), "onnx") == ["271", "python:3", "109"]
+    assert cells(part(page, "images"), "axum") == ["113", "debian:12", "-"]
     assert cells(part(page, "study"), "forest (trees=9)") == ["123x", "0.500x †", "-"]
     assert "4,321" in part(page, "study")
     assert cells(part(page, "session-options"), "slow")[:2] == ["64.5", "162% more time"]
@@ -53,7 +57,7 @@ def test_the_figures_are_those_of_the_result_files(reports, manifest):
 @pytest.mark.parametrize(
     ("key", "facts"),
     [
-        ("training", ["python", "scikit-learn", "make train"]),
+        ("training", ["Abacus 9, 3 CPUs", "locust 2.47.0", "python -m training.train --trials 2"]),
         ("benchmark", ["2030-01-02 03:04 UTC", "Abacus 9, 3 CPUs", "locust 2.47.0", "c0ffee", "benchmark --users 32"]),
         ("study", ["2030-01-02 03:04 UTC", "Abacus 8, 2 CPUs", "onnx 1.2.3", "study.study_command --seed 7"]),
         ("session-options", ["2030-01-02 03:04 UTC", "Abacus 8", "python -m study.session_options"]),
@@ -129,20 +133,25 @@ def test_the_terminal_gets_the_key_figures(reports, capsys):
     page_of(reports)
     lines = capsys.readouterr().out.splitlines()
     assert "benchmark        2030-01-02 03:04  single, requests/s: o<n>nx 7,512" in lines
-    assert "skew             2030-01-02 03:04  no skew in 1 comparisons, 200 rows in them" in lines
+    assert "skew             2030-01-02 03:04  no skew in 1 comparisons, 250 rows in them" in lines
     assert any("1 row a call, 1 thread: ONNX 123 to 123 times as fast as native, 1 models" in line for line in lines)
     assert any("slow: 162% more time (1 row)" in line for line in lines)
     assert lines[-1] == str(reports / "index.html")
-    assert len(lines) <= 14
+    assert len(lines) <= 17
 
 
 def test_failures_stand_out(reports, capsys):
     (reports / "benchmark.json").write_bytes(msgspec.json.encode(benchmark(failures={"HTTP 503": 26})))
     (reports / "soak.json").write_bytes(msgspec.json.encode(soak(wrong=4)))
+    (reports / "skew.json").write_bytes(msgspec.json.encode(skew(equal=249)))
     page = page_of(reports)
-    assert page.count('<td class="left bad">') == 2
+    assert page.count('<td class="left bad">') == 3
     assert "FAILED: 26 requests got no right answer" in capsys.readouterr().out
-    assert [entry.source.key for entry in read_entries(reports) if not entry.section.ok] == ["benchmark", "soak"]
+    assert [entry.source.key for entry in read_entries(reports) if not entry.section.ok] == [
+        "benchmark",
+        "skew",
+        "soak",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +163,8 @@ def test_failures_stand_out(reports, capsys):
         ("study/session_options.json", "\x00"),
         ("study/tree_costs.json", ""),
         ("soak.json", "[]"),
+        ("skew.json", "{}"),
+        ("images.json", "[]"),
         ("training/report.json", '{"format_version": 99}'),
         ("training/calibration.svg", "<svg>half"),
         ("study/speedup.svg", "PNG"),

@@ -9,11 +9,11 @@ import msgspec
 import polars as pl
 import pytest
 
+from bundle.files import write_files
 from study import cells, comparison, study_command
 from study.comparison import distinct_batches
 from study.contestants import Batch
 from study.families import all_families, xgboost
-from study.options import write_files
 from study.report import SCHEMA, render, write_report
 from study.results import Cell, StudyResult
 from study.study_command import main, protocol, study

@@ -17,13 +17,15 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
-from bundle.manifest import decode_manifest, read_manifest
+from bundle.manifest import read_manifest
+from bundle.training_report import TrainingReport
 from training import adult, contents, engine, report, tuning
 from training import publish as publishing
 from training import train as training
@@ -203,8 +205,11 @@ def test_report_has_pictures_of_a_size_to_look_at(run):
         assert 5_000 < len(content) < 200_000
 
 
-def test_report_holds_the_manifest_for_programs(run):
-    assert decode_manifest((run.reports / "report.json").read_bytes(), "report.json") == run.manifest
+def test_report_holds_the_manifest_the_command_and_the_machine_for_programs(run):
+    report = msgspec.json.decode((run.reports / "report.json").read_bytes(), type=TrainingReport)
+    assert report.manifest == run.manifest
+    assert report.machine.libraries["scikit-learn"] == run.manifest.libraries["scikit-learn"]
+    assert report.command
 
 
 def test_report_has_the_manifest_s_values(run):

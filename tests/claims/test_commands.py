@@ -1,0 +1,43 @@
+"""The recorded command of every target becomes the call of make again."""
+
+import shlex
+import subprocess
+
+import pytest
+
+from claims.commands import as_make, without_places
+from tests.claims.conftest import ROOT
+
+MAKEFILE = ROOT / "Makefile"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "make bench",
+        'make bench BASELINES=1 DURATION=3 SCENARIOS="single batch100"',
+        "make workers DURATION=1 SERVICES=axum",
+        "make skew",
+        "make fairness",
+        "make profile",
+        "make study DATA=uci FAST=1",
+        "make session-options DATA=uci",
+        "make tree-costs SEED=7",
+        "make train DATA=uci TRIALS=3",
+    ],
+)
+def test_the_command_that_make_runs_is_written_as_that_make(call):
+    printed = subprocess.run(
+        [*shlex.split(call), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.replace("\\\n", "")
+    command = printed.splitlines()[-1]
+    assert as_make("python " + command[command.index("-m ") :], MAKEFILE) == call
+
+
+def test_a_command_of_no_target_stays():
+    assert as_make("python bench.py --host http://onnx:8001", MAKEFILE) == "python bench.py --host http://onnx:8001"
+
+
+def test_places_of_the_machine_are_left_out():
+    command = "python -m training.train --data uci --data-dir '/home/me/my data' --storage=sqlite:////x --trials 3"
+    assert without_places(command) == "python -m training.train --data uci --trials 3"
