@@ -2,25 +2,19 @@
 
 from pathlib import Path
 
-import msgspec
-
+from bundle.files import encode_result, write_files
 from load_testing.distributed.result import LoadReport, WorkerResult
 from load_testing.report import figure, render_template
 
 
 def write_load_report(result: LoadReport, folder: Path) -> list[Path]:
     """Write `load.json`, `.md` and `.html` into the folder, replacing earlier ones whole. Returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "load.json": msgspec.json.format(msgspec.json.encode(result)).decode() + "\n",
-        "load.md": render(result, "load.md.j2"),
-        "load.html": render(result, "load.html.j2"),
+        "load.json": encode_result(result),
+        "load.md": render(result, "load.md.j2").encode(),
+        "load.html": render(result, "load.html.j2").encode(),
     }
-    for name, content in contents.items():
-        new = folder / f"{name}.new"
-        new.write_text(content, encoding="utf-8")
-        new.replace(folder / name)
-    return [folder / name for name in contents]
+    return write_files(folder, contents)
 
 
 def render(result: LoadReport, template: str) -> str:

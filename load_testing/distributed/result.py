@@ -5,9 +5,9 @@ from typing import Literal
 
 import msgspec
 
+from bundle.machine import Machine
 from load_testing.distributed.messages import BundleIdentity, WorkerReport
 from load_testing.load import LoadResult, merge_results
-from load_testing.results import Machine
 
 _BUSY = 0.9
 
