@@ -16,8 +16,10 @@ from sklearn.metrics import precision_recall_curve
 
 from bundle.manifest import Manifest, encode_manifest
 from training.evaluation import Scored
+from training.front_report import BLUE, GREY, ORANGE, draw_front, front_markdown
 
-BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
+KINDS = ("png", "svg")
+PARETO = "pareto"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         "confusion_matrix": ("Confusion matrix at the threshold", _confusion_matrix),
         "feature_importance": ("Importance of the features", _feature_importance),
     }
+    if manifest.study.front:
+        pictures[PARETO] = ("Accuracy against latency", _pareto)
+    else:
+        _remove(folder, PARETO)
     lines = [f"# {manifest.name} {manifest.version}", "", *_facts(manifest), ""]
     for name, (title, draw) in pictures.items():
         figure = Figure(figsize=(7.2, 4.4), layout="constrained")
@@ -48,7 +54,7 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, loc="left", fontweight="bold")
         draw(axes, manifest, evidence)
-        for kind in ("png", "svg"):
+        for kind in KINDS:
             figure.savefig(folder / f"{name}.{kind}", dpi=120)
         lines += [f"## {title}", "", f"![{title}]({name}.png)", ""]
     (folder / "report.md").write_text("\n".join(lines), encoding="utf-8")
@@ -72,7 +78,15 @@ def _facts(manifest: Manifest) -> list[str]:
     ]
     lines += ["", "| parameter | value |", "|---|---:|"]
     lines += [f"| {name} | {value:.5g} |" for name, value in study.best_parameters.items()]
+    if study.front:
+        lines += ["", *front_markdown(study)]
     return lines
+
+
+def _remove(folder: Path, picture: str) -> None:
+    """An earlier run's, which this run has not."""
+    for kind in KINDS:
+        (folder / f"{picture}.{kind}").unlink(missing_ok=True)
 
 
 def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
@@ -80,7 +94,7 @@ def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     pruned = [trial for trial in trials if trial.state is TrialState.PRUNED and trial.intermediate_values]
     last = [trial.intermediate_values[max(trial.intermediate_values)] for trial in pruned]
-    values = [trial.value for trial in complete]
+    values = [trial.values[0] for trial in complete]
     axes.scatter([t.number for t in pruned], last, s=16, color=GREY, marker="x", label="pruned, where it stopped")
     axes.scatter([t.number for t in complete], values, s=16, color=BLUE, label="complete")
     axes.step(
@@ -90,11 +104,16 @@ def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     axes.legend(frameon=False, loc="lower right")
 
 
-def _parameter_importance(axes: Axes, _: Manifest, evidence: Evidence) -> None:
+def _pareto(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
+    draw_front(axes, manifest.study, evidence.study.get_trials(deepcopy=False))
+
+
+def _parameter_importance(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            importance = get_param_importances(evidence.study)
+            target = (lambda trial: trial.values[0]) if manifest.study.front else None
+            importance = get_param_importances(evidence.study, target=target)
     except (UserWarning, RuntimeError, ValueError):  # Optuna's answers to too few trials, or to trials of one score
         importance = {}
     if not importance:
