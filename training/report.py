@@ -95,7 +95,8 @@ def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     pruned = [trial for trial in trials if trial.state is TrialState.PRUNED and trial.intermediate_values]
     last = [trial.intermediate_values[max(trial.intermediate_values)] for trial in pruned]
     values = [trial.values[0] for trial in complete]
-    axes.scatter([t.number for t in pruned], last, s=16, color=GREY, marker="x", label="pruned, where it stopped")
+    if pruned:
+        axes.scatter([t.number for t in pruned], last, s=16, color=GREY, marker="x", label="pruned, where it stopped")
     axes.scatter([t.number for t in complete], values, s=16, color=BLUE, label="complete")
     axes.step(
         [t.number for t in complete], np.maximum.accumulate(values), where="post", color=ORANGE, label="best so far"
@@ -108,12 +109,11 @@ def _pareto(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
     draw_front(axes, manifest.study, evidence.study.get_trials(deepcopy=False))
 
 
-def _parameter_importance(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
+def _parameter_importance(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            target = (lambda trial: trial.values[0]) if manifest.study.front else None
-            importance = get_param_importances(evidence.study, target=target)
+            importance = get_param_importances(evidence.study)  # of two objectives: for coming near the front
     except (UserWarning, RuntimeError, ValueError):  # Optuna's answers to too few trials, or to trials of one score
         importance = {}
     if not importance:
