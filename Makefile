@@ -52,14 +52,18 @@ SEED     ?= 42
 STORAGE  ?=
 FRESH    ?=
 ENGINE   ?=
+OBJECTIVE ?=
+TRIAL    ?=
+MAX_US   ?=
 SAMPLE_ROWS ?=
 TRAIN_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --trials $(TRIALS) --seed $(SEED) \
   $(if $(ENGINE),--engine $(ENGINE)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) \
+  $(if $(OBJECTIVE),--objective '$(OBJECTIVE)') $(if $(TRIAL),--trial '$(TRIAL)') $(if $(MAX_US),--max-us '$(MAX_US)') \
   $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
 
 # Threads that spin while they wait for each other lose several times over as soon as anything else wants a core.
 .PHONY: train tune-worker dashboard visualize
-train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external SAMPLE_ROWS=]
+train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external SAMPLE_ROWS= OBJECTIVE=f2,latency TRIAL= MAX_US=]
 	@OMP_WAIT_POLICY=passive $(PY) -m training.train $(TRAIN_ARGUMENTS)
 
 tune-worker: $(READY) ## help with a study that others share, publish nothing [STORAGE=postgresql+psycopg://... and as train]

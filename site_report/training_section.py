@@ -29,7 +29,7 @@ def training_section(folder: Path) -> Section:
         key_figures=_key_figures(manifest),
         ok=manifest.parity.label_mismatches == 0,
         pictures=tuple(pictures),
-        tables=(_scores(path, manifest), _parameters(manifest)),
+        tables=(_scores(path, manifest), *_front(manifest), _parameters(manifest)),
     )
 
 
@@ -39,6 +39,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "model": f"{manifest.name} {manifest.version}, decision threshold {manifest.decision_threshold:.6f}",
         "data": f"source {data.source}, {data.training_rows:,} rows for training, {data.held_out_rows:,} held out",
         "study": f"{study.completed} trials complete, {study.pruned} pruned, {study.folds} folds, seed {study.seed}",
+        **({"choice": f"trial {study.chosen_trial}, {study.choice}"} if study.choice else {}),
         "parity": f"pickle and ONNX on {parity.rows:,} rows: {parity.label_mismatches} labels differ, "
         f"largest difference of P(positive) {parity.max_abs_difference:.1e}",
     }
@@ -59,6 +60,27 @@ def _scores(path: Path, manifest: Manifest) -> Table:
         raise ReportError(f"{path}: the score {missing[0]} is missing; train again")
     rows = tuple((name, f"{out_of_fold[name]:.4f}", f"{held_out[name]:.4f}") for name in SCORES)
     return Table("Scores", ("score", "out of sample", "held out"), rows)
+
+
+def _front(manifest: Manifest) -> list[Table]:
+    """What could have been published instead, where the study looked for it."""
+    study = manifest.study
+    heads = ("trial", "F2", "± SE", "µs/row", "µs/row of 100", "trees", "depth", "nodes", "graph, KB")
+    rows = tuple(
+        (
+            f"{one.trial}{' (published)' if one.trial == study.chosen_trial else ''}",
+            f"{one.f2:.4f}",
+            f"{one.standard_error:.4f}",
+            f"{one.us_per_row:.1f}",
+            f"{one.us_per_row_of_100:.2f}",
+            f"{one.trees}",
+            f"{one.depth}",
+            f"{one.nodes:,}",
+            f"{one.graph_bytes / 1e3:,.0f}",
+        )
+        for one in study.front
+    )
+    return [Table("Accuracy against latency: the Pareto front, out of fold", heads, rows)] if rows else []
 
 
 def _parameters(manifest: Manifest) -> Table:

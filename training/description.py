@@ -8,6 +8,7 @@ import xgboost
 from optuna.trial import TrialState
 
 from bundle.manifest import FORMAT_VERSION, Artifact, ArtifactKind, Manifest, Metrics, Study, utc_now
+from training.choice import Choice, pareto_front
 from training.contents import BundleContents
 from training.evaluation import Scored, score
 from training.features import describe_features
@@ -19,21 +20,25 @@ from training.rows import PreparedRows
 LIBRARIES = ("scikit-learn", "polars", "numpy", "onnx", "onnxmltools", "onnxruntime", "optuna")
 
 
-def describe_study(study: optuna.Study, rows: PreparedRows, *, seed: int) -> Study:
-    """How the parameters were found."""
+def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, *, seed: int) -> Study:
+    """How the parameters were found and chosen."""
     seen, every = rows.training.height, rows.description.training_rows
     sample = f" of a sample of {seen:,} training rows" if seen < every else ""
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     completed, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
+    latency = "; against µs per row of the packed graph, one row a call" if len(study.directions) > 1 else ""
     return Study(
-        objective=f"F2 on out-of-fold predictions{sample}, at the best threshold",
+        objective=f"F2 on out-of-fold predictions{sample}, at the best threshold{latency}",
         seed=seed,
         folds=FOLDS,
         trials=completed + pruned,
         completed=completed,
         pruned=pruned,
-        best_value=study.best_value,
-        best_parameters=study.best_params,
+        best_value=choice.trial.values[0],
+        best_parameters=choice.trial.params,
+        chosen_trial=choice.trial.number if choice.how else None,
+        choice=choice.how,
+        front=pareto_front(study),
     )
 
 

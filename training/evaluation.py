@@ -4,6 +4,7 @@ Definitions as in scikit-learn's user guide, "Classification metrics"; F-beta af
 Retrieval, 1979. Everywhere `target` is an int array [rows] of 0 and 1, and `probability` P(positive), float32 [rows].
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ class Scored:
     target: NDArray[np.int_]
     probability: NDArray[np.float32]
 
+
+RESAMPLES = 2000
 
 BETA = 2.0
 """Recall counts four times as much as precision: missing a positive is the costlier mistake here."""
@@ -82,6 +85,20 @@ def tuned_f_beta(target: NDArray[np.int_], probability: NDArray[np.float32]) -> 
     predicted = probability >= np.float32(best_threshold(target, probability))
     true_positives = int(target[predicted].sum())
     return (1 + BETA**2) * true_positives / (BETA**2 * int(target.sum()) + int(predicted.sum()))
+
+
+def f2_standard_error(scores: Mapping[str, float], *, seed: int = 0) -> float:
+    """Bootstrap standard error of the F2 whose confusion counts are in `scores`: of what was counted, rows are redrawn.
+
+    The threshold and the models stay as they are, so that drawing rows is drawing the four counts. See B. Efron and
+    R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6.
+    """
+    counts = np.array([scores[name] for name in ("true_positives", "false_positives", "false_negatives")])
+    rows = int(counts.sum() + scores["true_negatives"])
+    drawn = np.random.default_rng(seed).multinomial(rows, np.append(counts, scores["true_negatives"]) / rows, RESAMPLES)
+    hits, false_alarms, misses = drawn[:, 0], drawn[:, 1], drawn[:, 2]
+    denominators = (1 + BETA**2) * hits + BETA**2 * misses + false_alarms
+    return float(np.std((1 + BETA**2) * hits / np.maximum(denominators, 1), ddof=1))
 
 
 def score(target: NDArray[np.int_], probability: NDArray[np.float32], threshold: float) -> dict[str, float]:

@@ -15,6 +15,7 @@ threshold, so the graph compares it, too.
 import io
 import pickle
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -113,6 +114,16 @@ def _converted_trees(classifier: XGBClassifier) -> onnx.NodeProto:
 
 def tree_count(content: bytes) -> int:
     """Trees in an exported graph."""
+    return len(set(_tree_of_each_node(content)))
+
+
+def tree_nodes(content: bytes) -> int:
+    """Nodes of all trees in an exported graph, leaves included."""
+    return len(_tree_of_each_node(content))
+
+
+def _tree_of_each_node(content: bytes) -> Sequence[int]:
     model = onnx.load_model(io.BytesIO(content))
     (node,) = (node for node in model.graph.node if node.op_type == "TreeEnsembleClassifier")
-    return len(set(next(a.ints for a in node.attribute if a.name == "nodes_treeids")))
+    trees: Sequence[int] = next(a.ints for a in node.attribute if a.name == "nodes_treeids")
+    return trees

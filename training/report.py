@@ -20,8 +20,10 @@ from bundle.manifest import Manifest
 from bundle.training_report import TrainingReport
 from training.description import LIBRARIES
 from training.evaluation import Scored
+from training.front_report import BLUE, GREY, ORANGE, draw_front, front_markdown
 
-BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
+KINDS = ("png", "svg")
+PARETO = "pareto"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         "confusion_matrix": ("Confusion matrix at the threshold", _confusion_matrix),
         "feature_importance": ("Importance of the features", _feature_importance),
     }
+    if manifest.study.front:
+        pictures[PARETO] = ("Accuracy against latency", _pareto)
+    else:
+        _remove(folder, PARETO)
     lines = [f"# {manifest.name} {manifest.version}", "", *_facts(manifest), ""]
     for name, (title, draw) in pictures.items():
         figure = Figure(figsize=(7.2, 4.4), layout="constrained")
@@ -52,7 +58,7 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, loc="left", fontweight="bold")
         draw(axes, manifest, evidence)
-        for kind in ("png", "svg"):
+        for kind in KINDS:
             figure.savefig(folder / f"{name}.{kind}", dpi=120)
         lines += [f"## {title}", "", f"![{title}]({name}.png)", ""]
     machine = describe_machine((*LIBRARIES, "xgboost-cpu", "xgboost"))
@@ -77,7 +83,15 @@ def _facts(manifest: Manifest) -> list[str]:
     ]
     lines += ["", "| parameter | value |", "|---|---:|"]
     lines += [f"| {name} | {value:.5g} |" for name, value in study.best_parameters.items()]
+    if study.front:
+        lines += ["", *front_markdown(study)]
     return lines
+
+
+def _remove(folder: Path, picture: str) -> None:
+    """An earlier run's, which this run has not."""
+    for kind in KINDS:
+        (folder / f"{picture}.{kind}").unlink(missing_ok=True)
 
 
 def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
@@ -85,8 +99,9 @@ def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     pruned = [trial for trial in trials if trial.state is TrialState.PRUNED and trial.intermediate_values]
     last = [trial.intermediate_values[max(trial.intermediate_values)] for trial in pruned]
-    values = [trial.value for trial in complete]
-    axes.scatter([t.number for t in pruned], last, s=16, color=GREY, marker="x", label="pruned, where it stopped")
+    values = [trial.values[0] for trial in complete]
+    if pruned:
+        axes.scatter([t.number for t in pruned], last, s=16, color=GREY, marker="x", label="pruned, where it stopped")
     axes.scatter([t.number for t in complete], values, s=16, color=BLUE, label="complete")
     axes.step(
         [t.number for t in complete], np.maximum.accumulate(values), where="post", color=ORANGE, label="best so far"
@@ -95,11 +110,15 @@ def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     axes.legend(frameon=False, loc="lower right")
 
 
+def _pareto(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
+    draw_front(axes, manifest.study, evidence.study.get_trials(deepcopy=False))
+
+
 def _parameter_importance(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            importance = get_param_importances(evidence.study)
+            importance = get_param_importances(evidence.study)  # of two objectives: for coming near the front
     except (UserWarning, RuntimeError, ValueError):  # Optuna's answers to too few trials, or to trials of one score
         importance = {}
     if not importance:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from training.errors import TrainingError
 from training.folds import Fold
-from training.tuning import STORAGE_FAILURES, evaluate, finished, first_line, show_best
+from training.tuning import STORAGE_FAILURES, Evaluation, evaluate, finished, first_line, show_best
 
 HEARTBEAT_SECONDS = 10
 DEAD_SECONDS = 60
@@ -69,6 +69,7 @@ def run_shared_study(
     seed: int,
     threads: int,
     progress: TextIO = sys.stderr,
+    evaluation: Evaluation | None = None,
 ) -> bool:
     """Take part until the study has `trials` finished ones, by whomever. Returns False if Ctrl-C ended it early.
 
@@ -79,11 +80,12 @@ def run_shared_study(
         TrainingError: the storage failed on the way. What was finished before is kept.
     """
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=15, constant_liar=True)
+    evaluation = evaluation or evaluate
 
-    def take_place(trial: optuna.Trial) -> float:
+    def take_place(trial: optuna.Trial) -> float | tuple[float, float]:
         if _rank(study, trial) >= trials:
             raise Surplus
-        return evaluate(trial, folds, target, seed=seed, threads=threads)
+        return evaluation(trial, folds, target, seed=seed, threads=threads)
 
     interval = 0.1 if progress.isatty() else 15.0
     with (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bundle.manifest import Manifest
+from training.front_report import front_lines
 
 
 def print_summary(manifest: Manifest, models: Path, reports: Path) -> None:
@@ -18,6 +19,7 @@ def summary_lines(manifest: Manifest, models: Path, reports: Path) -> list[str]:
         "",
         *_data_and_study(manifest),
         "",
+        *_front(manifest),
         *_classification_report(manifest),
         "",
         *_parity(manifest),
@@ -42,6 +44,13 @@ def _data_and_study(manifest: Manifest) -> list[str]:
         f"threshold  {manifest.decision_threshold:.6f}, chosen on rows unseen by their model; the pickle's predict and "
         "the ONNX label apply it",
     ]
+
+
+def _front(manifest: Manifest) -> list[str]:
+    study = manifest.study
+    if study.front:
+        return [*front_lines(study), ""]
+    return [f"chosen     trial {study.chosen_trial}: {study.choice}", ""] if study.choice else []
 
 
 def _classification_report(manifest: Manifest) -> list[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import Manifest, read_manifest
+from training.choice import choose
 from training.contents import make_contents
 from training.dataset import Dataset
 from training.description import describe_bundle, describe_study
@@ -29,7 +31,16 @@ from training.shared_study import connect, is_shared, run_shared_study
 from training.sources import AUTO, load_rows
 from training.summary import print_summary
 from training.survey import plan_parts, survey
-from training.tuning import STORAGE_FAILURES, first_line, open_study, run_study, study_name
+from training.tradeoff import Tradeoff
+from training.tuning import (
+    OBJECTIVES,
+    STORAGE_FAILURES,
+    ObjectiveName,
+    first_line,
+    open_study,
+    run_study,
+    study_name,
+)
 
 SAMPLE_ROWS = 200_000
 
@@ -51,6 +62,9 @@ class Options:
     reports: Path
     engine: EngineName = "memory"
     sample_rows: int = SAMPLE_ROWS
+    objective: ObjectiveName = OBJECTIVES[0]
+    trial: int | None = None
+    max_us: float | None = None
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
@@ -69,7 +83,13 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--reports", type=Path, default=Path("reports/training"), help="where the report goes")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="external: rows stay in Parquet files")
     parser.add_argument("--sample-rows", type=_positive, default=SAMPLE_ROWS, help="rows that an external study sees")
+    parser.add_argument("--objective", choices=OBJECTIVES, default=OBJECTIVES[0], help="f2,latency: their Pareto front")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--trial", type=int, help="publish this trial of the study")
+    choice.add_argument("--max-us", type=_microseconds, help="publish the best F2 in at most so many µs a row")
     given = vars(parser.parse_args(arguments))
+    if given["max_us"] is not None and given["objective"] != "f2,latency":
+        parser.error("--max-us: a study of F2 alone measures no latency; it takes --objective f2,latency")
     if given["engine"] == "external" and given["data"] != AUTO:
         parser.error("--engine external reads the Parquet files in --data-dir, and takes no --data")
     try:
@@ -84,6 +104,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def _microseconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of microseconds")
     return number
 
 
@@ -107,9 +134,13 @@ def train(options: Options) -> Manifest | None:
     rows, engine = load(options)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     folds = prepare_folds(rows.dataset, rows.features, rows.target, seed=options.seed)
-    name = study_name(rows.dataset.name, rows.training.write_csv().encode(), seed=options.seed)
+    content = rows.training.write_csv().encode()
+    name = study_name(rows.dataset.name, content, seed=options.seed, objective=options.objective)
     study, run = _join_study(name, options)
-    uninterrupted = run(study, folds, rows.target, trials=options.trials, seed=options.seed, threads=threads)
+    evaluation = Tradeoff(rows, seed=options.seed) if options.objective == "f2,latency" else None
+    uninterrupted = run(
+        study, folds, rows.target, trials=options.trials, seed=options.seed, threads=threads, evaluation=evaluation
+    )
     if options.tune_only:
         if not uninterrupted:
             raise KeyboardInterrupt
@@ -118,10 +149,11 @@ def train(options: Options) -> Manifest | None:
         return None
     if not uninterrupted:
         print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
-    model = engine.fit(rows, folds, study.best_params, seed=options.seed, threads=threads)
+    choice = choose(study, number=options.trial, max_us=options.max_us)
+    model = engine.fit(rows, folds, choice.trial.params, seed=options.seed, threads=threads)
     contents = make_contents(rows, model)
     held_out = engine.score_held_out(rows, model, contents)
-    describe = describe_bundle(rows, model, contents, describe_study(study, rows, seed=options.seed), held_out)
+    describe = describe_bundle(rows, model, contents, describe_study(study, rows, choice, seed=options.seed), held_out)
     manifest = publish(rows.dataset.name, contents.artifacts, describe, options.models)
     evidence = Evidence(
         study=study,
@@ -147,7 +179,7 @@ def _join_study(name: str, options: Options) -> tuple[optuna.Study, Callable[...
         ) from error
     if options.tune_only and connection is None:
         raise TrainingError(f"STORAGE={options.storage}: helping with a study needs a database server that is shared")
-    study = open_study(name, options.storage, fresh=options.fresh, connection=connection)
+    study = open_study(name, options.storage, fresh=options.fresh, connection=connection, objective=options.objective)
     return study, run_study if connection is None else run_shared_study
 
 

@@ -1,10 +1,15 @@
-"""The Optuna study: F2 on out-of-fold predictions of the training split, seeded, pruned and resumable."""
+"""The Optuna study, seeded and resumable: F2 on out-of-fold predictions of the training split, pruned.
+
+`training.tradeoff` has the trials of a study of F2 against latency.
+"""
 
 import hashlib
 import sys
+import warnings
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Never, TextIO
+from typing import Literal, Never, TextIO
 
 import numpy as np
 import optuna
@@ -23,6 +28,15 @@ from training.pipeline import Parameters
 SPACE_VERSION = 3
 """Part of the study's name: a changed search space or objective must not continue an old study."""
 
+ObjectiveName = Literal["f2", "f2,latency"]
+OBJECTIVES: tuple[ObjectiveName, ...] = ("f2", "f2,latency")
+
+TRADEOFF_VERSION = 1
+"""As `SPACE_VERSION`, of the study of two objectives."""
+
+Evaluation = Callable[..., float | tuple[float, float]]
+"""As `evaluate`, or F2 and µs per row."""
+
 STORAGE_FAILURES = (SQLAlchemyError, optuna.exceptions.OptunaError)
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -37,6 +51,13 @@ def suggest_parameters(trial: optuna.Trial) -> Parameters:
         "n_estimators": trial.suggest_int("n_estimators", 50, 300, step=25),
         "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.3, log=True),
         "max_depth": trial.suggest_int("max_depth", 3, 6),
+        **suggest_regularization(trial),
+    }
+
+
+def suggest_regularization(trial: optuna.Trial) -> Parameters:
+    """What every search space has in common."""
+    return {
         "min_child_weight": trial.suggest_float("min_child_weight", 0.5, 20, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
@@ -47,13 +68,21 @@ def suggest_parameters(trial: optuna.Trial) -> Parameters:
     }
 
 
-def study_name(model: str, content: bytes, *, seed: int) -> str:
-    """A name that changes with the training rows, the seed and the search space: only the same study is resumed."""
-    digest = hashlib.sha256(content + f"|{seed}|{SPACE_VERSION}|{optuna.__version__}".encode()).hexdigest()
+def study_name(model: str, content: bytes, *, seed: int, objective: ObjectiveName = "f2") -> str:
+    """A name that changes with training rows, seed, objective and search space: only the same study is resumed."""
+    space = f"{SPACE_VERSION}" if objective == "f2" else f"{objective}|{TRADEOFF_VERSION}"
+    digest = hashlib.sha256(content + f"|{seed}|{space}|{optuna.__version__}".encode()).hexdigest()
     return f"{model}-{digest[:12]}"
 
 
-def open_study(name: str, storage: str, *, fresh: bool, connection: BaseStorage | None = None) -> optuna.Study:
+def open_study(
+    name: str,
+    storage: str,
+    *,
+    fresh: bool,
+    connection: BaseStorage | None = None,
+    objective: ObjectiveName = "f2",
+) -> optuna.Study:
     """Create the study, or load it to go on with; `fresh` deletes what is there.
 
     Trials that a killed run left running are marked as failed; not so in a study that others may be at, which has a
@@ -72,15 +101,23 @@ def open_study(name: str, storage: str, *, fresh: bool, connection: BaseStorage 
         study = optuna.create_study(
             study_name=name,
             storage=connection or storage,
-            direction="maximize",
+            directions=["maximize"] if objective == "f2" else ["maximize", "minimize"],
             pruner=optuna.pruners.PercentilePruner(33.0, n_startup_trials=10),
             load_if_exists=True,
         )
+        if objective != "f2":
+            _name_metrics(study)
         if connection is None:
             _fail_running(study)
     except (*STORAGE_FAILURES, ImportError, OSError, ValueError) as error:
         raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {first_line(error)}") from error
     return study
+
+
+def _name_metrics(study: optuna.Study) -> None:
+    """For the dashboard."""
+    with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
+        study.set_metric_names(["F2", "µs/row"])
 
 
 def first_line(error: Exception) -> str:
@@ -107,8 +144,10 @@ def run_study(
     seed: int,
     threads: int,
     progress: TextIO = sys.stderr,
+    evaluation: Evaluation | None = None,
 ) -> bool:
-    """Go on until the study has `trials` finished ones. Returns False if Ctrl-C ended it early.
+    """Go on until the study has `trials` finished ones, which `evaluation` (default: `evaluate`) gives their values.
+    Returns False if Ctrl-C ended it early.
 
     The sampler is seeded anew for each trial from how many are finished, so that a resumed study suggests what an
     uninterrupted one would have, instead of repeating its first draws.
@@ -116,7 +155,7 @@ def run_study(
     Raises:
         TrainingError: the storage failed on the way (a full disk, a lock). What was finished before is kept.
     """
-    done = len(finished(study))
+    done, evaluation = len(finished(study)), evaluation or evaluate
     interval = 0.1 if progress.isatty() else 15.0
     with tqdm(
         total=max(trials, done), initial=done, desc="study", unit="trial", file=progress, mininterval=interval
@@ -127,7 +166,7 @@ def run_study(
                 study.sampler = optuna.samplers.TPESampler(seed=seed + 7919 * done, n_startup_trials=15)
                 trial = study.ask()
                 try:
-                    study.tell(trial, evaluate(trial, folds, target, seed=seed, threads=threads))
+                    study.tell(trial, evaluation(trial, folds, target, seed=seed, threads=threads))
                 except optuna.TrialPruned:
                     study.tell(trial, state=TrialState.PRUNED)
                 done += 1
@@ -160,6 +199,10 @@ def evaluate(trial: optuna.Trial, folds: list[Fold], target: NDArray[np.int_], *
 def show_best(bar: "tqdm[Never]", study: optuna.Study) -> None:
     """Put the best score so far beside the progress bar."""
     trials = finished(study)
-    complete = [trial.value for trial in trials if trial.state is TrialState.COMPLETE and trial.value is not None]
-    if complete:
-        bar.set_postfix_str(f"best F2 {max(complete):.4f}, {len(trials) - len(complete)} pruned")
+    complete = [trial.values[0] for trial in trials if trial.state is TrialState.COMPLETE]
+    if not complete:
+        return
+    aside = f"{len(trials) - len(complete)} pruned"
+    if len(study.directions) > 1:
+        aside = f"{len(study.best_trials)} on the front"
+    bar.set_postfix_str(f"best F2 {max(complete):.4f}, {aside}")

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
+from bundle.manifest import FrontTrial, encode_manifest
 from site_report.page import SOURCES, read_entries
 from site_report.report_command import main
 from tests.site_report.conftest import SVG, benchmark, skew, soak
@@ -138,6 +139,24 @@ def test_the_terminal_gets_the_key_figures(reports, capsys):
     assert any("slow: 162% more time (1 row)" in line for line in lines)
     assert lines[-1] == str(reports / "index.html")
     assert len(lines) <= 17
+
+
+def test_a_front_of_accuracy_against_latency_is_a_table(reports, manifest):
+    one = FrontTrial(
+        trial=7, f2=0.81, standard_error=0.0031, us_per_row=12.345, us_per_row_of_100=2.5, trees=40, depth=3,
+        nodes=5432, graph_bytes=43_210,
+    )  # fmt: skip
+    other = msgspec.structs.replace(one, trial=8, us_per_row=9.87)
+    study = msgspec.structs.replace(manifest.study, front=(one, other), chosen_trial=8, choice="TRIAL=8")
+    (reports / "training/report.json").write_bytes(encode_manifest(msgspec.structs.replace(manifest, study=study)))
+    found = part(page_of(reports), "training")
+    assert cells(found, "7") == ["0.8100", "0.0031", "12.3", "2.50", "40", "3", "5,432", "43"]
+    assert cells(found, r"8 (published)")[2] == "9.9"
+    assert "trial 8, TRIAL=8" in found
+
+
+def test_a_default_run_has_no_such_table(reports):
+    assert "Pareto front" not in part(page_of(reports), "training")
 
 
 def test_failures_stand_out(reports, capsys):

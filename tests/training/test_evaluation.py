@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from training.evaluation import best_threshold, calibrated, f_beta_curve, score, tuned_f_beta
+from training.evaluation import best_threshold, calibrated, f2_standard_error, f_beta_curve, score, tuned_f_beta
 
 FEW_SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
 ANY_SCORE = st.floats(0, 1, width=32)
@@ -158,3 +158,22 @@ def test_score_at_the_threshold_counts_as_positive():
 def test_threshold_that_makes_nothing_positive_scores_zero():
     scores = score(np.array([1, 0]), np.array([0.2, 0.1], dtype=np.float32), 0.9)
     assert (scores["f2"], scores["f1"], scores["precision"], scores["recall"], scores["accuracy"]) == (0, 0, 0, 0, 0.5)
+
+
+def test_standard_error_of_f2_is_what_samples_of_rows_scatter():
+    generator = np.random.default_rng(5)
+
+    def sample():
+        target = (generator.random(2000) < 0.25).astype(int)
+        probability = np.clip(0.3 * target + 0.7 * generator.random(2000), 0, 1).astype(np.float32)
+        return score(target, probability, 0.5)
+
+    samples = [sample() for _ in range(300)]
+    scatter = np.std([one["f2"] for one in samples])
+    assert f2_standard_error(samples[0]) == pytest.approx(scatter, rel=0.2)
+    assert f2_standard_error(samples[0]) == f2_standard_error(samples[0])
+
+
+def test_standard_error_without_a_mistake_is_zero():
+    target = np.array([0, 1, 1, 0] * 100)
+    assert f2_standard_error(score(target, target.astype(np.float32), 0.5)) == 0

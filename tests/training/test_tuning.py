@@ -1,5 +1,6 @@
 """The study: what it suggests, how it goes on after a kill or Ctrl-C, and which storage it refuses."""
 
+import hashlib
 import io
 import sqlite3
 
@@ -213,6 +214,23 @@ def test_changed_search_space_is_another_study(monkeypatch):
     before = study_name("orchard", b"rows", seed=1)
     monkeypatch.setattr(tuning, "SPACE_VERSION", tuning.SPACE_VERSION + 1)
     assert study_name("orchard", b"rows", seed=1) != before
+
+
+def test_two_objectives_are_another_study_and_one_is_the_study_it_always_was():
+    assert study_name("orchard", b"rows", seed=1, objective="f2,latency") != study_name("orchard", b"rows", seed=1)
+    digest = hashlib.sha256(f"rows|1|3|{optuna.__version__}".encode()).hexdigest()
+    assert study_name("orchard", b"rows", seed=1) == f"orchard-{digest[:12]}"
+
+
+def test_two_objectives_are_told_apart_from_one_in_the_storage_and_the_bar(folds, rows, storage):
+    values = iter([(0.5, 20.0), (0.6, 30.0), (0.4, 40.0)])
+    bar = io.StringIO()
+    study = open_study("both", storage, fresh=False, objective="f2,latency")
+    keywords = {"trials": 3, "seed": 1, "threads": 1, "progress": bar}
+    assert run_study(study, folds, rows.target, **keywords, evaluation=lambda *_, **__: next(values))
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert [trial.values for trial in finished(study)] == [[0.5, 20.0], [0.6, 30.0], [0.4, 40.0]]
+    assert "best F2 0.6000, 2 on the front" in bar.getvalue().split("\r")[-1]
 
 
 def test_progress_bar_counts_trials_and_shows_the_best(run, storage):
