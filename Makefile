@@ -99,7 +99,8 @@ WORKERS ?= -1
 
 .PHONY: dask-scheduler dask-worker
 dask-scheduler: $(READY) ## a Dask scheduler for ENGINE=dask [SCHEDULER_HOST=127.0.0.1 SCHEDULER_PORT=8786]
-	@PYTHONPATH=. exec $(VENV)/bin/dask scheduler --host $(SCHEDULER_HOST) --port $(SCHEDULER_PORT) --no-dashboard
+	@PYTHONPATH=. exec $(VENV)/bin/dask scheduler --host $(SCHEDULER_HOST) --port $(SCHEDULER_PORT) \
+	  --no-dashboard --dashboard-address 127.0.0.1:0
 
 dask-worker: $(READY) ## Dask workers on this machine, until Ctrl-C [SCHEDULER=tcp://127.0.0.1:8786 WORKERS=-1: as many as CPUs]
 	@PYTHONPATH=. OMP_WAIT_POLICY=passive exec $(VENV)/bin/dask worker $(or $(SCHEDULER),tcp://127.0.0.1:8786) \

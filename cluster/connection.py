@@ -36,7 +36,7 @@ def connected(scheduler: str, packages: Sequence[str]) -> Iterator[Client]:
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, ImportError) as error:  # ImportError: how Dask tells of an older scheduler
-        reason = str(error.__cause__ or error).splitlines()[0].rpartition(": ")[2]
+        reason = (str(error.__cause__ or "") or str(error)).splitlines()[0].rpartition(": ")[2]
         raise ClusterError(f"SCHEDULER={scheduler}: no Dask scheduler could be reached there: {reason}") from error
     with client:
         _wait_for_workers(client, scheduler)
@@ -55,7 +55,8 @@ def _local_cluster() -> LocalCluster:
         processes=True,
         host="127.0.0.1",
         memory_limit=memory,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
         silence_logs=logging.CRITICAL,
     )
 

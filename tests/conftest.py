@@ -1,9 +1,11 @@
 """Fixtures that several packages' tests share: a small bundle, trained once per test run by the real code."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from bundle.manifest import Manifest
 from training import adult
@@ -50,3 +52,11 @@ def manifest(training_options: Options) -> Manifest:
 def models(manifest: Manifest, training_options: Options) -> Path:
     """The folder of the small bundle. Not to be changed: copy it."""
     return training_options.models
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """The address of a Dask scheduler with two workers, all of them threads of this process."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "protocol": "tcp"}
+    with LocalCluster(processes=False, dashboard_address="127.0.0.1:0", **options) as cluster:
+        yield cluster.scheduler_address
