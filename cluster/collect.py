@@ -46,7 +46,7 @@ def _wait(client: Client, future: Future, patience: float) -> None:
         try:
             wait(future, timeout=POLL_SECONDS)
         except TimeoutError:
-            if worker_addresses(client):
+            if workers_of(client):
                 seen = time.monotonic()
             elif time.monotonic() - seen > patience:
                 raise ClusterError(f"all workers have been away for {patience:.0f} s; the run was given up") from None
@@ -56,13 +56,17 @@ def _wait(client: Client, future: Future, patience: float) -> None:
             return
 
 
-def worker_addresses(client: Client) -> list[str]:
-    """The workers that the scheduler knows now, sorted.
+def workers_of(client: Client) -> dict[str, dict[str, Any]]:
+    """The workers that the scheduler knows now: by address, what it says of each (`nthreads`, `memory_limit`, ...).
+
+    Asked of the scheduler itself: `Client.scheduler_info` may return what a refresh in the background, which leaves
+    the workers out, has written in the meantime.
 
     Raises:
         ClusterError: the scheduler doesn't answer.
     """
     try:
-        return sorted(client.scheduler_info()["workers"])
-    except (OSError, ValueError) as error:
+        identity = client.sync(client.scheduler.identity, n_workers=-1)
+    except (OSError, ValueError, AttributeError) as error:  # the client of a lost scheduler has none
         raise ClusterError("the scheduler was lost; the run was given up") from error
+    return dict(identity["workers"])

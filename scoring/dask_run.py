@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import Manifest, read_manifest
-from cluster.collect import in_order
+from cluster.collect import in_order, workers_of
 from cluster.connection import connected
 from scoring.errors import InputError, ScoringError
 from scoring.inputs import InputFile
@@ -58,7 +58,7 @@ def score_on_dask(job: Job, models: Path, parts: Sequence[Part], scheduler: str,
         connected(scheduler, PACKAGES) as client,
         tqdm(total=total, initial=done, desc="score", unit=" rows", unit_scale=True, file=sys.stderr) as bar,
     ):
-        threads = sum(int(worker["nthreads"]) for worker in client.scheduler_info()["workers"].values())
+        threads = sum(int(worker["nthreads"]) for worker in workers_of(client).values())
         for rows in in_order(client, [client.submit(score_task, task, pure=False) for task in tasks]):
             bar.update(rows)
     return threads

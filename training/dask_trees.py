@@ -19,7 +19,7 @@ from tqdm import tqdm
 from xgboost import collective
 from xgboost.tracker import RabitTracker
 
-from cluster.collect import POLL_SECONDS, worker_addresses
+from cluster.collect import POLL_SECONDS, workers_of
 from cluster.errors import ClusterError
 from training.errors import TrainingError
 from training.partitioned import EncodedBatches, EveryRound, matrix_bytes
@@ -67,7 +67,7 @@ def grow_on_workers(
         TrainingError: the workers have too little memory, or one was lost.
     """
     preprocessing, classifier = pipeline.named_steps["preprocessing"], pipeline.named_steps["classifier"]
-    workers = client.scheduler_info()["workers"]
+    workers = workers_of(client)
     shares = deal([partition for partition in partitions.partitions if partition.rows], len(workers))
     chosen = sorted(workers)[: len(shares)]
     _check_memory([workers[address] for address in chosen], matrix_bytes(rows, preprocessing))
@@ -108,7 +108,7 @@ def _tracker(client: Client, workers: Sequence[str]) -> Iterator[dict[str, str |
     try:
         yield arguments
     finally:
-        if workers[0] in worker_addresses(client):
+        if workers[0] in workers_of(client):
             client.run(_stop_tracker, workers=first, on_error="ignore")
 
 
@@ -138,7 +138,7 @@ def _await(client: Client, futures: Sequence[Future], workers: Sequence[str]) ->
             with suppress(TimeoutError):
                 pending = [future for future in futures if future.status == "pending"]
                 wait(pending, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED")
-            if lost := sorted({*workers} - {*worker_addresses(client)}):
+            if lost := sorted({*workers} - {*workers_of(client)}):
                 raise TrainingError(f"worker {lost[0]} was lost while trees were grown (too little memory?)")
             if any(future.status == "error" for future in futures):
                 with suppress(TimeoutError):
