@@ -56,14 +56,16 @@ OBJECTIVE ?=
 TRIAL    ?=
 MAX_US   ?=
 SAMPLE_ROWS ?=
+SCHEDULER ?=
 TRAIN_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --trials $(TRIALS) --seed $(SEED) \
   $(if $(ENGINE),--engine $(ENGINE)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) \
   $(if $(OBJECTIVE),--objective '$(OBJECTIVE)') $(if $(TRIAL),--trial '$(TRIAL)') $(if $(MAX_US),--max-us '$(MAX_US)') \
+  $(if $(SCHEDULER),--scheduler '$(SCHEDULER)') \
   $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
 
 # Threads that spin while they wait for each other lose several times over as soon as anything else wants a core.
 .PHONY: train tune-worker dashboard visualize
-train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external SAMPLE_ROWS= OBJECTIVE=f2,latency TRIAL= MAX_US=]
+train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external|dask SCHEDULER=tcp://... SAMPLE_ROWS= OBJECTIVE=f2,latency TRIAL= MAX_US=]
 	@OMP_WAIT_POLICY=passive $(PY) -m training.train $(TRAIN_ARGUMENTS)
 
 tune-worker: $(READY) ## help with a study that others share, publish nothing [STORAGE=postgresql+psycopg://... and as train]
@@ -83,14 +85,30 @@ PART_ROWS ?=
 THREADS   ?=
 ROWS      ?= 1000000
 SCORE_ARGUMENTS = --input '$(INPUT)' --output '$(OUTPUT)' $(if $(KEEP),--keep '$(KEEP)') $(if $(SHARD),--shard $(SHARD)) \
-  $(if $(PART_ROWS),--part-rows $(PART_ROWS)) $(if $(THREADS),--threads $(THREADS)) $(if $(FRESH),--fresh)
+  $(if $(PART_ROWS),--part-rows $(PART_ROWS)) $(if $(THREADS),--threads $(THREADS)) $(if $(FRESH),--fresh) \
+  $(if $(ENGINE),--engine $(ENGINE)) $(if $(SCHEDULER),--scheduler '$(SCHEDULER)')
 
 .PHONY: score census
-score: $(READY) ## score files of any size [INPUT=file|folder|glob OUTPUT=folder|file KEEP=id,... SHARD=i/n PART_ROWS= THREADS= FRESH=1]
+score: $(READY) ## score files of any size [INPUT=file|folder|glob OUTPUT=folder|file KEEP=id,... SHARD=i/n PART_ROWS= THREADS= FRESH=1 ENGINE=dask SCHEDULER=tcp://...]
 	@$(PY) -m scoring.score $(SCORE_ARGUMENTS)
 
 census: $(READY) ## synthetic rows as partitioned Parquet [ROWS=1000000 OUTPUT=folder SEED=42 DATASET=module]
 	@$(PY) -m training.census --dataset $(DATASET) --rows $(ROWS) --output '$(OUTPUT)' --seed $(SEED)
+
+# The project's code, as the commands have it: workers run what a client names. Dask asks nobody who they are, and runs
+# what it is sent: keep the port to a trusted network, or use its TLS (docs/scaling.md).
+SCHEDULER_HOST ?= 127.0.0.1
+SCHEDULER_PORT ?= 8786
+WORKERS ?= -1
+
+.PHONY: dask-scheduler dask-worker
+dask-scheduler: $(READY) ## a Dask scheduler for ENGINE=dask [SCHEDULER_HOST=127.0.0.1 SCHEDULER_PORT=8786]
+	@PYTHONPATH=. exec $(VENV)/bin/dask scheduler --host $(SCHEDULER_HOST) --port $(SCHEDULER_PORT) \
+	  --no-dashboard --dashboard-address 127.0.0.1:0
+
+dask-worker: $(READY) ## Dask workers on this machine, until Ctrl-C [SCHEDULER=tcp://127.0.0.1:8786 WORKERS=-1: as many as CPUs]
+	@PYTHONPATH=. OMP_WAIT_POLICY=passive exec $(VENV)/bin/dask worker $(or $(SCHEDULER),tcp://127.0.0.1:8786) \
+	  --nworkers $(WORKERS) --nthreads 1 --no-dashboard
 
 .PHONY: serve-onnx serve-pickle check test
 serve-onnx: $(READY) ## serve the ONNX graph on :8001 [settings: SERVE_* variables, see the README]

@@ -6,9 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from scoring.inputs import SUFFIXES
 from scoring.plan import Shard
+
+EngineName = Literal["local", "dask"]
+ENGINES: tuple[EngineName, ...] = ("local", "dask")
 
 PART_ROWS = 250_000
 """Some 50 MB in memory for a score of columns, and about a second's work."""
@@ -26,6 +30,8 @@ class Options:
     part_rows: int
     threads: int
     fresh: bool
+    engine: EngineName = ENGINES[0]
+    scheduler: str = ""
 
     @property
     def single_file(self) -> bool:
@@ -49,12 +55,18 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--part-rows", type=_positive, default=PART_ROWS, help="rows of a part (default: %(default)s)")
     parser.add_argument("--threads", type=_positive, default=_cores(), help="default: all cores (%(default)s)")
     parser.add_argument("--fresh", action="store_true", help="replace what another run wrote to the output")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="where parts are scored")
+    parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
     given = parser.parse_args(arguments)
     if not given.input or not given.output:
         parser.error("INPUT and OUTPUT are needed")
     options = Options(**{**vars(given), "output": Path(given.output)})
     if options.shard.shares > 1 and (options.single_file or options.fresh):
         parser.error("--shard needs a folder as --output, and no --fresh")
+    if options.engine == "dask" and options.shard.shares > 1:
+        parser.error("--shard shares work out without a cluster; --engine dask does it by itself")
+    if options.scheduler and options.engine != "dask":
+        parser.error("--scheduler is for --engine dask")
     return options
 
 

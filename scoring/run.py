@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,11 @@ from scoring.plan import Part, contiguous
 
 @dataclass(frozen=True)
 class Job:
-    """What every part of a run has in common. `keep` are input columns to be written beside the scores; None: all."""
+    """What every part of a run has in common. `files` are by number; `keep` are input columns to write, None: all."""
 
     model: Model
     manifest: Manifest
-    files: Sequence[InputFile]
+    files: Mapping[int, InputFile]
     folder: Path
     keep: tuple[str, ...] | None
     part_rows: int

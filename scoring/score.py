@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
+from cluster.errors import ClusterError
 from scoring.errors import ScoringError
 from scoring.inputs import describe_file, find_files
 from scoring.model import Model
 from scoring.options import Options, parse_options
 from scoring.output import merge, read_summary
-from scoring.plan import plan_parts, share
+from scoring.plan import Part, plan_parts, share
 from scoring.run import Job, score_parts
 from scoring.state import State, settle
 from scoring.summary import Speed, summary_lines
@@ -24,24 +25,40 @@ def score(options: Options) -> list[str]:
 
     Raises:
         ScoringError: the input can't be scored, or the output holds something else. Finished parts are kept.
+        ClusterError: the Dask cluster can't be used, or was lost. Finished parts are kept.
         BundleError, OSError: there is no whole bundle, or the output can't be written.
     """
     job = _prepare(options)
-    planned = plan_parts(job.files, options.part_rows)
+    planned = plan_parts(list(job.files.values()), options.part_rows)
     mine = share(planned, options.shard)
     missing = [part for part in mine if not (options.folder / part.name).exists()]
-    rows = sum(part.rows for part in missing)
-    start = time.perf_counter()
-    last = score_parts(job, missing, done=sum(part.rows for part in mine) - rows)
-    seconds = time.perf_counter() - start
-    if changed := [file.path for file in job.files if not file.is_unchanged()]:
+    speed = _score(job, options, missing, done=sum(part.rows for part in mine if part not in {*missing}))
+    if changed := [file.path for file in job.files.values() if not file.is_unchanged()]:
         raise ScoringError(f"{changed[0]}: changed while it was read; FRESH=1 scores the input anew")
-    speed = Speed(rows, seconds, None if last is None else job.model.measure_limit(last, options.threads))
     summaries = [read_summary(options.folder / part.name) for part in mine]
     if options.single_file:
         merge([options.folder / part.name for part in planned], options.output)
         shutil.rmtree(options.folder)
     return summary_lines(options, summaries, len(planned), speed)
+
+
+def _score(job: Job, options: Options, parts: Sequence[Part], *, done: int) -> Speed:
+    rows = sum(part.rows for part in parts)
+    start = time.perf_counter()
+    if options.engine == "dask" and parts:
+        try:
+            from scoring.dask_run import score_on_dask  # noqa: PLC0415 - only this engine needs Dask
+        except ImportError as error:
+            raise ScoringError(f"ENGINE=dask needs Dask (the extra `cluster` in pyproject.toml): {error}") from error
+        threads = score_on_dask(job, options.models, parts, options.scheduler, done=done)
+        seconds = time.perf_counter() - start
+        for leftover in job.folder.glob(".part-*"):
+            leftover.unlink()  # of a worker that died
+        return Speed(rows, seconds, threads, None)
+    last = score_parts(job, parts, done=done)
+    seconds = time.perf_counter() - start
+    limit = None if last is None else job.model.measure_limit(last, options.threads)
+    return Speed(rows, seconds, options.threads, limit)
 
 
 def _prepare(options: Options) -> Job:
@@ -55,7 +72,7 @@ def _prepare(options: Options) -> Job:
     files = tuple(describe_file(path) for path in paths)
     if not any(file.rows for file in files):
         raise ScoringError(f"INPUT={options.input!r}: no rows")
-    job = Job(model, manifest, files, options.folder, options.keep, options.part_rows, options.threads)
+    job = Job(model, manifest, dict(enumerate(files)), options.folder, options.keep, options.part_rows, options.threads)
     for path in paths:
         job.columns(path)  # what is wrong with the last file is said before the first is scored
     state = State(
@@ -70,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
     try:
         lines = score(options)
-    except (ScoringError, BundleError, OSError) as error:
+    except (ScoringError, BundleError, ClusterError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -10,10 +10,14 @@ from scoring.output import PartSummary
 
 @dataclass(frozen=True)
 class Speed:
-    """Rows scored by this run, the seconds it took, and ONNX Runtime's own rows per second (None if none was run)."""
+    """Rows scored by this run, the seconds it took, the threads, and ONNX Runtime's own rows per second.
+
+    The last is None where it wasn't measured: no row was scored, or other machines did it.
+    """
 
     rows: int
     seconds: float
+    threads: int
     limit: float | None
 
 
@@ -30,10 +34,15 @@ def summary_lines(options: Options, parts: Sequence[PartSummary], planned: int, 
         f"unseen   {counts or 'none'} (values of a category that training never saw)",
         f"output   {options.output}",
     ]
-    if speed.limit is not None:
+    if speed.rows:
         rate = speed.rows / speed.seconds
+        own = (
+            ""
+            if speed.limit is None
+            else (f", {rate / speed.limit:.0%} of ONNX Runtime's own {speed.limit:,.0f} (session.run alone)")
+        )
+        where = "threads" if options.engine == "local" else "threads of the cluster, its start included"
         lines.append(
-            f"speed    {speed.rows:,} rows in {speed.seconds:.1f} s on {options.threads} threads: {rate:,.0f} rows/s, "
-            f"{rate / speed.limit:.0%} of ONNX Runtime's own {speed.limit:,.0f} (session.run alone)"
+            f"speed    {speed.rows:,} rows in {speed.seconds:.1f} s on {speed.threads} {where}: {rate:,.0f} rows/s{own}"
         )
     return lines

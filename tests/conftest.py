@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 # Before XGBoost is loaded, here and in the processes that tests start: a second thread is no faster on so few rows, and
 # waiting for it costs as much CPU time again.
@@ -56,3 +58,11 @@ def manifest(training_options: Options) -> Manifest:
 def models(manifest: Manifest, training_options: Options) -> Path:
     """The folder of the small bundle. Not to be changed: copy it."""
     return training_options.models
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """The address of a Dask scheduler with two workers, all of them threads of this process."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "protocol": "tcp"}
+    with LocalCluster(processes=False, dashboard_address="127.0.0.1:0", **options) as cluster:
+        yield cluster.scheduler_address

@@ -13,9 +13,10 @@ from training import adult
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "bundle": {"bundle"},
-    "training": {"training", "bundle"},
+    "cluster": {"cluster"},
+    "training": {"training", "bundle", "cluster"},
     "serving": {"serving", "bundle"},
-    "scoring": {"scoring", "bundle"},
+    "scoring": {"scoring", "bundle", "cluster"},
     "load_testing": {"load_testing", "bundle"},
     "study": {"study", "training", "load_testing", "bundle"},
     "site_report": {"site_report", "load_testing", "study", "bundle"},

@@ -1,20 +1,25 @@
 """Where the rows are while a model is made of them: all in memory, or in files with a sample in memory."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from training.contents import BundleContents
+from training.dataset import Dataset
+from training.errors import TrainingError
 from training.evaluation import Scored
-from training.external import fit_external, predict_part
+from training.external import fit_external
 from training.folds import Fold
 from training.model import Model, fit_model
-from training.partitions import Partitions
+from training.partitioned import predict_part
+from training.partitions import Partitions, open_partitions
 from training.pipeline import Parameters
-from training.rows import PreparedRows
-from training.survey import Plan
+from training.rows import PreparedRows, prepare_rows
+from training.sources import load_rows
+from training.survey import Plan, plan_parts, survey
 
-EngineName = Literal["memory", "external"]
-ENGINES: tuple[EngineName, ...] = ("memory", "external")
+EngineName = Literal["memory", "external", "dask"]
+ENGINES: tuple[EngineName, ...] = ("memory", "external", "dask")
 
 
 class Engine(Protocol):
@@ -57,5 +62,31 @@ class External:
         return predict_part(model.pipeline, self.partitions, self.plan.held_out, "held out")
 
 
-def _conforms(memory: InMemory, external: External) -> tuple[Engine, Engine]:
-    return memory, external
+def load_in_memory(dataset: Dataset, source: str, folder: Path, *, seed: int) -> tuple[PreparedRows, Engine]:
+    """All rows; `source` and `folder` as `load_rows` takes them.
+
+    Raises:
+        TrainingError: the rows can't be had, or are not what the data set declares.
+    """
+    return prepare_rows(dataset, load_rows(dataset, source, folder, seed=seed)), InMemory()
+
+
+def load_partitioned(
+    dataset: Dataset, folder: Path, sample_rows: int, *, scheduler: str | None
+) -> tuple[PreparedRows, Engine]:
+    """A sample of the rows of Parquet files. `scheduler` of a Dask cluster; "": a local one, None: no cluster.
+
+    Raises:
+        TrainingError: the files can't be read, or a row is not what the data set declares.
+        ClusterError: the cluster can't be used.
+    """
+    partitions = open_partitions(dataset, folder if scheduler is None else folder.absolute())
+    plan = plan_parts(dataset, partitions.rows, sample_rows)
+    if scheduler is None:
+        return survey(partitions, plan), External(partitions, plan)
+    try:
+        from training.on_dask import OnDask  # noqa: PLC0415 - only this engine needs Dask
+    except ImportError as error:
+        raise TrainingError(f"ENGINE=dask needs Dask (the extra `cluster` in pyproject.toml): {error}") from error
+    engine = OnDask(partitions, plan, scheduler)
+    return engine.prepare(), engine

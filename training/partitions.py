@@ -6,9 +6,10 @@ share of a class differs between the parts by about one in the square root of it
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,9 @@ SOURCE_KEY = "source"
 
 BATCH_ROWS = 100_000
 
+Shared = TypeVar("Shared")
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -40,38 +44,68 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Partitions:
-    """The files of a data set. They must hold what `Dataset.parse` gives; integers may stand for numbers."""
+class Partition:
+    """A file, the `number`-th of all. It must hold what `Dataset.parse` gives; integers may stand for numbers."""
 
     dataset: Dataset
-    paths: tuple[Path, ...]
-    files: tuple[SourceFile, ...]
+    path: Path
+    number: int
     rows: int
-    source: str
 
     def batches(self) -> Iterator[tuple[pl.DataFrame, NDArray[np.float64]]]:
-        """All rows in the files' order: features and target, and each row's draw.
+        """All rows in the file's order: features and target, and each row's draw.
 
         Raises:
-            DataError: a file can't be read, or lacks a column.
+            DataError: the file can't be read, or lacks a column.
         """
         names = [*(feature.name for feature in self.dataset.features), self.dataset.target]
         numbers = {feature.name for feature in self.dataset.numeric}
         columns = [pl.col(name).cast(pl.Float64 if name in numbers else pl.String) for name in names]
-        for number, path in enumerate(self.paths):
-            generator = np.random.default_rng([self.dataset.split_seed, number])
-            try:
-                rows = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(columns)
-                for frame in rows.collect_batches(chunk_size=BATCH_ROWS):
-                    yield frame, generator.random(frame.height)
-            except (PolarsError, OSError) as error:
-                raise _unreadable(path, error) from error
+        generator = np.random.default_rng([self.dataset.split_seed, self.number])
+        try:
+            rows = pl.scan_parquet(self.path, glob=False, hive_partitioning=False).select(columns)
+            for frame in rows.collect_batches(chunk_size=BATCH_ROWS):
+                yield frame, generator.random(frame.height)
+        except (PolarsError, OSError) as error:
+            raise _unreadable(self.path, error) from error
 
     def read(self, part: Part) -> Iterator[pl.DataFrame]:
-        """The rows of a part, in the files' order; no frame is empty."""
+        """The file's rows of a part, in order; no frame is empty."""
         for frame, draw in self.batches():
             if (chosen := part.of(frame, draw)).height:
                 yield chosen
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """All files of a data set, in the order of their names."""
+
+    dataset: Dataset
+    partitions: tuple[Partition, ...]
+    files: tuple[SourceFile, ...]
+    source: str
+
+    @property
+    def rows(self) -> int:
+        """Of all files."""
+        return sum(partition.rows for partition in self.partitions)
+
+
+class ForEach(Protocol):
+    """How a function is applied to every partition: here, one after the other, or on a cluster."""
+
+    def __call__(
+        self, function: Callable[[Shared, Partition], Result], shared: Shared, partitions: Sequence[Partition], /
+    ) -> Iterator[Result]:
+        """What `function(shared, partition)` returns, in the partitions' order; what it raises is raised."""
+        ...
+
+
+def one_by_one(
+    function: Callable[[Shared, Partition], Result], shared: Shared, partitions: Sequence[Partition], /
+) -> Iterator[Result]:
+    """In this process."""
+    return (function(shared, partition) for partition in partitions)
 
 
 def open_partitions(dataset: Dataset, folder: Path) -> Partitions:
@@ -82,18 +116,19 @@ def open_partitions(dataset: Dataset, folder: Path) -> Partitions:
     """
     paths = tuple(path for path in sorted(folder.rglob("*.parquet")) if path.name[0] not in "._")
     if not paths:
-        raise DataError(f"DATA_DIR={folder}: no .parquet file there; ENGINE=external trains on partitioned Parquet")
-    rows, sources = 0, set()
-    for path in paths:
+        raise DataError(f"DATA_DIR={folder}: no .parquet file there; ENGINE=external and dask train on such files")
+    partitions, sources = [], set()
+    for number, path in enumerate(paths):
         try:
-            rows += pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+            rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+            partitions.append(Partition(dataset, path, number, rows))
             sources.add(pl.read_parquet_metadata(path).get(SOURCE_KEY, PARQUET))
         except (PolarsError, OSError) as error:
             raise _unreadable(path, error) from error
-    if not rows:
+    if not any(partition.rows for partition in partitions):
         raise DataError(f"DATA_DIR={folder}: the .parquet files there have no rows")
     files = tuple(_describe(path, folder) for path in paths)
-    return Partitions(dataset, paths, files, rows, sources.pop() if len(sources) == 1 else PARQUET)
+    return Partitions(dataset, tuple(partitions), files, sources.pop() if len(sources) == 1 else PARQUET)
 
 
 def _describe(path: Path, folder: Path) -> SourceFile:

@@ -16,7 +16,7 @@ from bundle.manifest import Data
 from training.dataset import Dataset
 from training.errors import DataError
 from training.features import check_presence, check_values, fill_missing
-from training.partitions import Part, Partitions
+from training.partitions import ForEach, Part, Partition, Partitions, one_by_one
 from training.rows import PreparedRows, check_split, class_indices
 
 VALIDATION_ROWS = 500_000
@@ -80,27 +80,68 @@ class _Witnesses:
         self.rows.append(frame.filter(condition).unique(name, keep="first", maintain_order=True))
 
 
-def survey(partitions: Partitions, plan: Plan) -> PreparedRows:
+@dataclass(frozen=True)
+class _FileSurvey:
+    """What one file adds to the survey."""
+
+    sample: pl.DataFrame
+    witnesses: pl.DataFrame
+    reference: pl.DataFrame
+    counts: Counter[str]
+
+
+def _survey_file(plan: Plan, partition: Partition) -> _FileSurvey:
+    """Check every row of a file.
+
+    Raises:
+        DataError: it can't be read, or a row isn't what the data set declares.
+    """
+    dataset, counts = partition.dataset, Counter[str]()
+    witnesses, sample, reference = _Witnesses(dataset), [], []
+    for frame, draw in partition.batches():
+        try:
+            check_values(dataset, frame)
+        except DataError as error:
+            raise DataError(f"{partition.path}: {error}") from error
+        training = plan.training.of(frame, draw)
+        witnesses.look_at(training)
+        sample.append(plan.sample.of(frame, draw))
+        reference.append(plan.reference.of(frame, draw))
+        counts["training"] += training.height
+        counts["held_out"] += plan.held_out.of(frame, draw).height
+        counts["positive"] += int(class_indices(dataset, frame).sum())
+    empty = _no_rows(dataset)
+    return _FileSurvey(
+        pl.concat([empty, *sample]), pl.concat([empty, *witnesses.rows]), pl.concat([empty, *reference]), counts
+    )
+
+
+def _no_rows(dataset: Dataset) -> pl.DataFrame:
+    numbers = {feature.name: pl.Float64() for feature in dataset.numeric}
+    names = [*(feature.name for feature in dataset.features), dataset.target]
+    return pl.DataFrame(schema={name: numbers.get(name, pl.String()) for name in names})
+
+
+def survey(partitions: Partitions, plan: Plan, for_each: ForEach = one_by_one) -> PreparedRows:
     """The sample, prepared like the rows of a data set that fits in memory; `description` is of all rows.
+
+    Files are surveyed by themselves and then merged in their order: the result is the same wherever that was done.
 
     Raises:
         DataError: a row isn't what the data set declares, or the sample has too few rows of a class.
     """
-    dataset, counts = partitions.dataset, Counter[str]()
-    witnesses, sample, reference = _Witnesses(dataset), [], []
+    dataset, counts, witnesses = partitions.dataset, Counter[str](), _Witnesses(partitions.dataset)
+    samples, references = [], []
     with tqdm(total=partitions.rows, desc="survey", unit=" rows", unit_scale=True) as bar:
-        for frame, draw in partitions.batches():
-            check_values(dataset, frame)
-            training = plan.training.of(frame, draw)
-            witnesses.look_at(training)
-            sample.append(plan.sample.of(frame, draw))
-            reference.append(plan.reference.of(frame, draw))
-            counts["training"] += training.height
-            counts["held_out"] += plan.held_out.of(frame, draw).height
-            counts["positive"] += int(class_indices(dataset, frame).sum())
-            bar.update(frame.height)
-    rows = pl.concat([*sample, *witnesses.rows])
-    held_out = pl.concat(reference)
+        found = for_each(_survey_file, plan, partitions.partitions)
+        for partition, part in zip(partitions.partitions, found, strict=True):
+            witnesses.look_at(part.witnesses)
+            samples.append(part.sample)
+            references.append(part.reference)
+            counts.update(part.counts)
+            bar.update(partition.rows)
+    rows = pl.concat([*samples, *witnesses.rows])
+    held_out = pl.concat(references)
     if not held_out.height:
         raise DataError(f"{dataset.name}: {partitions.rows:,} rows are too few to be split; ENGINE=memory takes them")
     check_presence(dataset, rows)

@@ -15,32 +15,23 @@ from optuna.trial import TrialState
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import Manifest, read_manifest
+from cluster.errors import ClusterError
 from training.choice import choose
 from training.contents import make_contents
 from training.dataset import Dataset
 from training.description import describe_bundle, describe_study
-from training.engine import ENGINES, Engine, EngineName, External, InMemory
+from training.engine import ENGINES, Engine, EngineName, load_in_memory, load_partitioned
 from training.errors import TrainingError
 from training.folds import prepare_folds
 from training.model import feature_importance
-from training.partitions import open_partitions
 from training.publish import check_vacant, publish
 from training.report import Evidence, write_report
-from training.rows import PreparedRows, prepare_rows
+from training.rows import PreparedRows
 from training.shared_study import connect, is_shared, run_shared_study
-from training.sources import AUTO, load_rows
+from training.sources import AUTO
 from training.summary import print_summary
-from training.survey import plan_parts, survey
 from training.tradeoff import Tradeoff
-from training.tuning import (
-    OBJECTIVES,
-    STORAGE_FAILURES,
-    ObjectiveName,
-    first_line,
-    open_study,
-    run_study,
-    study_name,
-)
+from training.tuning import OBJECTIVES, STORAGE_FAILURES, ObjectiveName, first_line, open_study, run_study, study_name
 
 SAMPLE_ROWS = 200_000
 
@@ -62,6 +53,7 @@ class Options:
     reports: Path
     engine: EngineName = "memory"
     sample_rows: int = SAMPLE_ROWS
+    scheduler: str = ""
     objective: ObjectiveName = OBJECTIVES[0]
     trial: int | None = None
     max_us: float | None = None
@@ -81,8 +73,9 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--tune-only", action="store_true", help="help with a shared study, and publish nothing")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the bundle is published")
     parser.add_argument("--reports", type=Path, default=Path("reports/training"), help="where the report goes")
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="external: rows stay in Parquet files")
-    parser.add_argument("--sample-rows", type=_positive, default=SAMPLE_ROWS, help="rows that an external study sees")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="external, dask: rows stay in files")
+    parser.add_argument("--sample-rows", type=_positive, default=SAMPLE_ROWS, help="rows that the study sees then")
+    parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
     parser.add_argument("--objective", choices=OBJECTIVES, default=OBJECTIVES[0], help="f2,latency: their Pareto front")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--trial", type=int, help="publish this trial of the study")
@@ -90,8 +83,10 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     given = vars(parser.parse_args(arguments))
     if given["max_us"] is not None and given["objective"] != "f2,latency":
         parser.error("--max-us: a study of F2 alone measures no latency; it takes --objective f2,latency")
-    if given["engine"] == "external" and given["data"] != AUTO:
-        parser.error("--engine external reads the Parquet files in --data-dir, and takes no --data")
+    if given["engine"] != ENGINES[0] and given["data"] != AUTO:
+        parser.error(f"--engine {given['engine']} reads the Parquet files in --data-dir, and takes no --data")
+    if given["scheduler"] and given["engine"] != "dask":
+        parser.error("--scheduler is for --engine dask")
     try:
         given["dataset"] = importlib.import_module(given["dataset"]).DATASET
     except (ImportError, AttributeError, ValueError) as error:
@@ -127,6 +122,7 @@ def train(options: Options) -> Manifest | None:
 
     Raises:
         TrainingError: the data, the study storage or the exported model is not as it must be; nothing is published.
+        ClusterError: the Dask cluster can't be used, or was lost; nothing is published.
         BundleError, OSError: the bundle could not be written; the previous one is whole.
         KeyboardInterrupt: Ctrl-C ended the help with a study.
     """
@@ -188,13 +184,12 @@ def load(options: Options) -> tuple[PreparedRows, Engine]:
 
     Raises:
         TrainingError: the rows can't be had, or are not what the data set declares.
+        ClusterError: the cluster can't be used.
     """
     if options.engine == "memory":
-        loaded = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
-        return prepare_rows(options.dataset, loaded), InMemory()
-    partitions = open_partitions(options.dataset, options.data_dir)
-    plan = plan_parts(options.dataset, partitions.rows, options.sample_rows)
-    return survey(partitions, plan), External(partitions, plan)
+        return load_in_memory(options.dataset, options.data, options.data_dir, seed=options.seed)
+    scheduler = options.scheduler if options.engine == "dask" else None
+    return load_partitioned(options.dataset, options.data_dir, options.sample_rows, scheduler=scheduler)
 
 
 def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
@@ -224,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         manifest = train(options)
-    except (TrainingError, BundleError, OSError) as error:
+    except (TrainingError, BundleError, ClusterError, OSError) as error:
         print(f"error: {error}\nnothing was published", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

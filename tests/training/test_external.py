@@ -16,8 +16,9 @@ from training.census import write_census
 from training.dataset import Dataset
 from training.errors import DataError, TrainingError
 from training.evaluation import score
-from training.external import fit_external, predict_part
+from training.external import fit_external
 from training.features import fill_missing
+from training.partitioned import predict_part
 from training.partitions import Part, Partitions, open_partitions
 from training.pipeline import build_pipeline
 from training.rows import class_indices
@@ -53,12 +54,16 @@ def write(folder: Path, frame: pl.DataFrame, dataset: Dataset = adult.DATASET) -
     return open_partitions(dataset, folder)
 
 
+def read(opened: Partitions, part: Part) -> pl.DataFrame:
+    return pl.concat(frame for partition in opened.partitions for frame in partition.read(part))
+
+
 def test_every_pass_splits_the_rows_alike_whatever_the_batches_are(opened, monkeypatch):
     plan = plan_parts(adult.DATASET, ROWS, 2000)
     parts = (plan.held_out, plan.validation, plan.training)
-    first = [pl.concat(opened.read(part)) for part in parts]
+    first = [read(opened, part) for part in parts]
     monkeypatch.setattr(partitions, "BATCH_ROWS", 999)
-    again = [pl.concat(opened.read(part)) for part in parts]
+    again = [read(opened, part) for part in parts]
     assert all(one.equals(two) for one, two in zip(first, again, strict=True))
     assert sum(part.height for part in first) == ROWS
     assert [part.height / ROWS for part in first] == pytest.approx([0.33, 0.067, 0.603], abs=0.015)
@@ -78,7 +83,7 @@ def test_the_plan_bounds_what_is_kept_in_memory():
 def test_what_is_read_off_the_sample_is_what_all_training_rows_give(opened, small_batches):
     plan = plan_parts(adult.DATASET, ROWS, 600)
     rows = survey.survey(opened, plan)
-    training = pl.concat(opened.read(plan.training))
+    training = read(opened, plan.training)
     assert rows.training.height < 1000
     for feature in adult.DATASET.categorical:
         assert set(rows.training[feature.name].unique()) == set(training[feature.name].unique())
@@ -87,7 +92,7 @@ def test_what_is_read_off_the_sample_is_what_all_training_rows_give(opened, smal
         assert rows.training[feature.name].max() == training[feature.name].max()
     assert rows.description.training_rows == training.height
     assert rows.description.rows == ROWS
-    every = pl.concat(frame for frame, _ in opened.batches())
+    every = read(opened, Part(0, 1))
     assert rows.description.positive_fraction == pytest.approx(class_indices(adult.DATASET, every).mean())
     assert (rows.description.source, len(rows.description.files)) == ("synthetic", 3)
 
@@ -97,16 +102,16 @@ def test_the_model_is_as_good_as_one_fitted_in_memory(opened, small_batches):
     rows = survey.survey(opened, plan)
     model = fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=2)
     held_out = predict_part(model.pipeline, opened, plan.held_out, "held out")
-    training = pl.concat(opened.read(plan.training))
+    training = read(opened, plan.training)
     features = fill_missing(adult.DATASET, training)
     twin = build_pipeline(adult.DATASET, PARAMETERS, seed=1).fit(features, class_indices(adult.DATASET, training))
-    kept = fill_missing(adult.DATASET, pl.concat(opened.read(plan.held_out)))
+    kept = fill_missing(adult.DATASET, read(opened, plan.held_out))
     probability = twin.predict_proba(kept)[:, 1]
     here, there = (score(held_out.target, scores, model.threshold) for scores in (held_out.probability, probability))
     assert here["pr_auc"] == pytest.approx(there["pr_auc"], abs=0.01)
     assert here["f2"] == pytest.approx(there["f2"], abs=0.02)
     assert np.abs(held_out.probability - probability).mean() < 0.03
-    assert model.out_of_sample.target.size == sum(frame.height for frame in opened.read(plan.validation))
+    assert model.out_of_sample.target.size == read(opened, plan.validation).height
     assert not list(Path.cwd().glob("matrix*"))
 
 
@@ -115,7 +120,7 @@ def test_one_batch_gives_the_trees_that_the_classifier_itself_would_fit(tmp_path
     plan = plan_parts(adult.DATASET, opened.rows, 3000)
     rows = survey.survey(opened, plan)
     model = fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=1)
-    training = pl.concat(opened.read(plan.training))
+    training = read(opened, plan.training)
     features = fill_missing(adult.DATASET, training)
     twin = build_pipeline(adult.DATASET, PARAMETERS, seed=1).fit(features, class_indices(adult.DATASET, training))
     difference = model.pipeline.predict_proba(features) - twin.predict_proba(features)
@@ -173,15 +178,15 @@ def test_rows_that_are_not_what_the_data_set_declares(change, problem, tmp_path)
 
 def test_integers_stand_for_numbers_and_categories_for_strings(tmp_path):
     rows = synthesize(adult.DATASET, 300, 5)
-    plain = [frame for frame, _ in write(tmp_path, rows).batches()]
+    plain = read(write(tmp_path, rows), Part(0, 1))
     mixed = rows.with_columns(pl.col("age").cast(pl.Int8), pl.col("sex").cast(pl.Categorical))
-    assert pl.concat(frame for frame, _ in write(tmp_path, mixed).batches()).equals(pl.concat(plain))
+    assert read(write(tmp_path, mixed), Part(0, 1)).equals(plain)
 
 
 def test_a_folder_without_parquet_or_with_something_else_named_so(tmp_path, capsys):
     arguments = ["--engine", "external", "--data-dir", str(tmp_path), "--models", str(tmp_path / "models")]
     assert main(arguments) == 1
-    assert "no .parquet file there; ENGINE=external trains on partitioned Parquet" in capsys.readouterr().err
+    assert "no .parquet file there; ENGINE=external and dask train on such files" in capsys.readouterr().err
     (tmp_path / "a.parquet").write_text("no parquet")
     assert main(arguments) == 1
     assert f"error: {tmp_path / 'a.parquet'}: can't be read" in capsys.readouterr().err
