@@ -29,7 +29,7 @@ from training.shared_study import connect, is_shared, run_shared_study
 from training.sources import AUTO, load_rows
 from training.summary import print_summary
 from training.survey import plan_parts, survey
-from training.tuning import STORAGE_FAILURES, first_line, open_study, run_study, study_name
+from training.tuning import STORAGE_FAILURES, first_line, open_study, run_study, shown, study_name
 
 SAMPLE_ROWS = 200_000
 
@@ -143,10 +143,12 @@ def _join_study(name: str, options: Options) -> tuple[optuna.Study, Callable[...
         connection = connect(options.storage) if is_shared(options.storage) else None
     except (*STORAGE_FAILURES, ImportError) as error:
         raise TrainingError(
-            f"STORAGE={options.storage}: the study storage can't be used: {first_line(error)}"
+            f"STORAGE={shown(options.storage)}: the study storage can't be used: {first_line(error)}"
         ) from error
     if options.tune_only and connection is None:
-        raise TrainingError(f"STORAGE={options.storage}: helping with a study needs a database server that is shared")
+        raise TrainingError(
+            f"STORAGE={shown(options.storage)}: helping with a study needs a database server that is shared"
+        )
     study = open_study(name, options.storage, fresh=options.fresh, connection=connection)
     return study, run_study if connection is None else run_shared_study
 

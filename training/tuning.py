@@ -1,6 +1,7 @@
 """The Optuna study: F2 on out-of-fold predictions of the training split, seeded, pruned and resumable."""
 
 import hashlib
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -79,8 +80,15 @@ def open_study(name: str, storage: str, *, fresh: bool, connection: BaseStorage 
         if connection is None:
             _fail_running(study)
     except (*STORAGE_FAILURES, ImportError, OSError, ValueError) as error:
-        raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {first_line(error)}") from error
+        raise TrainingError(
+            f"STORAGE={shown(storage)}: the study storage can't be used: {first_line(error)}"
+        ) from error
     return study
+
+
+def shown(storage: str) -> str:
+    """The storage URL without the password in it."""
+    return re.sub("(://[^:/@]*:)[^@]*@", r"\1***@", storage)
 
 
 def first_line(error: Exception) -> str:
