@@ -236,12 +236,23 @@ serve-axum: build-axum $(READY) ## serve the ONNX graph from Rust on :3000
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 IMAGES  := onnx pickle axum train bench
 
-.PHONY: up down images
+TUNERS   ?= 4
+REPLICAS ?= 3
+
+.PHONY: up down images tune replicas
 up: ## build, train if there is no bundle, serve in containers on :8000 :8001 :3000 [TRIALS=100 DATA=auto DATA_DIR= SEED=42]
 	@TRIALS=$(TRIALS) DATA=$(DATA) DATA_DIR='$(abspath $(DATA_DIR))' SEED=$(SEED) $(COMPOSE) up --build --detach
 
+tune: ## train in containers, with helpers that share the study on a PostgreSQL; publish [TUNERS=4 and as up]
+	@TRIALS=$(TRIALS) DATA=$(DATA) DATA_DIR='$(abspath $(DATA_DIR))' SEED=$(SEED) \
+	  $(COMPOSE) --profile tune up --build --scale tuner=$(TUNERS) trainer
+
+replicas: ## the ONNX service in containers, many times behind HAProxy on :8080 [REPLICAS=3 and as up]
+	@ONNX_PORT=0 TRIALS=$(TRIALS) DATA=$(DATA) DATA_DIR='$(abspath $(DATA_DIR))' SEED=$(SEED) \
+	  $(COMPOSE) --profile replicas up --build --detach --scale onnx=$(REPLICAS) proxy
+
 down: ## stop the containers and remove them
-	@$(COMPOSE) --profile bench --profile load down --remove-orphans
+	@$(COMPOSE) --profile bench --profile load --profile tune --profile replicas down --remove-orphans
 
 images: $(READY) ## build the images, print their sizes, and write reports/images.json
 	@for image in $(IMAGES); do \

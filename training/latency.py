@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from training.dataset import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
+from bundle.graph import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 from training.export import export_onnx
 from training.pipeline import Parameters, apply_threshold, build_pipeline
 from training.rows import PreparedRows

@@ -5,6 +5,7 @@ dead; its trial counts as failed, and the next process repeats it. Unlike a stud
 reproducible: what is suggested depends on which trials are finished by then.
 """
 
+import random
 import sys
 import time
 import warnings
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from tqdm import tqdm
 
 from training.errors import TrainingError
@@ -27,6 +29,9 @@ DEAD_SECONDS = 60
 """Without a sign of life. Longer than a trial's longest time in which the interpreter's lock is held."""
 
 POLL_SECONDS = 1.0
+CONNECT_ATTEMPTS = 10
+"""The tables are made by whoever connects first. Of those that do at once, the server refuses all but one."""
+
 _LIVE = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -50,6 +55,15 @@ def connect(storage: str) -> RDBStorage:
         SQLAlchemyError, OptunaError: it can't be used.
         ImportError: the driver that the URL names is not installed.
     """
+    for _ in range(CONNECT_ATTEMPTS - 1):
+        try:
+            return _connect(storage)
+        except (IntegrityError, ProgrammingError):
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311  no secret; not all at once again
+    return _connect(storage)
+
+
+def _connect(storage: str) -> RDBStorage:
     with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
         return RDBStorage(
             storage,

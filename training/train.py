@@ -5,11 +5,10 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import optuna
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from bundle.artifacts import read_artifact
@@ -31,7 +30,16 @@ from training.shared_study import connect, is_shared, run_shared_study
 from training.sources import AUTO
 from training.summary import print_summary
 from training.tradeoff import Tradeoff
-from training.tuning import OBJECTIVES, STORAGE_FAILURES, ObjectiveName, first_line, open_study, run_study, study_name
+from training.tuning import (
+    OBJECTIVES,
+    STORAGE_FAILURES,
+    ObjectiveName,
+    first_line,
+    open_study,
+    run_study,
+    shown,
+    study_name,
+)
 
 SAMPLE_ROWS = 200_000
 
@@ -127,12 +135,14 @@ def train(options: Options) -> Manifest | None:
         KeyboardInterrupt: Ctrl-C ended the help with a study.
     """
     check_vacant(options.dataset.name, options.models)
+    connection = _connect(options)  # before the rows are read, which may take minutes
     rows, engine = load(options)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     folds = prepare_folds(rows.dataset, rows.features, rows.target, seed=options.seed)
     content = rows.training.write_csv().encode()
     name = study_name(rows.dataset.name, content, seed=options.seed, objective=options.objective)
-    study, run = _join_study(name, options)
+    study = open_study(name, options.storage, fresh=options.fresh, connection=connection, objective=options.objective)
+    run = run_study if connection is None else run_shared_study
     evaluation = Tradeoff(rows, seed=options.seed) if options.objective == "f2,latency" else None
     uninterrupted = run(
         study, folds, rows.target, trials=options.trials, seed=options.seed, threads=threads, evaluation=evaluation
@@ -161,22 +171,23 @@ def train(options: Options) -> Manifest | None:
     return manifest
 
 
-def _join_study(name: str, options: Options) -> tuple[optuna.Study, Callable[..., bool]]:
-    """The study, and how its trials are run: by this process alone, or by all that share the storage.
+def _connect(options: Options) -> RDBStorage | None:
+    """The storage that the study shares with other processes; None if it is this process's own.
 
     Raises:
-        TrainingError: the storage can't be used.
+        TrainingError: the storage can't be used, or is nobody else's where there is only help to give.
     """
     try:
         connection = connect(options.storage) if is_shared(options.storage) else None
     except (*STORAGE_FAILURES, ImportError) as error:
         raise TrainingError(
-            f"STORAGE={options.storage}: the study storage can't be used: {first_line(error)}"
+            f"STORAGE={shown(options.storage)}: the study storage can't be used: {first_line(error)}"
         ) from error
     if options.tune_only and connection is None:
-        raise TrainingError(f"STORAGE={options.storage}: helping with a study needs a database server that is shared")
-    study = open_study(name, options.storage, fresh=options.fresh, connection=connection, objective=options.objective)
-    return study, run_study if connection is None else run_shared_study
+        raise TrainingError(
+            f"STORAGE={shown(options.storage)}: helping with a study needs a database server that is shared"
+        )
+    return connection
 
 
 def load(options: Options) -> tuple[PreparedRows, Engine]:

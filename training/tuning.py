@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -110,7 +111,9 @@ def open_study(
         if connection is None:
             _fail_running(study)
     except (*STORAGE_FAILURES, ImportError, OSError, ValueError) as error:
-        raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {first_line(error)}") from error
+        raise TrainingError(
+            f"STORAGE={shown(storage)}: the study storage can't be used: {first_line(error)}"
+        ) from error
     return study
 
 
@@ -118,6 +121,11 @@ def _name_metrics(study: optuna.Study) -> None:
     """For the dashboard."""
     with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
         study.set_metric_names(["F2", "µs/row"])
+
+
+def shown(storage: str) -> str:
+    """The storage URL without the password in it."""
+    return re.sub("(://[^:/@]*:)[^@]*@", r"\1***@", storage)
 
 
 def first_line(error: Exception) -> str:

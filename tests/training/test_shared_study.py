@@ -13,10 +13,12 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import create_engine, text
 
 from bundle.manifest import read_manifest
 from training.shared_study import is_shared
 from training.train import main
+from training.tuning import shown
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/nowhere"))
 TRIALS = 6
@@ -111,6 +113,14 @@ def opened(storage: str) -> Iterator[optuna.Study]:
         connection.engine.dispose()
 
 
+JOIN = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from training.shared_study import connect
+with ThreadPoolExecutor() as pool:
+    list(pool.map(connect, [sys.argv[1]] * 4))
+"""
+
 WORKER = """
 import dataclasses, sys
 from training import adult, shared_study, train
@@ -135,6 +145,24 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Capt
     url = f"postgresql+psycopg://tuner@/postgres?host={tmp_path}"
     assert main(arguments(url, tmp_path)) == 1
     assert f"error: STORAGE={url}: the study storage can't be used: " in capsys.readouterr().err
+
+
+def test_a_password_is_not_told():
+    shown_url = "postgresql+psycopg://tuner:***@host/study"
+    assert shown("postgresql+psycopg://tuner:s3cret@host/study") == shown_url
+    assert shown("postgresql+psycopg://tuner@host/study") == "postgresql+psycopg://tuner@host/study"
+    assert shown("sqlite:///study.db") == "sqlite:///study.db"
+
+
+def test_all_join_that_start_at_once(storage: str):
+    """Optuna makes the tables without a lock: of those that try at once, the server refuses all but one."""
+    engine = create_engine(storage, isolation_level="AUTOCOMMIT")
+    with engine.connect() as server:
+        server.execute(text("CREATE DATABASE empty"))
+    engine.dispose()
+    command = [sys.executable, "-c", JOIN, storage.replace("/postgres?", "/empty?")]
+    joining = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert joining.returncode == 0, joining.stderr
 
 
 def test_helping_needs_a_shared_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

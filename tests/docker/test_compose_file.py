@@ -1,0 +1,83 @@
+"""What compose.yaml and the proxy's configuration say, without an engine."""
+
+import re
+import shutil
+from typing import Any
+
+import pytest
+import yaml
+
+from serving.settings import read_settings
+from tests.docker.engine import PORTS, ROOT, SERVICES, run
+
+CONFIGURATION = ROOT / "docker/haproxy.cfg"
+
+
+def services() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+
+
+def seconds(name: str) -> float:
+    """A time in the proxy's configuration."""
+    (number, unit) = re.findall(rf"^ +{name} +(\d+)(ms|s)\b", CONFIGURATION.read_text(encoding="utf-8"), re.MULTILINE)[
+        0
+    ]
+    return int(number) * (0.001 if unit == "ms" else 1)
+
+
+def test_plain_up_starts_training_and_the_services():
+    assert {name for name, service in services().items() if "profiles" not in service} == {"train", *SERVICES}
+
+
+@pytest.mark.parametrize("name", services())
+def test_a_container_has_no_more_rights_than_it_needs(name: str):
+    service = services()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "cap_add" not in service or service["user"] == "0:0"
+
+
+def test_ports_are_published_on_loopback():
+    published = [port for service in services().values() for port in service.get("ports", [])]
+    assert len(published) == len(SERVICES) + 1
+    assert all(port.startswith("${PUBLISH_HOST:-127.0.0.1}:") for port in published)
+
+
+def test_the_study_can_be_reached_by_those_who_share_it_only():
+    networks = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["networks"]
+    database = services()["study-database"]
+    assert "ports" not in database
+    assert database["networks"] == ["study"]
+    assert networks["study"] == {"internal": True}
+    assert {name for name, service in services().items() if "study" in service.get("networks", [])} == {
+        "study-database", "trainer", "tuner",
+    }  # fmt: skip
+
+
+def test_who_tunes_publishes_nothing():
+    tuner, trainer = services()["tuner"], services()["trainer"]
+    assert tuner["entrypoint"][-1] == "--tune-only"
+    assert "entrypoint" not in trainer
+    assert tuner["command"] == trainer["command"]
+    assert tuner["environment"]["PGPASSWORD"] == services()["study-database"]["environment"]["POSTGRES_PASSWORD"]
+
+
+def test_the_proxy_means_the_replicas():
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    assert re.findall(r"server-template \S+ \S+ (\S+)", text) == [f"onnx:{PORTS['onnx']}"]
+    assert re.findall(r"option httpchk GET (\S+)", text) == ["/health/ready"]
+    assert re.findall(r"bind :(\d+)", text) == [services()["proxy"]["ports"][0].rpartition(":")[2]]
+    assert re.findall(r"nbthread (\d+)", text) == [str(services()["proxy"]["cpus"])]
+
+
+def test_the_proxy_waits_longer_than_the_services():
+    settings = read_settings({}, default_port=PORTS["onnx"])
+    assert seconds("timeout server") > settings.request_seconds
+    assert seconds("hard-stop-after") < int(services()["proxy"]["stop_grace_period"].removesuffix("s"))
+
+
+def test_the_proxy_takes_its_configuration():
+    if shutil.which("haproxy") is None:
+        pytest.skip("HAProxy is not installed (Debian: haproxy)")
+    run("haproxy", "-c", "-f", CONFIGURATION)
