@@ -60,9 +60,12 @@ def models(manifest: Manifest, training_options: Options) -> Path:
     return training_options.models
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    """The address of a Dask scheduler with two workers, all of them threads of this process."""
+    """The address of a Dask scheduler with two workers, all of them threads of this process.
+
+    They end with the module: they draw random numbers, which Hypothesis takes for its own tests' doing.
+    """
     options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "protocol": "tcp"}
     with LocalCluster(processes=False, dashboard_address="127.0.0.1:0", **options) as cluster:
         yield cluster.scheduler_address

@@ -352,7 +352,7 @@ def test_ctrl_c_after_some_trials_publishes_the_best_so_far(tmp_path, monkeypatc
     assert assert_whole(tmp_path / "models").study.trials == 2
 
 
-@pytest.mark.parametrize("step", ["load_rows", "fit_model", "make_contents", "publish"])
+@pytest.mark.parametrize("step", ["load", "fit_model", "make_contents", "publish"])
 def test_ctrl_c_anywhere_else_publishes_nothing(run, tmp_path, published, monkeypatch, capfd, step):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
