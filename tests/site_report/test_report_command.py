@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from bundle.manifest import FrontTrial, encode_manifest
+from bundle.files import encode_result
+from bundle.manifest import FrontTrial
+from bundle.training_report import TrainingReport
 from site_report.page import SOURCES, read_entries
 from site_report.report_command import main
 from tests.site_report.conftest import SVG, benchmark, skew, soak
@@ -148,7 +150,10 @@ def test_a_front_of_accuracy_against_latency_is_a_table(reports, manifest):
     )  # fmt: skip
     other = msgspec.structs.replace(one, trial=8, us_per_row=9.87)
     study = msgspec.structs.replace(manifest.study, front=(one, other), chosen_trial=8, choice="TRIAL=8")
-    (reports / "training/report.json").write_bytes(encode_manifest(msgspec.structs.replace(manifest, study=study)))
+    path = reports / "training/report.json"
+    report = msgspec.json.decode(path.read_bytes(), type=TrainingReport)
+    chosen = msgspec.structs.replace(report.manifest, study=study)
+    path.write_bytes(encode_result(msgspec.structs.replace(report, manifest=chosen)))
     found = part(page_of(reports), "training")
     assert cells(found, "7") == ["0.8100", "0.0031", "12.3", "2.50", "40", "3", "5,432", "43"]
     assert cells(found, r"8 (published)")[2] == "9.9"
