@@ -47,7 +47,7 @@ def test_the_survey_is_the_one_of_a_single_process(engine):
     assert there.description == here.description
 
 
-def test_the_model_is_the_one_of_the_external_engine_but_for_rounding(engine):
+def test_the_model_is_close_to_that_of_the_external_engine(engine):
     rows = survey(engine.partitions, engine.plan)
     model = engine.fit(rows, [], PARAMETERS, seed=1, threads=1)
     twin = fit_external(rows, engine.partitions, engine.plan, PARAMETERS, seed=1, threads=1)
@@ -55,7 +55,7 @@ def test_the_model_is_the_one_of_the_external_engine_but_for_rounding(engine):
     there = engine.score_held_out(rows, model, None)
     here = predict_part(twin.pipeline, engine.partitions, engine.plan.held_out, "held out")
     assert there.target.tolist() == here.target.tolist()
-    # With this few rows a batch's summary holds every value: only the order of adding differs.
+    # Close, and not the same: other sketches of the columns are merged, and histograms are added in another order.
     assert np.quantile(np.abs(there.probability - here.probability), 0.95) < 0.01
     again = engine.fit(rows, [], PARAMETERS, seed=1, threads=1)
     assert again.booster.save_raw() == model.booster.save_raw()
