@@ -20,6 +20,7 @@ TABLES: dict[str, Callable[[Results], list[str]]] = {
     "profile": benchmark_blocks.profile_table,
     "capacity": capacity.capacity_table,
     "families": study_blocks.families_table,
+    "families-on-two-threads": study_blocks.families_on_two_threads_table,
     "large-numbers": study_blocks.large_numbers_table,
     "tree-costs": study_blocks.trees_table,
     "session-options": study_blocks.settings,

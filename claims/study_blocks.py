@@ -18,15 +18,24 @@ def setup(results: Results, makefile: Path) -> str:
     text = f"Figures below are {by_place(measured, makefile)}."
     if max(result.others_cpus for result in measured) <= QUIET_CPUS:
         return text
+    text += " Ratios come from alternating calls and bear such company; absolute times are on the high side"
     return (
-        f"{text} Ratios come from alternating calls and bear such company; absolute times are on the high side, and "
-        "two threads could not be measured fairly."
+        f"{text}." if results.study.others_cpus <= QUIET_CPUS else f"{text}, and two threads are not measured fairly."
     )
 
 
 def families_table(results: Results) -> list[str]:
     """Speed-ups on one thread, and what a mark in it means."""
-    lines = speedup_table(results.study, 1)
+    return _families(results, 1)
+
+
+def families_on_two_threads_table(results: Results) -> list[str]:
+    """Speed-ups on two threads, and what a mark in it means."""
+    return _families(results, 2)
+
+
+def _families(results: Results, threads: int) -> list[str]:
+    lines = speedup_table(results.study, threads)
     marked = any(DISTURBED in line for line in lines)
     return [*lines, "", f"{DISTURBED}: the cell's thread had to share a CPU with other processes."] if marked else lines
 
