@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bundle.front import HEADS, front_cells
 from bundle.manifest import Manifest
 from bundle.training_report import TrainingReport
 from site_report.errors import ReportError
@@ -64,23 +65,8 @@ def _scores(path: Path, manifest: Manifest) -> Table:
 
 def _front(manifest: Manifest) -> list[Table]:
     """What could have been published instead, where the study looked for it."""
-    study = manifest.study
-    heads = ("trial", "F2", "± SE", "µs/row", "µs/row of 100", "trees", "depth", "nodes", "graph, KB")
-    rows = tuple(
-        (
-            f"{one.trial}{' (published)' if one.trial == study.chosen_trial else ''}",
-            f"{one.f2:.4f}",
-            f"{one.standard_error:.4f}",
-            f"{one.us_per_row:.1f}",
-            f"{one.us_per_row_of_100:.2f}",
-            f"{one.trees}",
-            f"{one.depth}",
-            f"{one.nodes:,}",
-            f"{one.graph_bytes / 1e3:,.0f}",
-        )
-        for one in study.front
-    )
-    return [Table("Accuracy against latency: the Pareto front, out of fold", heads, rows)] if rows else []
+    rows = front_cells(manifest.study, "{} (published)")
+    return [Table("Accuracy against latency: the Pareto front, out of fold", HEADS, rows)] if rows else []
 
 
 def _parameters(manifest: Manifest) -> Table:

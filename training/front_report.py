@@ -6,28 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
+from bundle.front import HEADS, front_cells
 from bundle.manifest import FrontTrial, Study
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
-HEADS = ("trial", "F2", "± SE", "µs/row", "µs/row of 100", "trees", "depth", "nodes", "KB")
-
-
-def front_cells(study: Study) -> list[tuple[str, ...]]:
-    """A line of texts per trial of the front, under `HEADS`; the published one has a star."""
-    return [
-        (
-            f"{'*' if one.trial == study.chosen_trial else ''}{one.trial}",
-            f"{one.f2:.4f}",
-            f"{one.standard_error:.4f}",
-            f"{one.us_per_row:.1f}",
-            f"{one.us_per_row_of_100:.2f}",
-            f"{one.trees}",
-            f"{one.depth}",
-            f"{one.nodes:,}",
-            f"{one.graph_bytes / 1e3:,.0f}",
-        )
-        for one in study.front
-    ]
+MARKED = "*{}"
+"""The published trial's number."""
 
 
 def front_markdown(study: Study) -> list[str]:
@@ -35,7 +19,7 @@ def front_markdown(study: Study) -> list[str]:
     return [
         f"| {' | '.join(HEADS)} |",
         "|" + "---:|" * len(HEADS),
-        *(f"| {' | '.join(cells)} |" for cells in front_cells(study)),
+        *(f"| {' | '.join(cells)} |" for cells in front_cells(study, MARKED)),
         "",
         f"Published: trial {study.chosen_trial}, {study.choice}.",
     ]
@@ -43,7 +27,7 @@ def front_markdown(study: Study) -> list[str]:
 
 def front_lines(study: Study) -> list[str]:
     """The same for a terminal."""
-    table = [HEADS, *front_cells(study)]
+    table = [HEADS, *front_cells(study, MARKED)]
     widths = [max(len(cells[column]) for cells in table) for column in range(len(HEADS))]
     lines = ["  ".join(text.rjust(width) for text, width in zip(cells, widths, strict=True)) for cells in table]
     return [
