@@ -90,10 +90,10 @@ SCORE_ARGUMENTS = --input '$(INPUT)' --output '$(OUTPUT)' $(if $(KEEP),--keep '$
 
 .PHONY: score census
 score: $(READY) ## score files of any size [INPUT=file|folder|glob OUTPUT=folder|file KEEP=id,... SHARD=i/n PART_ROWS= THREADS= FRESH=1 ENGINE=dask SCHEDULER=tcp://...]
-	@$(PY) -m scoring.score $(SCORE_ARGUMENTS)
+	@$(PY) -m scale.scoring.score $(SCORE_ARGUMENTS)
 
 census: $(READY) ## synthetic rows as partitioned Parquet [ROWS=1000000 OUTPUT=folder SEED=42 DATASET=module]
-	@$(PY) -m training.census --dataset $(DATASET) --rows $(ROWS) --output '$(OUTPUT)' --seed $(SEED)
+	@$(PY) -m scale.training.synthetic_parquet --dataset $(DATASET) --rows $(ROWS) --output '$(OUTPUT)' --seed $(SEED)
 
 # The project's code, as the commands have it: workers run what a client names. Dask asks nobody who they are, and runs
 # what it is sent: keep the port to a trusted network, or use its TLS (docs/scaling.md).
@@ -121,7 +121,7 @@ check: $(READY) ## lint, format, types, and the documentation's figures against 
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m claims.tables_command --check
+	@$(PY) -m experiments.report.tables_command --check
 
 # What needs the real files or the built Rust service skips itself where that is missing, and says so. The container
 # tests take minutes, and run when they are asked for: PYTEST_ARGUMENTS="-m docker".
@@ -171,48 +171,48 @@ load-worker: $(READY) ## a machine that makes load, with the same bundle in mode
 	  $(if $(PROCESSES),--processes $(PROCESSES)) $(LOCUST_ARGUMENTS)
 
 profile: $(READY) ## where the microseconds of a request go
-	@$(PY) -m load_testing.profile_command
+	@$(PY) -m experiments.load.profile_command
 
 fairness: $(READY) ## what large batches cost the small requests beside them
-	@$(PY) -m load_testing.fairness
+	@$(PY) -m experiments.load.fairness
 
 workers: $(READY) ## what a second worker is worth, by CPU time per request [USERS=32 DURATION=5 ROUNDS=3 SCENARIOS= SERVICES=]
-	@$(PY) -m load_testing.workers --users $(USERS) --duration $(DURATION) --rounds $(ROUNDS) \
+	@$(PY) -m experiments.load.second_worker --users $(USERS) --duration $(DURATION) --rounds $(ROUNDS) \
 	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES))
 
 overload: $(READY) ## what a service does with far more clients than it can serve [CLIENTS=2000]
-	@$(PY) -m load_testing.overload $(if $(CLIENTS),--clients $(CLIENTS))
+	@$(PY) -m experiments.load.overload $(if $(CLIENTS),--clients $(CLIENTS))
 
 soak: DURATION = 60
 soak: $(READY) ## load, hostile input and faults at once, one table [DURATION=60 seconds per service, SERVICES=]
-	@$(PY) -m load_testing.soak --duration $(DURATION) $(if $(SERVICES),--services $(SERVICES))
+	@$(PY) -m experiments.load.soak --duration $(DURATION) $(if $(SERVICES),--services $(SERVICES))
 
 FAST     ?=
 STUDY_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --seed $(SEED) $(if $(FAST),--fast)
 
 .PHONY: study session-options tree-costs
 study: $(READY) ## when ONNX is worth it: model families, batch sizes, threads [FAST=1 DATA=auto|uci|synthetic DATA_DIR= SEED=42 DATASET=module]
-	@$(PY) -m study.study_command $(STUDY_ARGUMENTS)
+	@$(PY) -m experiments.study.study_command $(STUDY_ARGUMENTS)
 
 session-options: $(READY) ## what each session option of ONNX Runtime does to the bundle's graph [FAST=1 ORT_PROVIDERS="..." and as study]
-	@$(PY) -m study.session_options $(STUDY_ARGUMENTS)
+	@$(PY) -m experiments.study.session_options $(STUDY_ARGUMENTS)
 
 tree-costs: $(READY) ## why ONNX Runtime isn't faster on large batches of tree ensembles [FAST=1 and as study]
-	@$(PY) -m study.tree_costs $(STUDY_ARGUMENTS)
+	@$(PY) -m experiments.study.tree_costs $(STUDY_ARGUMENTS)
 
 .PHONY: report
 report: $(READY) ## one page of all reports that are there: reports/index.html, and their key figures here
-	@$(PY) -m site_report.report_command
+	@$(PY) -m experiments.report.report_command
 
 CHECK ?=
 LIST  ?=
 
 .PHONY: record-results readme-tables
-record-results: $(READY) ## take the results in reports/ over into docs/results/, with warnings about what doesn't go together
-	@$(PY) -m claims.record_command
+record-results: $(READY) ## take the results in reports/ over into experiments/results/, with warnings about what doesn't go together
+	@$(PY) -m experiments.report.record_command
 
 readme-tables: $(READY) ## write the recorded results into README.md and docs/ [CHECK=1 compares only, LIST=1 names every figure]
-	@$(PY) -m claims.tables_command $(if $(CHECK),--check) $(if $(LIST),--list)
+	@$(PY) -m experiments.report.tables_command $(if $(CHECK),--check) $(if $(LIST),--list)
 
 AXUM := serving/axum/target/release/axum-service
 ONNXRUNTIME_LIBRARY = $(shell $(PY) -c 'import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime*")))')
@@ -258,4 +258,4 @@ images: $(READY) ## build the images, print their sizes, and write reports/image
 	@for image in $(IMAGES); do \
 	  docker build --quiet --file docker/$$image.Dockerfile --tag train-to-serve/$$image \
 	    --label org.opencontainers.image.revision="$$(git rev-parse HEAD 2>/dev/null)" . >/dev/null || exit 1; done
-	@$(PY) -m load_testing.image_sizes $(IMAGES)
+	@$(PY) -m experiments.load.image_sizes $(IMAGES)

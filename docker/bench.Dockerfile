@@ -12,16 +12,16 @@ FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
  && cd /usr/local && rm -rf bin/pip* lib/python3*/ensurepip lib/python3*/site-packages/*
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-ENTRYPOINT ["python", "as_owner.py", "bench"]
+ENTRYPOINT ["python", "as_owner.py", "load_testing.container_bench"]
 LABEL org.opencontainers.image.title="train-to-serve: load test" \
       org.opencontainers.image.description="Loads running services with Locust and compares every answer with the reference" \
       org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /app
 RUN ["install", "--directory", "--owner=10001", "--group=10001", "models", "reports"]
 COPY --from=dependencies /opt/venv /opt/venv
-COPY docker/as_owner.py docker/bench.py ./
+COPY docker/as_owner.py ./
 COPY bundle/*.py bundle/
 COPY load_testing/ load_testing/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
-RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import bench, load_testing.locustfile, locust.main"]
+RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import load_testing.container_bench, load_testing.locustfile, locust.main"]
 USER 10001:10001

@@ -21,8 +21,8 @@ RUN ["install", "--directory", "--owner=10001", "--group=10001", "data", "data/a
 COPY --from=dependencies /opt/venv /opt/venv
 COPY docker/as_owner.py ./
 COPY bundle/*.py bundle/
-COPY cluster/*.py cluster/
 COPY training/ training/
+COPY scale/ scale/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
 RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import training.train"]
 USER 10001:10001

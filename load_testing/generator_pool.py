@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from load_testing.cpus import on_cpus
-from load_testing.load import LoadPlan, LoadResult, merge_results, split_plan
+from load_testing.plan import LoadPlan, LoadResult, merge_results, split_plan
 from load_testing.services import ROOT
 
 _STOP_SECONDS = 10.0
@@ -42,7 +42,7 @@ class GeneratorPool:
 @contextmanager
 def generator_pool(models: Path, cpus: frozenset[int]) -> Iterator[GeneratorPool]:
     """One generator process per CPU of the set, ended at the end."""
-    command = [sys.executable, "-m", "load_testing.generator", "--plans"]
+    command = [sys.executable, "-m", "load_testing.generator_process", "--plans"]
     environment = os.environ | {"MODEL_DIR": str(models.resolve())}
     with ExitStack() as stack:
         processes = []

@@ -8,7 +8,7 @@ from itertools import product
 import psutil
 
 from load_testing.generator_pool import GeneratorPool
-from load_testing.load import LoadPlan, LoadResult
+from load_testing.plan import LoadPlan, LoadResult
 from load_testing.process_tree import cpu_seconds
 from load_testing.results import Cell, Protocol, Spread
 from load_testing.services import Service, ServiceError

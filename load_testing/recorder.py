@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from load_testing.latency import Latencies, merge
-from load_testing.load import LoadResult
+from load_testing.plan import LoadResult
 from load_testing.responses import Answers
 from load_testing.scenarios import SCENARIOS, request_name
 from load_testing.service_user import WrongAnswer

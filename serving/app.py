@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bundle.manifest import Manifest
-from serving.access import ApiKeys
+from serving.api_keys import ApiKeys
 from serving.endpoints import Buffers, PredictEndpoint, Worker, batch_threads, respond
 from serving.errors import Unauthorized
 from serving.metrics import Metrics

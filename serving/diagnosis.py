@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bundle.graph import FLOAT32_MAX
+from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import Feature, Manifest
 from serving.errors import Location, Problem
 

@@ -17,9 +17,9 @@ from time import perf_counter
 from starlette.types import Receive, Scope, Send
 
 from serving.errors import InternalError, Overloaded, RequestError, TooLarge
-from serving.http_protocol import ARRIVED, OVERLOADED
 from serving.metrics import Metrics
 from serving.predictor import Predictor
+from serving.process.http_protocol import ARRIVED, OVERLOADED
 from serving.request_schema import Decode
 from serving.response_schema import Assemble, Encode
 

@@ -2,7 +2,7 @@
 
 import onnxruntime
 
-from bundle.graph import CATEGORICAL, NUMERIC, OUTPUTS
+from bundle.graph_names import CATEGORICAL, NUMERIC, OUTPUTS
 from serving.predictor import Batch, Predictions, Predictor
 
 

@@ -5,8 +5,8 @@ import sys
 from serving.app import Application, create_app
 from serving.metrics import Metrics
 from serving.onnx_predictor import OnnxPredictor
-from serving.reloading import ReloadingApplication
-from serving.service import load, run
+from serving.process.reloading import ReloadingApplication
+from serving.process.service import load, run
 from serving.settings import read_settings
 
 PORT = 8001

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from bundle.graph import FLOAT32_MAX
+from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import Feature, Manifest
-from serving.access import OPEN_PATHS
+from serving.api_keys import OPEN_PATHS
 
 Schema = dict[str, Any]
 

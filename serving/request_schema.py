@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from bundle.graph import FLOAT32_MAX, UNSEEN
+from bundle.graph_names import FLOAT32_MAX, UNSEEN
 from bundle.manifest import Feature, Manifest
 from serving.diagnosis import diagnose
 from serving.errors import InvalidRows, MalformedBody, Problem, TooLarge

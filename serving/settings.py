@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.access import ApiKeys, InvalidKey
-from serving.cpus import usable_cpus
+from serving.api_keys import ApiKeys, InvalidKey
+from serving.process.cpus import usable_cpus
 
 PREFIX = "SERVE_"
 NAMES = (

@@ -13,14 +13,11 @@ from training import adult
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "bundle": {"bundle"},
-    "cluster": {"cluster"},
-    "training": {"training", "bundle", "cluster"},
+    "training": {"training", "bundle", "scale"},
     "serving": {"serving", "bundle"},
-    "scoring": {"scoring", "bundle", "cluster"},
     "load_testing": {"load_testing", "bundle"},
-    "study": {"study", "training", "load_testing", "bundle"},
-    "site_report": {"site_report", "load_testing", "study", "bundle"},
-    "claims": {"claims", "site_report", "load_testing", "study", "bundle"},
+    "scale": {"scale", "training", "bundle"},
+    "experiments": {"experiments", "training", "serving", "load_testing", "scale", "bundle", "tests"},
 }
 SOURCES = [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]
 
@@ -55,7 +52,7 @@ def test_the_onnx_service_imports_no_training_library():
 
 
 def test_scoring_needs_no_training_library():
-    code = "import sys, scoring.score; print(*sys.modules)"
+    code = "import sys, scale.scoring.score; print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in result.stdout.split()}
     assert not loaded & {"sklearn", "scipy", "xgboost", "pandas", "onnx", "optuna", "training", "serving"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bundle.graph import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
+from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Dataset:
     `parse` turns the raw files (name to content) into one frame with a column per feature and the target: strings for
     categories and the target, Float64 for numbers, null for missing. It raises DataError naming file, row and column.
     `classes` are the target's two labels: the negative one, then the positive one. `source` names the real files in the
-    manifest. `synthetic_statistics` is what `training.synthetic` samples from when the real files can't be had.
+    manifest. `synthetic_statistics` is what `training.data.synthetic` samples from when the real files can't be had.
     """
 
     name: str

@@ -4,19 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from training.contents import BundleContents
+from scale.training.external import fit_external
+from scale.training.partitioned import predict_part
+from scale.training.partitions import Partitions, open_partitions
+from scale.training.sample import Plan, plan_parts, survey
+from training.data.rows import PreparedRows, prepare_rows
+from training.data.sources import load_rows
 from training.dataset import Dataset
 from training.errors import TrainingError
-from training.evaluation import Scored
-from training.external import fit_external
-from training.folds import Fold
-from training.model import Model, fit_model
-from training.partitioned import predict_part
-from training.partitions import Partitions, open_partitions
-from training.pipeline import Parameters
-from training.rows import PreparedRows, prepare_rows
-from training.sources import load_rows
-from training.survey import Plan, plan_parts, survey
+from training.export.artifacts import BundleContents
+from training.model.evaluation import Scored
+from training.model.fitting import Model, fit_model
+from training.model.folds import Fold
+from training.model.pipeline import Parameters
 
 EngineName = Literal["memory", "external", "dask"]
 ENGINES: tuple[EngineName, ...] = ("memory", "external", "dask")
@@ -85,7 +85,7 @@ def load_partitioned(
     if scheduler is None:
         return survey(partitions, plan), External(partitions, plan)
     try:
-        from training.on_dask import OnDask  # noqa: PLC0415 - only this engine needs Dask
+        from scale.training.on_dask import OnDask  # noqa: PLC0415 - only this engine needs Dask
     except ImportError as error:
         raise TrainingError(f"ENGINE=dask needs Dask (the extra `cluster` in pyproject.toml): {error}") from error
     engine = OnDask(partitions, plan, scheduler)

@@ -14,23 +14,22 @@ from optuna.trial import TrialState
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import Manifest, read_manifest
-from cluster.errors import ClusterError
-from training.choice import choose
-from training.contents import make_contents
+from scale.cluster.errors import ClusterError
+from training.data.rows import PreparedRows
+from training.data.sources import AUTO
 from training.dataset import Dataset
-from training.description import describe_bundle, describe_study
 from training.engine import ENGINES, Engine, EngineName, load_in_memory, load_partitioned
 from training.errors import TrainingError
-from training.folds import prepare_folds
-from training.model import feature_importance
-from training.publish import check_vacant, publish
-from training.report import Evidence, write_report
-from training.rows import PreparedRows
-from training.shared_study import connect, is_shared, run_shared_study
-from training.sources import AUTO
-from training.summary import print_summary
-from training.tradeoff import Tradeoff
-from training.tuning import (
+from training.export.artifacts import make_contents
+from training.export.publish import check_vacant, publish
+from training.manifest import describe_bundle, describe_study
+from training.model.fitting import feature_importance
+from training.model.folds import prepare_folds
+from training.report.terminal import print_summary
+from training.report.write_report import Evidence, write_report
+from training.tuning.choose_trial import choose
+from training.tuning.shared_study import connect, is_shared, run_shared_study
+from training.tuning.study import (
     OBJECTIVES,
     STORAGE_FAILURES,
     ObjectiveName,
@@ -40,6 +39,7 @@ from training.tuning import (
     shown,
     study_name,
 )
+from training.tuning.tradeoff import Tradeoff
 
 SAMPLE_ROWS = 200_000
 

@@ -8,7 +8,7 @@ import msgspec
 
 from bundle.manifest import find_manifest, read_manifest
 from load_testing.cpus import available_cpus
-from load_testing.load import LoadResult
+from load_testing.plan import LoadResult
 
 BUNDLE = "bundle"
 """Worker: which bundle I have (an `Introduction`)."""

@@ -7,7 +7,7 @@ import msgspec
 
 from bundle.machine import Machine
 from load_testing.distributed.messages import BundleIdentity, WorkerReport
-from load_testing.load import LoadResult, merge_results
+from load_testing.plan import LoadResult, merge_results
 
 _BUSY = 0.9
 

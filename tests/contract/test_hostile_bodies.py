@@ -2,7 +2,7 @@
 
 import httpx
 
-from load_testing.hostile_bodies import HostileBody, hostile_bodies
+from tests.contract.hostile_bodies import HostileBody, hostile_bodies
 from tests.services import Service
 
 

@@ -11,8 +11,8 @@ import httpx
 import psutil
 import pytest
 
-from load_testing.hostile_clients import HOSTILE_CLIENTS, HostileClient, NotClosed
 from load_testing.scenarios import Address
+from tests.contract.hostile_clients import HOSTILE_CLIENTS, HostileClient, NotClosed
 from tests.services import Service, running
 
 REQUEST_SECONDS = 1

@@ -8,8 +8,8 @@ from load_testing import benchmark
 from load_testing.benchmark import choose_services, main, parse_arguments, plan_protocol
 from load_testing.cpus import available_cpus
 from load_testing.latency import Latencies
-from load_testing.load import LoadResult
 from load_testing.measurement import Run, order_runs, summarise
+from load_testing.plan import LoadResult
 from load_testing.results import Protocol
 from load_testing.services import Service, ServiceError
 

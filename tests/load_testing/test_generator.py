@@ -9,12 +9,12 @@ import pytest
 
 from load_testing.cpus import available_cpus
 from load_testing.generator_pool import GeneratorError, generator_pool
-from load_testing.load import LoadPlan
+from load_testing.plan import LoadPlan
 from load_testing.services import ROOT, running
 
 
 def generate(url, model_folder, *arguments):
-    command = [sys.executable, "-m", "load_testing.generator", "--host", url, "--models", model_folder]
+    command = [sys.executable, "-m", "load_testing.generator_process", "--host", url, "--models", model_folder]
     options = ["--duration", "0.3", "--warm-up", "0", "--users", "3", *arguments]
     return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
 

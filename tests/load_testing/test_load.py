@@ -3,7 +3,7 @@
 import pytest
 
 from load_testing.latency import Latencies
-from load_testing.load import LoadPlan, LoadResult, merge_results, split_plan
+from load_testing.plan import LoadPlan, LoadResult, merge_results, split_plan
 
 PLAN = LoadPlan(url="http://127.0.0.1:1", scenario="single", users=7, seconds=2)
 

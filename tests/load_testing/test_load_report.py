@@ -9,8 +9,8 @@ from load_testing.distributed.messages import BundleIdentity, Node, WorkerReport
 from load_testing.distributed.report import notes, summary, write_load_report
 from load_testing.distributed.result import LoadReport, WorkerResult
 from load_testing.latency import Latencies, merge
-from load_testing.load import LoadResult
 from load_testing.machine import describe_machine
+from load_testing.plan import LoadResult
 
 
 def worker(name="a#0", *, samples=(1.0,), users=2, state="complete", cpu=1.0, waiting=0.0, seconds=10.0, **more):

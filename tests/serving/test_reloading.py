@@ -6,7 +6,7 @@ import pytest
 
 from serving.app import Application, create_app
 from serving.metrics import Metrics
-from serving.reloading import ReloadingApplication
+from serving.process.reloading import ReloadingApplication
 from tests.serving.test_app import FakePredictor
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
+from serving.process.snapshot import Snapshot
 from serving.settings import Settings, read_settings
-from serving.snapshot import Snapshot
 
 
 @pytest.fixture

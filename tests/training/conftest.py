@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 from xgboost import XGBClassifier
 
+from training.data.rows import PreparedRows, prepare_rows
+from training.data.sources import Rows
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
-from training.evaluation import Scored, best_threshold
-from training.model import Model
-from training.pipeline import apply_threshold, build_pipeline
-from training.rows import PreparedRows, prepare_rows
-from training.sources import Rows
+from training.model.evaluation import Scored, best_threshold
+from training.model.fitting import Model
+from training.model.pipeline import apply_threshold, build_pipeline
 
 ALL_KINDS = ("numeric", "ordinal", "nominal")
 FEATURES = {

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from training.adult import CLASSES, DATASET, FEATURES, FILES, TARGET, parse, parse_file
+from training.data.features import split
+from training.data.rows import prepare_rows
+from training.data.sources import load_rows
 from training.errors import DataError
-from training.features import split
-from training.rows import prepare_rows
-from training.sources import load_rows
 
 LINE = (
     "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0, 40, Cuba, "

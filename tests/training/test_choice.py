@@ -5,8 +5,8 @@ import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from training.choice import RULE, choose, pareto_front
 from training.errors import TrainingError
+from training.tuning.choose_trial import RULE, choose, pareto_front
 
 TRIALS = (  # F2, µs per row
     (0.70, 15.0),

@@ -10,8 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from training.data.download import download, verify
 from training.dataset import RemoteFile
-from training.download import download, verify
 from training.errors import DownloadError
 
 CONTENT = b"39, State-gov, 77516\n" * 500
@@ -279,7 +279,7 @@ def test_no_file_is_left_when_storing_fails(web, tmp_path, monkeypatch, step, er
             def write(self, _):
                 raise error
 
-        monkeypatch.setattr("training.download.os.fdopen", FullDisk)
+        monkeypatch.setattr("training.data.download.os.fdopen", FullDisk)
     with pytest.raises(type(error)):
         fetch(remote(f"{web.url}/good"), tmp_path)
     assert list(tmp_path.iterdir()) == []

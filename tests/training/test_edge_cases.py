@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from bundle.reference import CASE
-from training.edge_cases import BASE_ROWS, edge_cases, split_thresholds
-from training.features import fill_missing
-from training.model import feature_importance
+from training.data.features import fill_missing
+from training.export.edge_cases import BASE_ROWS, edge_cases, split_thresholds
+from training.model.fitting import feature_importance
 
 
 @pytest.fixture(scope="module")

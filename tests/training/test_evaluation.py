@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from training.evaluation import best_threshold, calibrated, f2_standard_error, f_beta_curve, score, tuned_f_beta
+from training.model.evaluation import best_threshold, calibrated, f2_standard_error, f_beta_curve, score, tuned_f_beta
 
 FEW_SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])
 ANY_SCORE = st.floats(0, 1, width=32)

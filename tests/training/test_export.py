@@ -13,15 +13,15 @@ import polars as pl
 import pytest
 
 from bundle.artifacts import read_artifact
-from training.contents import make_contents
+from training.data.features import fill_missing
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
-from training.edge_cases import edge_cases
 from training.errors import ParityError
-from training.export import IR_VERSION, ML_OPSET, OPSET, export_onnx, export_pickle, tree_count
-from training.features import fill_missing
-from training.model import feature_importance
-from training.parity import TOLERANCE, predict_onnx, predict_pickle
-from training.pipeline import apply_threshold
+from training.export.artifacts import make_contents
+from training.export.edge_cases import edge_cases
+from training.export.onnx_export import IR_VERSION, ML_OPSET, OPSET, export_onnx, export_pickle, tree_count
+from training.export.parity import TOLERANCE, predict_onnx, predict_pickle
+from training.model.fitting import feature_importance
+from training.model.pipeline import apply_threshold
 
 ODD_TEXTS = ["unseen", "", " ", "?", "null", "nan", "0", "POOR", "poor ", "größer 🍏", "a\nb", "x" * 300]
 ODD_NUMBERS = [0.0, -0.0, 1e-42, -1.0, 1e6, 16_777_217.0, 3.4e38, -3.4e38, float("nan"), None]

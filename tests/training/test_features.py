@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from bundle.manifest import Feature
+from training.data.features import check_frame, describe_features, fill_missing, split
 from training.errors import DataError
-from training.features import check_frame, describe_features, fill_missing, split
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from serving.onnx_predictor import OnnxPredictor
-from training import latency
-from training.latency import BLOCK_CALLS, Latency, Stopwatch, export_trial, open_session
+from training.tuning import latency
+from training.tuning.latency import BLOCK_CALLS, Latency, Stopwatch, export_trial, open_session
 
 STANDARD = Latency({1: 10.0, 100: 2.0})
 

@@ -11,11 +11,11 @@ import pytest
 from onnx import helper, numpy_helper
 
 from bundle.reference import CASE, HELD_OUT
-from training.contents import make_contents, reference_rows
-from training.edge_cases import edge_cases
 from training.errors import ParityError
-from training.export import export_onnx, export_pickle, tree_count
-from training.parity import TOLERANCE, check_parity, predict_onnx, predict_pickle
+from training.export.artifacts import make_contents, reference_rows
+from training.export.edge_cases import edge_cases
+from training.export.onnx_export import export_onnx, export_pickle, tree_count
+from training.export.parity import TOLERANCE, check_parity, predict_onnx, predict_pickle
 
 TREES = 12
 

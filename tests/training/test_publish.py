@@ -18,8 +18,8 @@ import pytest
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import encode_manifest, read_manifest
-from training import publish as publishing
-from training.publish import SUFFIXES, publish
+from training.export import publish as publishing
+from training.export.publish import SUFFIXES, publish
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "orchard"
@@ -318,7 +318,7 @@ import itertools, sys
 from pathlib import Path
 import msgspec
 from bundle.manifest import decode_manifest
-from training.publish import SUFFIXES, publish
+from training.export.publish import SUFFIXES, publish
 
 models = Path(sys.argv[1])
 manifest = decode_manifest(sys.stdin.buffer.read(), "stdin")

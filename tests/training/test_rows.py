@@ -2,9 +2,9 @@ import polars as pl
 import pytest
 
 from tests.training.conftest import orchard
+from training.data.rows import prepare_rows
+from training.data.sources import Rows
 from training.errors import DataError
-from training.rows import prepare_rows
-from training.sources import Rows
 
 
 def test_a_class_with_too_few_rows_to_cross_validate_is_refused():

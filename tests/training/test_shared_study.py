@@ -16,9 +16,9 @@ from optuna.trial import TrialState
 from sqlalchemy import create_engine, text
 
 from bundle.manifest import read_manifest
-from training.shared_study import is_shared
 from training.train import main
-from training.tuning import shown
+from training.tuning.shared_study import is_shared
+from training.tuning.study import shown
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/nowhere"))
 TRIALS = 6
@@ -116,14 +116,16 @@ def opened(storage: str) -> Iterator[optuna.Study]:
 JOIN = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from training.shared_study import connect
+from training.tuning.shared_study import connect
 with ThreadPoolExecutor() as pool:
     list(pool.map(connect, [sys.argv[1]] * 4))
 """
 
 WORKER = """
 import dataclasses, sys
-from training import adult, shared_study, train
+from training import adult
+from training.tuning import shared_study
+from training import train
 adult.DATASET = dataclasses.replace(adult.DATASET, synthetic_rows=1500)
 shared_study.HEARTBEAT_SECONDS, shared_study.DEAD_SECONDS = 1, 3
 train.write_report = lambda *_: None  # its pictures take longer than the study

@@ -7,10 +7,10 @@ import pytest
 
 from bundle.manifest import SourceFile
 from training import adult
+from training.data.rows import prepare_rows
+from training.data.sources import load_rows, read_files
 from training.dataset import RemoteFile
 from training.errors import DataError, DownloadError
-from training.rows import prepare_rows
-from training.sources import load_rows, read_files
 
 LINE = "{age}, Private, 1, Bachelors, 13, Divorced, Sales, Wife, White, Male, 0, 0, 40, Cuba, {label}\n"
 CONTENTS = {

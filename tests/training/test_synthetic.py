@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from training.adult import CLASSES, DATASET, TARGET, parse
+from training.data.fit_synthetic import fit, main, write
+from training.data.synthetic import synthesize
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
 from training.errors import DataError
-from training.fit_synthetic import fit, main, write
-from training.synthetic import synthesize
 
 RAW_ROW = (
     b"39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, "

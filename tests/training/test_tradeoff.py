@@ -10,10 +10,12 @@ import pytest
 from optuna.trial import TrialState
 
 from bundle.manifest import decode_manifest, read_manifest
-from training import adult, latency, tradeoff, tuning
+from training import adult
 from training import train as training
-from training.tradeoff import suggest_small_and_large
 from training.train import main, parse_options
+from training.tuning import latency, tradeoff
+from training.tuning import study as tuning
+from training.tuning.tradeoff import suggest_small_and_large
 
 TRIALS = 5
 

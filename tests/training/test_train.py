@@ -25,12 +25,15 @@ import pytest
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
-from bundle.training_report import TrainingReport
-from training import adult, contents, engine, report, tuning
-from training import publish as publishing
+from training import adult, engine
 from training import train as training
-from training.features import split
+from training.data.features import split
+from training.export import artifacts as contents
+from training.export import publish as publishing
+from training.report import write_report as report
+from training.report.training_report import TrainingReport
 from training.train import Options, main, parse_options, train
+from training.tuning import study as tuning
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {

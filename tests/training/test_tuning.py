@@ -9,11 +9,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from training import tuning
 from training.errors import TrainingError
-from training.evaluation import tuned_f_beta
-from training.folds import FOLDS, fold_predictions, out_of_fold, prepare_folds
-from training.tuning import finished, open_study, run_study, study_name, suggest_parameters
+from training.model.evaluation import tuned_f_beta
+from training.model.folds import FOLDS, fold_predictions, out_of_fold, prepare_folds
+from training.tuning import study as tuning
+from training.tuning.study import finished, open_study, run_study, study_name, suggest_parameters
 
 TRIALS = 18  # more than the sampler's and the pruner's random start
 SEED = 3

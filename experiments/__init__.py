@@ -1,0 +1,1 @@
+"""What this repository measures of itself. Nobody imports it."""

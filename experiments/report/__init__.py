@@ -1,0 +1,1 @@
+"""The recorded results, in the documentation and on one page."""

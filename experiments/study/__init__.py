@@ -1,0 +1,1 @@
+"""When ONNX is worth it: model families, session options, tree costs."""

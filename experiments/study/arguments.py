@@ -1,0 +1,62 @@
+"""What the study's commands have in common: the data set, and where the reports go."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bundle.errors import BundleError
+from experiments.study.errors import StudyError
+from training.data.rows import PreparedRows, prepare_rows
+from training.data.sources import AUTO, Rows, load_rows
+from training.dataset import Dataset
+from training.errors import TrainingError
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--dataset`, `--data`, `--data-dir` and `--seed` as `training.train` has them, `--reports` and `--fast`."""
+    parser.add_argument("--dataset", default="training.adult", help="module with a DATASET (default: %(default)s)")
+    parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
+    parser.add_argument("--data-dir", type=Path, default=Path("data/adult"), help="folder of the raw files")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the models, and of the rows that are drawn")
+    parser.add_argument("--reports", type=Path, default=Path("reports/study"), help="where the report goes")
+    parser.add_argument("--fast", action="store_true", help="fewer training rows and shorter rounds")
+
+
+def find_dataset(parser: argparse.ArgumentParser, module: str) -> Dataset:
+    """The module's DATASET; there being none is wrong usage."""
+    try:
+        dataset: Dataset = importlib.import_module(module).DATASET
+    except (ImportError, AttributeError, ValueError) as error:
+        parser.error(f"--dataset: {error}")
+    return dataset
+
+
+def load(dataset: Dataset, data: str, folder: Path, *, seed: int, most_rows: int | None = None) -> PreparedRows:
+    """The data set's rows, split; with `most_rows`, so many of them at most, drawn by the seed.
+
+    Raises:
+        DataError, DownloadError: as `training.data.sources.load_rows` and `training.data.rows.prepare_rows`.
+    """
+    loaded = load_rows(dataset, data, folder, seed=seed)
+    if most_rows is not None and loaded.frame.height > most_rows:
+        loaded = Rows(loaded.frame.sample(most_rows, seed=seed), loaded.source, loaded.files)
+    return prepare_rows(dataset, loaded)
+
+
+def report_or_fail(measure: Callable[[], Sequence[Path]]) -> int:
+    """Print the paths of the reports that `measure` writes.
+
+    Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
+    """
+    try:
+        paths = measure()
+    except (BundleError, StudyError, TrainingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: no report", file=sys.stderr)
+        return 130
+    print(*paths, sep="\n")
+    return 0

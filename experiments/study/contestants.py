@@ -1,0 +1,101 @@
+"""The two ways to the same prediction: the native pipeline, and its graph in ONNX Runtime."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+from xgboost import XGBClassifier
+
+from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
+from experiments.study.conversion import PREDICTION
+from experiments.study.families import ESTIMATOR
+from training.dataset import Dataset
+
+
+class Answer(NamedTuple):
+    """`values` float32 [rows]: P(positive), or a regressor's prediction; `labels` int64 [rows], None of a regressor."""
+
+    labels: NDArray[np.int64] | None
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The same rows as each side takes them: a frame, and the graph's packed tensors, nulls filled in both."""
+
+    frame: pl.DataFrame
+    feeds: dict[str, NDArray[np.object_] | NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, dataset: Dataset, frame: pl.DataFrame) -> "Batch":
+        """The batch of a frame of features."""
+        strings = frame.select(f.name for f in dataset.categorical).to_numpy().astype(object)
+        numbers = np.ascontiguousarray(frame.select(f.name for f in dataset.numeric).to_numpy().astype(np.float32))
+        groups = ((CATEGORICAL, strings), (NUMERIC, numbers))
+        return cls(frame, {name: array for name, array in groups if array.shape[1]})
+
+
+class NativePipeline:
+    """The fitted pipeline, called as the pickle service calls it: probabilities once, the label from the threshold."""
+
+    def __init__(self, pipeline: Pipeline, threshold: float) -> None:
+        self._pipeline = pipeline
+        self._threshold = np.float32(threshold)
+        self._classifies = is_classifier(pipeline)
+
+    def predict(self, batch: Batch) -> Answer:
+        """One call for the whole batch."""
+        if not self._classifies:
+            return Answer(None, self._pipeline.predict(batch.frame).astype(np.float32, copy=False))
+        positive = self._pipeline.predict_proba(batch.frame).astype(np.float32, copy=False)[:, 1]
+        return Answer((positive >= self._threshold).astype(np.int64), positive)
+
+    @contextmanager
+    def on_threads(self, threads: int) -> Iterator[None]:
+        """Everything that the pipeline is made of (OpenMP, BLAS, XGBoost, joblib) uses this many threads inside."""
+        estimator = self._pipeline.named_steps[ESTIMATOR]
+        with threadpool_limits(limits=threads):
+            _set_threads(estimator[-1] if isinstance(estimator, Pipeline) else estimator, threads)
+            yield
+
+
+def _set_threads(estimator: BaseEstimator, threads: int) -> None:
+    if "n_jobs" in estimator.get_params():
+        estimator.set_params(n_jobs=threads)
+    if isinstance(estimator, XGBClassifier):  # its fitted trees have a number of their own
+        estimator.get_booster().set_param({"nthread": threads})
+
+
+class OnnxGraph:
+    """The packed graph in a session with the product's settings."""
+
+    def __init__(self, content: bytes, threads: int) -> None:
+        self.session = onnxruntime.InferenceSession(
+            content, product_options(threads), providers=["CPUExecutionProvider"]
+        )
+        self._outputs = [node.name for node in self.session.get_outputs()]
+
+    def predict(self, batch: Batch) -> Answer:
+        """One run for the whole batch."""
+        results = self.session.run(self._outputs, batch.feeds)
+        if self._outputs == [PREDICTION]:
+            return Answer(None, results[0][:, 0])
+        named = dict(zip(self._outputs, results, strict=True))
+        return Answer(named[LABEL], named[PROBABILITIES][:, 1])
+
+
+def product_options(threads: int = 1) -> onnxruntime.SessionOptions:
+    """What the ONNX service sets: so many threads (it takes one), and no spinning."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options

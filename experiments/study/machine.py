@@ -1,0 +1,39 @@
+"""What the study ran on."""
+
+import os
+import time
+
+import psutil
+
+from bundle import machine
+from bundle.machine import Machine
+from training.manifest import LIBRARIES as TRAINING_LIBRARIES
+
+LIBRARIES = (*TRAINING_LIBRARIES, "xgboost-cpu", "xgboost", "skl2onnx")
+
+
+def describe_machine() -> Machine:
+    """This machine, with the versions of what is compared."""
+    return machine.describe_machine(LIBRARIES)
+
+
+class OthersClock:
+    """How many CPUs other processes keep busy on average, since it was made."""
+
+    def __init__(self) -> None:
+        self._started, self._busy, self._own = time.perf_counter(), _busy_seconds(), _own_seconds()
+
+    def cpus(self) -> float:
+        """The average until now."""
+        others = (_busy_seconds() - self._busy) - (_own_seconds() - self._own)
+        return max(0.0, others / (time.perf_counter() - self._started))
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+
+def _own_seconds() -> float:
+    used = os.times()
+    return used.user + used.system

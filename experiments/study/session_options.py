@@ -1,0 +1,112 @@
+"""`make session-options`: what each session option of ONNX Runtime does to the bundle's own graph.
+
+    ORT_PROVIDERS="TensorRT,CUDA" python -m experiments.study.session_options
+
+The graph and the predictions that it must give are the bundle's; the rows to train and calibrate the quantised neural
+network come from the data set. Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from bundle.artifacts import read_artifact
+from bundle.machine import command_line
+from bundle.manifest import Manifest, read_manifest, utc_now
+from bundle.reference import LABEL, PROBABILITY
+from experiments.study.arguments import add_data_arguments, find_dataset, load, report_or_fail
+from experiments.study.comparison import distinct_batches
+from experiments.study.contestants import Batch
+from experiments.study.errors import StudyError
+from experiments.study.machine import OthersClock, describe_machine
+from experiments.study.quantization_measurement import measure_quantization, train_mlp
+from experiments.study.session_measurement import Expected, measure_settings
+from experiments.study.session_report import write_session_report
+from experiments.study.session_results import SessionResult
+from experiments.study.session_settings import all_settings, provider_chain
+from experiments.study.timing import Budget
+from training.data.features import fill_missing
+from training.data.rows import PreparedRows
+from training.dataset import Dataset
+
+BATCH_ROWS = (1, 1_000)
+
+
+def read_expected(dataset: Dataset, manifest: Manifest, models: Path) -> Expected:
+    """The bundle's reference rows and predictions.
+
+    Raises:
+        BundleError: the reference is missing or altered.
+        StudyError: the bundle is of another data set.
+    """
+    if manifest.name != dataset.name:
+        raise StudyError(f"{models}: the bundle is {manifest.name}, not {dataset.name}; name its module: DATASET=...")
+    reference = pl.read_parquet(read_artifact(manifest, "reference", models))
+    batch = Batch.of(dataset, fill_missing(dataset, reference))
+    labels = reference[LABEL].to_numpy().astype(np.int64)
+    return Expected(batch, labels, reference[PROBABILITY].to_numpy())
+
+
+def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: int, budget: Budget) -> SessionResult:
+    """Measure everything, with a progress bar on standard error."""
+    expected = read_expected(rows.dataset, manifest, models)
+    content = read_artifact(manifest, "onnx_packed", models)
+    chain, absent = provider_chain(os.environ)
+    held_out = fill_missing(rows.dataset, rows.held_out)
+    batches = {count: distinct_batches(rows.dataset, held_out, count) for count in BATCH_ROWS}
+    clock = OthersClock()
+    with tqdm(total=3, unit="step", dynamic_ncols=True) as bar:
+        settings, noise, rounds = measure_settings(content, all_settings(chain), expected, batches, budget)
+        bar.update()
+        quantized = measure_quantization("trees", content, manifest.decision_threshold, rows, batches, budget)
+        bar.update()
+        quantized += measure_quantization("MLP", *train_mlp(rows, seed=seed), rows, batches, budget)
+        bar.update()
+    return SessionResult(
+        model=manifest.name,
+        version=manifest.version,
+        created=utc_now(),
+        command=command_line(),
+        machine=describe_machine(),
+        others_cpus=clock.cpus(),
+        rounds=rounds,
+        noise=noise,
+        absent=absent,
+        settings=tuple(settings),
+        quantization=tuple(quantized),
+    )
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.study.session_options", description=__doc__.partition("\n")[0]
+    )
+    add_data_arguments(parser)
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    given = parser.parse_args(arguments)
+    given.dataset = find_dataset(parser, given.dataset)
+    return given
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 measured, 1 no result because of an error, 130 interrupted."""
+    given = parse_arguments(arguments)
+    budget = Budget(seconds=5 if given.fast else 30, round_seconds=0.005, least_rounds=9, most_rounds=1001)
+
+    def measure() -> list[Path]:
+        manifest = read_manifest(given.models)
+        rows = load(given.dataset, given.data, given.data_dir, seed=given.seed)
+        result = measure_all(rows, manifest, given.models, seed=given.seed, budget=budget)
+        return write_session_report(result, given.reports)
+
+    return report_or_fail(measure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

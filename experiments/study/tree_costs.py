@@ -1,0 +1,84 @@
+"""`make tree-costs`: why ONNX Runtime is no faster than XGBoost on large batches.
+
+The trees alone, on one thread, on a matrix that is preprocessed already: ns per row and tree in XGBoost and in ONNX
+Runtime. Over trees and depth; on rows in three orders, which leave the processor's branch prediction more or less to
+guess; over the batch size, with a batch that changes from call to call and with the same one again and again. And how
+much of a call the preprocessing is. Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from bundle.files import encode_result, write_files
+from bundle.machine import command_line
+from bundle.manifest import utc_now
+from experiments.study.arguments import add_data_arguments, find_dataset, load, report_or_fail
+from experiments.study.comparison import fit
+from experiments.study.families import PREPROCESSING, xgboost
+from experiments.study.machine import OthersClock, describe_machine
+from experiments.study.timing import Budget
+from experiments.study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
+from experiments.study.tree_costs_results import TreeCosts, render
+from training.data.features import fill_missing
+from training.data.rows import PreparedRows
+
+SHAPES = ((100, 5), (300, 3), (300, 5), (300, 6), (300, 8), (300, 10), (1000, 5))
+USUAL = (300, 5)
+
+
+def measure_all(rows: PreparedRows, *, seed: int, budget: Budget) -> TreeCosts:
+    """Fit every shape and measure, with a progress bar on standard error."""
+    clock = OthersClock()
+    held_out = fill_missing(rows.dataset, rows.held_out)
+    shapes = []
+    with tqdm(SHAPES, unit="ensemble", dynamic_ncols=True) as bar:
+        for shape in bar:
+            pipeline = fit(rows, rows.features, xgboost(*shape), seed=seed)
+            matrix = np.ascontiguousarray(pipeline.named_steps[PREPROCESSING].transform(held_out), dtype=np.float32)
+            shapes.append(measure_shape(pipeline, matrix[:ROWS], shape[1], budget))
+            if shape == USUAL:
+                batches = tuple(measure_batches(pipeline, matrix, budget))
+                share = measure_share(rows, pipeline, budget)
+    return TreeCosts(
+        dataset=rows.dataset.name,
+        data_source=rows.description.source,
+        created=utc_now(),
+        command=command_line(),
+        machine=describe_machine(),
+        others_cpus=clock.cpus(),
+        trees=USUAL[0],
+        depth=USUAL[1],
+        shapes=tuple(shapes),
+        batches=batches,
+        share=share,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 measured, 1 no result because of an error, 130 interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.study.tree_costs", description=__doc__.partition("\n")[0]
+    )
+    add_data_arguments(parser)
+    given = parser.parse_args(arguments)
+    dataset = find_dataset(parser, given.dataset)
+    budget = Budget(seconds=0.5 if given.fast else 4, least_rounds=5, most_rounds=51)
+
+    def measure() -> list[Path]:
+        rows = load(dataset, given.data, given.data_dir, seed=given.seed)
+        result = measure_all(rows, seed=given.seed, budget=budget)
+        contents = {
+            "tree_costs.json": encode_result(result),
+            "tree_costs.md": render(result).encode(),
+        }
+        return write_files(given.reports, contents)
+
+    return report_or_fail(measure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

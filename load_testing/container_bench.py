@@ -1,0 +1,101 @@
+"""The Locust suite against running services, such as those of `docker compose up`.
+
+Leaves `containers.md` and `containers.json` in the reports folder. Exit status: 0 every answer was right, 1 a failed
+request, skew, or no result. What needs the services' own processes (CPU per request, memory, cold start) is in the
+report of `make bench`.
+"""
+
+import argparse
+import sys
+from itertools import product
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from bundle.errors import BundleError
+from load_testing.cpus import available_cpus
+from load_testing.generator_pool import GeneratorError, GeneratorPool, generator_pool
+from load_testing.payloads import read_reference
+from load_testing.plan import LoadPlan, LoadResult, merge_results
+from load_testing.scenarios import SCENARIOS
+from load_testing.skew_command import format_table
+from load_testing.skew_measurement import SkewRow, measure_skew
+
+HEAD = ("scenario", "service", "requests/s", "rows/s", "mean ms", "p50 ms", "p95 ms", "p99 ms", "failed")
+
+
+class Line(msgspec.Struct):
+    """One service under one scenario, all rounds together."""
+
+    scenario: str
+    service: str
+    load: LoadResult
+
+
+def measure(pool: GeneratorPool, options: argparse.Namespace) -> list[Line]:
+    """Services take turns, so that a machine that grows slower in the meantime does so for all of them."""
+    parts: dict[tuple[str, str], list[LoadResult]] = {pair: [] for pair in product(SCENARIOS, options.host)}
+    for number, (scenario, url) in product(range(options.rounds), parts):
+        plan = LoadPlan(url=url, scenario=scenario, users=options.users, seconds=options.duration)
+        pool.run(msgspec.structs.replace(plan, seconds=min(1, options.duration)))  # warm-up
+        parts[scenario, url].append(pool.run(plan))
+        print(f"round {number + 1} {scenario:9} {name(url)}", file=sys.stderr, flush=True)
+    return [Line(scenario, name(url), in_sequence(loads)) for (scenario, url), loads in parts.items()]
+
+
+def in_sequence(loads: list[LoadResult]) -> LoadResult:
+    """One result of rounds that ran one after the other: the times add up."""
+    merged = merge_results(loads)
+    return msgspec.structs.replace(merged, seconds=sum(load.seconds for load in loads), processes=loads[0].processes)
+
+
+def name(url: str) -> str:
+    """In compose's network, the host of a service is its name."""
+    return str(urlsplit(url).hostname)
+
+
+def markdown(lines: list[Line], skew: list[SkewRow]) -> str:
+    """The report."""
+    rows = [HEAD, ("---", "---", *["---:"] * (len(HEAD) - 2)), *map(cells, lines)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    reasons = [f"- {line.service}, {line.scenario}: {line.load.failures}" for line in lines if line.load.failed]
+    faults = "\n".join(reasons) or "Every answer under load was right."
+    return f"# Load test of the containers\n\n{table}\n\n{faults}\n\n## Skew\n\n```\n{format_table(skew)}\n```\n"
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    """A row of the table."""
+    load, latencies = line.load, line.load.latencies
+    times = (latencies.mean_ms, *map(latencies.percentile_ms, (50, 95, 99)))
+    rates = (f"{count / load.seconds:,.0f}" for count in (load.requests, load.rows))
+    return (line.scenario, line.service, *rates, *(f"{time:.2f}" for time in times), f"{load.failed:,}")
+
+
+def main() -> int:
+    """Exit status: 0 every answer was right, 1 otherwise."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--host", action="append", required=True, metavar="URL")
+    parser.add_argument("--duration", type=float, default=5, help="seconds of load per scenario, service and round")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--users", type=int, default=32)
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--reports", type=Path, default=Path("reports"))
+    options = parser.parse_args()
+    try:
+        reference = read_reference(options.models)
+        with generator_pool(options.models, available_cpus()) as pool:
+            lines = measure(pool, options)
+        skew = [row for url in options.host for row in measure_skew(name(url), url, reference)]
+    except (BundleError, GeneratorError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    report = markdown(lines, skew)
+    (options.reports / "containers.md").write_text(report, encoding="utf-8")
+    (options.reports / "containers.json").write_bytes(msgspec.json.encode({"load": lines, "skew": skew}))
+    print(report)
+    return 1 if any(line.load.failed for line in lines) or not all(row.clean for row in skew) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

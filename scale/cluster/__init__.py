@@ -1,0 +1,1 @@
+"""What training and scoring ask of a Dask cluster."""

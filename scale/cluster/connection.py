@@ -1,0 +1,71 @@
+"""A connection to a Dask scheduler, or to workers of this machine's own if none is named."""
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import dask.system
+from distributed import Client, LocalCluster
+from distributed.system import MEMORY_LIMIT
+
+from scale.cluster.errors import ClusterError
+from scale.cluster.sameness import check_sameness
+
+CONNECT_SECONDS = 10
+WORKER_SECONDS = 30
+
+LOCAL_SHARE = 0.8
+"""Of the memory that the machine or the cgroup has, for all local workers; the rest is the command's own."""
+
+
+@contextmanager
+def connected(scheduler: str, packages: Sequence[str]) -> Iterator[Client]:
+    """A client of the scheduler at `scheduler` (as Dask writes it, such as tcp://host:8786), with a worker at least.
+
+    "" starts workers here for as long as the block runs: a process of one thread for every CPU. `packages` are the
+    project's packages whose code workers will run; it has to be the same there as here.
+
+    Raises:
+        ClusterError: nobody answers at the address, no worker joins, or one has other versions or other code.
+    """
+    if not scheduler:
+        with _local_cluster() as cluster, Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError, ImportError) as error:  # ImportError: how Dask tells of an older scheduler
+        reason = (str(error.__cause__ or "") or str(error)).splitlines()[0].rpartition(": ")[2]
+        raise ClusterError(f"SCHEDULER={scheduler}: no Dask scheduler could be reached there: {reason}") from error
+    with client:
+        _wait_for_workers(client, scheduler)
+        check_sameness(client, packages)
+        yield client
+
+
+def _local_cluster() -> LocalCluster:
+    """Processes, bound to the loopback interface, without a dashboard."""
+    workers = dask.system.CPU_COUNT
+    memory = int(MEMORY_LIMIT * LOCAL_SHARE / workers)
+    print(f"dask: {workers} local workers of one thread, at most {memory / 1e9:.1f} GB each", file=sys.stderr)
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        memory_limit=memory,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _wait_for_workers(client: Client, scheduler: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=WORKER_SECONDS)
+    except TimeoutError as error:
+        raise ClusterError(
+            f"SCHEDULER={scheduler}: no worker has joined for {WORKER_SECONDS} s; start some: "
+            f"make dask-worker SCHEDULER={scheduler}"
+        ) from error

@@ -1,0 +1,59 @@
+"""From feature columns to the packed graph's two tensors, as the services make them from a request."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bundle.graph_names import UNSEEN
+from bundle.manifest import Feature, Manifest
+
+
+class Encoded(NamedTuple):
+    """Rows ready for the graph.
+
+    `codes` uint32 [rows, categorical features]: positions in the encoder's `strings`; `numeric` float32 [rows, numeric
+    features], NaN for missing. `unseen`: per categorical feature, how many values training never saw.
+    """
+
+    codes: NDArray[np.uint32]
+    numeric: NDArray[np.float32]
+    unseen: Mapping[str, int]
+
+
+class Encoder:
+    """Knows every string that the graph can tell apart. `strings` is an object array of str.
+
+    Columns are turned into positions in `strings` by polars: a row's string tensor is then a handful of references to
+    strings that exist already, where converting each column would make new ones.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._categorical = manifest.categorical
+        self._numeric = [feature.name for feature in manifest.numeric]
+        self._known = [_known(feature) for feature in manifest.categorical]
+        self.strings = np.array([text for known in self._known for text in (*known, UNSEEN)], dtype=object)
+
+    def encode(self, features: pl.DataFrame) -> Encoded:
+        """The columns of `scale.scoring.columns.read_features`, encoded."""
+        codes = np.empty((features.height, len(self._categorical)), dtype=np.uint32)
+        unseen = {}
+        start = 0
+        for index, (feature, known) in enumerate(zip(self._categorical, self._known, strict=True)):
+            column = features[feature.name]
+            if feature.missing_token is not None:
+                column = column.fill_null(feature.missing_token)
+            position = column.cast(pl.Enum(known), strict=False).to_physical().cast(pl.UInt32)
+            unseen[feature.name] = position.null_count()
+            codes[:, index] = (position.fill_null(len(known)) + start).to_numpy()
+            start += len(known) + 1
+        numbers = features.select(pl.col(self._numeric).cast(pl.Float32).fill_null(float("nan")))
+        numeric = np.ascontiguousarray(numbers.to_numpy()).reshape(features.height, len(self._numeric))
+        return Encoded(codes, numeric.astype(np.float32, copy=False), unseen)
+
+
+def _known(feature: Feature) -> list[str]:
+    token = () if feature.missing_token is None else (feature.missing_token,)
+    return list(dict.fromkeys((*feature.categories, *token)))

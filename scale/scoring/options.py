@@ -1,0 +1,92 @@
+"""The command line of `make score`."""
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from scale.scoring.inputs import SUFFIXES
+from scale.scoring.plan import Shard
+
+EngineName = Literal["local", "dask"]
+ENGINES: tuple[EngineName, ...] = ("local", "dask")
+
+PART_ROWS = 250_000
+"""Some 50 MB in memory for a score of columns, and about a second's work."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, typed. `keep` are the columns to write beside the scores; None keeps all."""
+
+    input: str
+    output: Path
+    models: Path
+    keep: tuple[str, ...] | None
+    shard: Shard
+    part_rows: int
+    threads: int
+    fresh: bool
+    engine: EngineName = ENGINES[0]
+    scheduler: str = ""
+
+    @property
+    def single_file(self) -> bool:
+        """Whether the output is one file instead of a folder of parts."""
+        return self.output.suffix in SUFFIXES
+
+    @property
+    def folder(self) -> Path:
+        """Where the parts are written."""
+        return self.output.with_name(f"{self.output.name}.parts") if self.single_file else self.output
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line; wrong usage exits with status 2."""
+    parser = argparse.ArgumentParser(prog="scale.scoring.score", description="Score files of any size with a bundle.")
+    parser.add_argument("--input", required=True, help="file, folder or glob of Parquet or CSV")
+    parser.add_argument("--output", required=True, help="folder, or a .parquet or .csv file")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--keep", type=_names, help="input columns to write beside the scores (default: all)")
+    parser.add_argument("--shard", type=_shard, default=Shard(0, 1), help="i/n: only the i-th (from 0) of n shares")
+    parser.add_argument("--part-rows", type=_positive, default=PART_ROWS, help="rows of a part (default: %(default)s)")
+    parser.add_argument("--threads", type=_positive, default=_cores(), help="default: all cores (%(default)s)")
+    parser.add_argument("--fresh", action="store_true", help="replace what another run wrote to the output")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="where parts are scored")
+    parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
+    given = parser.parse_args(arguments)
+    if not given.input or not given.output:
+        parser.error("INPUT and OUTPUT are needed")
+    options = Options(**{**vars(given), "output": Path(given.output)})
+    if options.shard.shares > 1 and (options.single_file or options.fresh):
+        parser.error("--shard needs a folder as --output, and no --fresh")
+    if options.engine == "dask" and options.shard.shares > 1:
+        parser.error("--shard shares work out without a cluster; --engine dask does it by itself")
+    if options.scheduler and options.engine != "dask":
+        parser.error("--scheduler is for --engine dask")
+    return options
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def _shard(text: str) -> Shard:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not i/n with i from 0 to n - 1")
+    return Shard(int(match[1]), int(match[2]))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,103 @@
+"""A scoring run: read slices in order, score them on all cores, write each as a part."""
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import polars as pl
+from tqdm import tqdm
+
+from bundle.manifest import Manifest
+from scale.scoring.columns import check_schema, read_features
+from scale.scoring.encoding import Encoded
+from scale.scoring.errors import InputError
+from scale.scoring.inputs import InputFile, read_schema, read_slices
+from scale.scoring.model import Model
+from scale.scoring.output import score_columns, write_part
+from scale.scoring.plan import Part, contiguous
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every part of a run has in common. `files` are by number; `keep` are input columns to write, None: all."""
+
+    model: Model
+    manifest: Manifest
+    files: Mapping[int, InputFile]
+    folder: Path
+    keep: tuple[str, ...] | None
+    part_rows: int
+    threads: int
+
+    def columns(self, path: Path) -> tuple[list[str], list[str]]:
+        """What is to be read of a file, and what of it is kept.
+
+        Raises:
+            InputError: the file can't be read, lacks a feature or a kept column, or has one named like a score.
+        """
+        schema = read_schema(path)
+        check_schema(self.manifest.features, schema, path)
+        kept = list(schema if self.keep is None else self.keep)
+        for name in kept:
+            if name not in schema:
+                raise InputError(f"{path}: column {name!r} is missing, but KEEP names it")
+            if name in score_columns(self.manifest):
+                raise InputError(f"{path}: column {name!r} is named like a score; give KEEP without it")
+        return list(dict.fromkeys([*kept, *(feature.name for feature in self.manifest.features)])), kept
+
+
+def score_parts(job: Job, parts: Sequence[Part], *, done: int, progress: TextIO = sys.stderr) -> Encoded | None:
+    """Score `parts`, while at most one slice more than there are threads is in memory. Returns the last one's rows.
+
+    `done` rows were scored by an earlier run; the progress bar starts there.
+
+    Raises:
+        InputError: a row can't be scored, or a file has changed since it was described. Earlier parts are kept.
+    """
+    total = done + sum(part.rows for part in parts)
+    interval = 0.1 if progress.isatty() else 15.0
+    pending: deque[Future[Encoded]] = deque()
+    last = None
+    with (
+        tqdm(
+            total=total, initial=done, desc="score", unit=" rows", unit_scale=True, file=progress, mininterval=interval
+        ) as bar,
+        ThreadPoolExecutor(job.threads) as pool,
+    ):
+        try:
+            for part, frame, kept in _read(job, parts):
+                pending.append(pool.submit(_score_part, job, part, frame, kept))
+                if len(pending) > job.threads:
+                    last = pending.popleft().result()
+                    bar.update(len(last.codes))
+            while pending:
+                last = pending.popleft().result()
+                bar.update(len(last.codes))
+        finally:
+            for future in pending:
+                future.cancel()
+    return last
+
+
+def _read(job: Job, parts: Sequence[Part]) -> Iterator[tuple[Part, pl.DataFrame, list[str]]]:
+    """Each part's rows, with the columns to keep."""
+    for group in contiguous(parts):
+        path = Path(job.files[group[0].file].path)
+        columns, kept = job.columns(path)
+        slices = read_slices(path, columns, group[0].offset, sum(part.rows for part in group), job.part_rows)
+        for part in group:
+            frame = next(slices, None)
+            if frame is None or frame.height != part.rows:
+                raise InputError(f"{path}: changed while it was read; run the command again")
+            yield part, frame, kept
+
+
+def _score_part(job: Job, part: Part, frame: pl.DataFrame, kept: list[str]) -> Encoded:
+    path = Path(job.files[part.file].path)
+    rows = job.model.encoder.encode(read_features(job.manifest.features, frame, path, part.offset))
+    write_part(job.folder / part.name, frame.select(kept), job.model.score(rows), job.manifest, rows.unseen)
+    return rows

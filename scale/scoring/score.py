@@ -1,0 +1,101 @@
+"""`make score`: score Parquet or CSV files of any size with the bundle in `models/`."""
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+
+from bundle.artifacts import read_artifact
+from bundle.errors import BundleError
+from bundle.manifest import read_manifest
+from scale.cluster.errors import ClusterError
+from scale.scoring.errors import ScoringError
+from scale.scoring.inputs import describe_file, find_files
+from scale.scoring.model import Model
+from scale.scoring.options import Options, parse_options
+from scale.scoring.output import merge, read_summary
+from scale.scoring.plan import Part, plan_parts, share
+from scale.scoring.run import Job, score_parts
+from scale.scoring.state import State, settle
+from scale.scoring.summary import Speed, summary_lines
+
+
+def score(options: Options) -> list[str]:
+    """One whole run. Returns its summary, line by line.
+
+    Raises:
+        ScoringError: the input can't be scored, or the output holds something else. Finished parts are kept.
+        ClusterError: the Dask cluster can't be used, or was lost. Finished parts are kept.
+        BundleError, OSError: there is no whole bundle, or the output can't be written.
+    """
+    job = _prepare(options)
+    planned = plan_parts(list(job.files.values()), options.part_rows)
+    mine = share(planned, options.shard)
+    missing = [part for part in mine if not (options.folder / part.name).exists()]
+    speed = _score(job, options, missing, done=sum(part.rows for part in mine if part not in {*missing}))
+    if changed := [file.path for file in job.files.values() if not file.is_unchanged()]:
+        raise ScoringError(f"{changed[0]}: changed while it was read; FRESH=1 scores the input anew")
+    summaries = [read_summary(options.folder / part.name) for part in mine]
+    if options.single_file:
+        merge([options.folder / part.name for part in planned], options.output)
+        shutil.rmtree(options.folder)
+    return summary_lines(options, summaries, len(planned), speed)
+
+
+def _score(job: Job, options: Options, parts: Sequence[Part], *, done: int) -> Speed:
+    rows = sum(part.rows for part in parts)
+    start = time.perf_counter()
+    if options.engine == "dask" and parts:
+        try:
+            from scale.scoring.dask_run import score_on_dask  # noqa: PLC0415 - only this engine needs Dask
+        except ImportError as error:
+            raise ScoringError(f"ENGINE=dask needs Dask (the extra `cluster` in pyproject.toml): {error}") from error
+        threads = score_on_dask(job, options.models, parts, options.scheduler, done=done)
+        seconds = time.perf_counter() - start
+        for leftover in job.folder.glob(".part-*"):
+            leftover.unlink()  # of a worker that died
+        return Speed(rows, seconds, threads, None)
+    last = score_parts(job, parts, done=done)
+    seconds = time.perf_counter() - start
+    limit = None if last is None else job.model.measure_limit(last, options.threads)
+    return Speed(rows, seconds, options.threads, limit)
+
+
+def _prepare(options: Options) -> Job:
+    """Everything that can be checked before the first row is scored."""
+    manifest = read_manifest(options.models)
+    model = Model(read_artifact(manifest, "onnx_packed", options.models), manifest)
+    paths = find_files(options.input)
+    outputs = {options.output.resolve(), options.folder.resolve()}
+    if inside := [path for path in paths if outputs & {path.resolve(), *path.resolve().parents}]:
+        raise ScoringError(f"OUTPUT={options.output}: would be an input, too ({inside[0]}); choose another")
+    files = tuple(describe_file(path) for path in paths)
+    if not any(file.rows for file in files):
+        raise ScoringError(f"INPUT={options.input!r}: no rows")
+    job = Job(model, manifest, dict(enumerate(files)), options.folder, options.keep, options.part_rows, options.threads)
+    for path in paths:
+        job.columns(path)  # what is wrong with the last file is said before the first is scored
+    state = State(
+        model=manifest.name, version=manifest.version, part_rows=options.part_rows, keep=options.keep, inputs=files
+    )
+    settle(state, options.folder, fresh=options.fresh, alone=options.shard.shares == 1)
+    return job
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 scored, 1 not all could be scored, 130 interrupted; the same command then goes on."""
+    options = parse_options(arguments)
+    try:
+        lines = score(options)
+    except (ScoringError, BundleError, ClusterError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: finished parts are kept; the same command goes on", file=sys.stderr)
+        return 130
+    print("\n".join(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

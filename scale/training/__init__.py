@@ -1,0 +1,1 @@
+"""Training on partitioned Parquet files, on one machine or a Dask cluster."""

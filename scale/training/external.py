@@ -1,0 +1,66 @@
+"""Fit on rows that stay on disk: XGBoost's external-memory matrix, filled batch by batch from partitioned rows.
+
+What needs all rows at once is done elsewhere: the study and the encoders take the sample (see `scale.training.sample`).
+"""
+
+import os
+import shutil
+import tempfile
+from functools import partial
+
+import xgboost as xgb
+from sklearn.pipeline import Pipeline
+from tqdm import tqdm
+
+from scale.training.partitioned import EncodedBatches, EveryRound, fit_partitioned, matrix_bytes
+from scale.training.partitions import Partitions
+from scale.training.sample import Plan
+from training.data.rows import PreparedRows
+from training.errors import TrainingError
+from training.model.fitting import Model
+from training.model.pipeline import Parameters
+
+
+def fit_external(
+    rows: PreparedRows, partitions: Partitions, plan: Plan, parameters: Parameters, *, seed: int, threads: int
+) -> Model:
+    """Fit the pipeline on all training rows, and choose the threshold on the validation rows, which it has not seen.
+
+    Raises:
+        DataError: a file can't be read any more.
+        TrainingError: there is no room for XGBoost's files in the temporary folder.
+    """
+    grow = partial(_grow, rows, partitions, plan, threads)
+    return fit_partitioned(rows, partitions, plan, parameters, grow, seed=seed)
+
+
+def _grow(rows: PreparedRows, partitions: Partitions, plan: Plan, threads: int, pipeline: Pipeline) -> bytes:
+    """The trees of the pipeline's unfitted classifier; its preprocessing is fitted."""
+    preprocessing, classifier = pipeline.named_steps["preprocessing"], pipeline.named_steps["classifier"]
+    _check_room(matrix_bytes(rows, preprocessing), rows.description.training_rows)
+    with (
+        tempfile.TemporaryDirectory(prefix="train-") as cache,
+        tqdm(desc="matrix", unit=" rows", unit_scale=True) as bar,
+    ):
+        prefix = os.path.join(cache, "matrix")  # noqa: PTH118 - a prefix, no path
+        batches = EncodedBatches(
+            preprocessing, partitions.partitions, plan.training, advance=bar.update, cache_prefix=prefix
+        )
+        matrix = xgb.ExtMemQuantileDMatrix(batches, nthread=threads)
+        bar.close()
+        rounds = classifier.get_num_boosting_rounds()
+        arguments = {**classifier.get_xgb_params(), "n_jobs": threads}
+        with tqdm(total=rounds, desc="trees", unit="tree") as trees:
+            booster = xgb.train(arguments, matrix, num_boost_round=rounds, callbacks=[EveryRound(trees.update)])
+        del matrix, batches  # they remove their own files, and complain when somebody else has
+    return bytes(booster.save_raw())
+
+
+def _check_room(needed: float, rows: int) -> None:
+    """XGBoost ends the whole process when it can't write: look first."""
+    folder = tempfile.gettempdir()
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise TrainingError(
+            f"{folder}: {free / 1e9:.1f} GB are free, but XGBoost's matrix of {rows:,} rows takes about "
+            f"{needed / 1e9:.1f} GB; set TMPDIR to a folder with room"
+        )

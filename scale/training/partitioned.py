@@ -1,0 +1,139 @@
+"""What every fit on partitioned rows has in common: encoders of the sample, batches for XGBoost, streamed scores."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import polars as pl
+import xgboost as xgb
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from tqdm import tqdm
+
+from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
+from scale.training.sample import Plan
+from training.data.features import fill_missing
+from training.data.rows import PreparedRows, class_indices
+from training.dataset import Nominal
+from training.model.evaluation import Scored, best_threshold
+from training.model.fitting import Model
+from training.model.pipeline import Parameters, apply_threshold, build_pipeline
+
+DENSE_BYTES, SPARSE_BYTES = 2.3, 5.3
+"""What a value takes in XGBoost's quantile matrix, as measured: a bin index by row and by column, or with positions too
+if any value is missing."""
+
+
+def fit_partitioned(
+    rows: PreparedRows,
+    partitions: Partitions,
+    plan: Plan,
+    parameters: Parameters,
+    grow: Callable[[Pipeline], bytes],
+    for_each: ForEach = one_by_one,
+    *,
+    seed: int,
+) -> Model:
+    """Fit the encoders on the sample and the trees by `grow`, and choose the threshold on the validation rows.
+
+    `grow` gets the pipeline with fitted preprocessing, and returns the trees of its classifier for all training rows
+    (`Booster.save_raw`). They are those that `XGBClassifier.fit` would grow, from the same arguments, but for the
+    quantiles that become split candidates: they are summaries of batches, merged.
+
+    Raises:
+        DataError: a file can't be read any more.
+    """
+    pipeline = build_pipeline(rows.dataset, parameters, seed=seed)
+    pipeline.named_steps["preprocessing"].fit(rows.features)
+    pipeline.named_steps["classifier"].load_model(bytearray(grow(pipeline)))
+    validation = predict_part(pipeline, partitions, plan.validation, "threshold", for_each)
+    threshold = best_threshold(validation.target, validation.probability)
+    return Model(apply_threshold(pipeline, threshold, rows.features, rows.target), threshold, validation)
+
+
+def matrix_bytes(rows: PreparedRows, preprocessing: ColumnTransformer) -> float:
+    """What XGBoost's quantile matrix of all training rows takes."""
+    missing = any(feature.nullable for feature in rows.dataset.features if not isinstance(feature, Nominal))
+    columns = len(preprocessing.get_feature_names_out())
+    return rows.description.training_rows * columns * (SPARSE_BYTES if missing else DENSE_BYTES)
+
+
+def predict_part(
+    pipeline: Pipeline, partitions: Partitions, part: Part, name: str, for_each: ForEach = one_by_one
+) -> Scored:
+    """The rows' targets and P(positive): twelve bytes a row, whatever its features are.
+
+    Raises:
+        DataError: a file can't be read any more.
+    """
+    scored: list[Scored] = []
+    with tqdm(total=partitions.rows, desc=name, unit=" rows", unit_scale=True) as bar:
+        found = for_each(_predict_file, (pipeline, part), partitions.partitions)
+        for partition, result in zip(partitions.partitions, found, strict=True):
+            scored.append(result)
+            bar.update(partition.rows)
+    target = np.concatenate([result.target for result in scored])
+    return Scored(target.astype(np.int64), np.concatenate([result.probability for result in scored]))
+
+
+def _predict_file(shared: tuple[Pipeline, Part], partition: Partition) -> Scored:
+    pipeline, part = shared
+    targets: list[NDArray[np.int8]] = [np.empty(0, dtype=np.int8)]
+    probabilities: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)]
+    for frame in partition.read(part):
+        features = fill_missing(partition.dataset, frame)
+        probabilities.append(pipeline.predict_proba(features)[:, 1].astype(np.float32))
+        targets.append(class_indices(partition.dataset, frame).astype(np.int8))
+    return Scored(np.concatenate(targets), np.concatenate(probabilities))
+
+
+class EncodedBatches(xgb.DataIter):  # type: ignore[misc]  # XGBoost has no types
+    """Rows of a part as float32 matrices; XGBoost asks for all of them several times, and keeps its own form.
+
+    That form is kept in files if `cache_prefix` says where. `advance` is told of every batch's rows.
+    """
+
+    def __init__(
+        self,
+        preprocessing: ColumnTransformer,
+        partitions: Sequence[Partition],
+        part: Part,
+        *,
+        advance: Callable[[int], object],
+        cache_prefix: str | None = None,
+    ) -> None:
+        super().__init__(cache_prefix=cache_prefix)
+        self._preprocessing = preprocessing
+        self._partitions = partitions
+        self._part = part
+        self._advance = advance
+        self._frames: Iterator[pl.DataFrame] = iter(())
+
+    def reset(self) -> None:
+        """Start again with the first rows."""
+        self._frames = chain.from_iterable(partition.read(self._part) for partition in self._partitions)
+
+    def next(self, input_data: Callable[..., None]) -> bool:
+        """Hand the next batch to XGBoost; False after the last one."""
+        frame = next(self._frames, None)
+        if frame is None:
+            return False
+        dataset = self._partitions[0].dataset
+        matrix = self._preprocessing.transform(fill_missing(dataset, frame)).astype(np.float32)
+        input_data(data=matrix, label=class_indices(dataset, frame))
+        self._advance(frame.height)
+        return True
+
+
+class EveryRound(xgb.callback.TrainingCallback):  # type: ignore[misc]  # XGBoost has no types
+    """Calls `advance` with every tree."""
+
+    def __init__(self, advance: Callable[[], object]) -> None:
+        self._advance = advance
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: object) -> bool:  # noqa: ANN401, ARG002 - XGBoost's
+        """False: go on."""
+        self._advance()
+        return False

@@ -1,0 +1,141 @@
+"""Rows that don't fit in memory: a folder of Parquet files, read in batches, each row with a draw that splits them.
+
+A row's draw is uniform in [0, 1) and depends on the seed, its file's place among the files and its place in the file
+alone, so that every pass over the files splits them alike. Of so many rows a random split is as good as stratified: the
+share of a class differs between the parts by about one in the square root of its rows.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from polars.exceptions import PolarsError
+
+from bundle.manifest import SourceFile
+from training.dataset import Dataset
+from training.errors import DataError
+
+PARQUET = "parquet"
+"""The source that the manifest names, unless the files themselves name another (see `synthetic_parquet`)."""
+
+SOURCE_KEY = "source"
+
+BATCH_ROWS = 100_000
+
+Shared = TypeVar("Shared")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows whose draw is in [low, high)."""
+
+    low: float
+    high: float
+
+    def of(self, frame: pl.DataFrame, draw: NDArray[np.float64]) -> pl.DataFrame:
+        """The rows of a batch that belong to the part."""
+        return frame.filter(pl.Series((draw >= self.low) & (draw < self.high)))
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A file, the `number`-th of all. It must hold what `Dataset.parse` gives; integers may stand for numbers."""
+
+    dataset: Dataset
+    path: Path
+    number: int
+    rows: int
+
+    def batches(self) -> Iterator[tuple[pl.DataFrame, NDArray[np.float64]]]:
+        """All rows in the file's order: features and target, and each row's draw.
+
+        Raises:
+            DataError: the file can't be read, or lacks a column.
+        """
+        names = [*(feature.name for feature in self.dataset.features), self.dataset.target]
+        numbers = {feature.name for feature in self.dataset.numeric}
+        columns = [pl.col(name).cast(pl.Float64 if name in numbers else pl.String) for name in names]
+        generator = np.random.default_rng([self.dataset.split_seed, self.number])
+        try:
+            rows = pl.scan_parquet(self.path, glob=False, hive_partitioning=False).select(columns)
+            for frame in rows.collect_batches(chunk_size=BATCH_ROWS):
+                yield frame, generator.random(frame.height)
+        except (PolarsError, OSError) as error:
+            raise _unreadable(self.path, error) from error
+
+    def read(self, part: Part) -> Iterator[pl.DataFrame]:
+        """The file's rows of a part, in order; no frame is empty."""
+        for frame, draw in self.batches():
+            if (chosen := part.of(frame, draw)).height:
+                yield chosen
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """All files of a data set, in the order of their names."""
+
+    dataset: Dataset
+    partitions: tuple[Partition, ...]
+    files: tuple[SourceFile, ...]
+    source: str
+
+    @property
+    def rows(self) -> int:
+        """Of all files."""
+        return sum(partition.rows for partition in self.partitions)
+
+
+class ForEach(Protocol):
+    """How a function is applied to every partition: here, one after the other, or on a cluster."""
+
+    def __call__(
+        self, function: Callable[[Shared, Partition], Result], shared: Shared, partitions: Sequence[Partition], /
+    ) -> Iterator[Result]:
+        """What `function(shared, partition)` returns, in the partitions' order; what it raises is raised."""
+        ...
+
+
+def one_by_one(
+    function: Callable[[Shared, Partition], Result], shared: Shared, partitions: Sequence[Partition], /
+) -> Iterator[Result]:
+    """In this process."""
+    return (function(shared, partition) for partition in partitions)
+
+
+def open_partitions(dataset: Dataset, folder: Path) -> Partitions:
+    """Find the Parquet files below `folder`, and take their digests.
+
+    Raises:
+        DataError: there are none, one can't be read, or all are empty.
+    """
+    paths = tuple(path for path in sorted(folder.rglob("*.parquet")) if path.name[0] not in "._")
+    if not paths:
+        raise DataError(f"DATA_DIR={folder}: no .parquet file there; ENGINE=external and dask train on such files")
+    partitions, sources = [], set()
+    for number, path in enumerate(paths):
+        try:
+            rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+            partitions.append(Partition(dataset, path, number, rows))
+            sources.add(pl.read_parquet_metadata(path).get(SOURCE_KEY, PARQUET))
+        except (PolarsError, OSError) as error:
+            raise _unreadable(path, error) from error
+    if not any(partition.rows for partition in partitions):
+        raise DataError(f"DATA_DIR={folder}: the .parquet files there have no rows")
+    files = tuple(_describe(path, folder) for path in paths)
+    return Partitions(dataset, tuple(partitions), files, sources.pop() if len(sources) == 1 else PARQUET)
+
+
+def _describe(path: Path, folder: Path) -> SourceFile:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return SourceFile(name=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=digest)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: can't be read: {str(error).splitlines()[0]}")

@@ -1,1 +1,0 @@
-"""When ONNX is worth it: model families, batch sizes and session options, measured in process."""

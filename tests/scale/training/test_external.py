@@ -1,0 +1,229 @@
+"""Training on rows that stay on disk: the same model kinds, from the same arguments, by the same way to the bundle."""
+
+import dataclasses
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bundle.artifacts import read_artifact
+from bundle.manifest import read_manifest
+from scale.training import external, partitions
+from scale.training import sample as survey
+from scale.training.external import fit_external
+from scale.training.partitioned import predict_part
+from scale.training.partitions import Part, Partitions, open_partitions
+from scale.training.sample import plan_parts
+from scale.training.synthetic_parquet import write_census
+from training import adult
+from training.data.features import fill_missing
+from training.data.rows import class_indices
+from training.data.synthetic import synthesize
+from training.dataset import Dataset
+from training.errors import DataError, TrainingError
+from training.model.evaluation import score
+from training.model.pipeline import build_pipeline
+from training.train import main, train
+
+ROWS = 8_000
+PARAMETERS = {"n_estimators": 25, "max_depth": 4, "learning_rate": 0.2, "subsample": 0.9, "scale_pos_weight": 2.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A census in three files."""
+    folder = tmp_path_factory.mktemp("census")
+    write_census(adult.DATASET, ROWS, folder / "census", seed=3, part_rows=3500)
+    return folder / "census"
+
+
+@pytest.fixture(scope="module")
+def opened(folder) -> Partitions:
+    return open_partitions(adult.DATASET, folder)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Several batches a file, several files: as with large data."""
+    monkeypatch.setattr(partitions, "BATCH_ROWS", 1500)
+
+
+def write(folder: Path, frame: pl.DataFrame, dataset: Dataset = adult.DATASET) -> Partitions:
+    frame.write_parquet(folder / "rows.parquet")
+    return open_partitions(dataset, folder)
+
+
+def read(opened: Partitions, part: Part) -> pl.DataFrame:
+    return pl.concat(frame for partition in opened.partitions for frame in partition.read(part))
+
+
+def test_every_pass_splits_the_rows_alike_whatever_the_batches_are(opened, monkeypatch):
+    plan = plan_parts(adult.DATASET, ROWS, 2000)
+    parts = (plan.held_out, plan.validation, plan.training)
+    first = [read(opened, part) for part in parts]
+    monkeypatch.setattr(partitions, "BATCH_ROWS", 999)
+    again = [read(opened, part) for part in parts]
+    assert all(one.equals(two) for one, two in zip(first, again, strict=True))
+    assert sum(part.height for part in first) == ROWS
+    assert [part.height / ROWS for part in first] == pytest.approx([0.33, 0.067, 0.603], abs=0.015)
+    shares = [class_indices(adult.DATASET, part).mean() for part in first]
+    assert max(shares) - min(shares) < 0.05
+
+
+def test_the_plan_bounds_what_is_kept_in_memory():
+    plan = plan_parts(adult.DATASET, 100_000_000, 200_000)
+    assert plan.sample.high - plan.sample.low == pytest.approx(0.002)
+    assert plan.validation.high - plan.validation.low == pytest.approx(0.005)
+    assert plan.reference.high == pytest.approx(0.0002)
+    few = plan_parts(adult.DATASET, 100, 200_000)
+    assert (few.sample.high, few.reference.high) == (1, adult.DATASET.held_out_fraction)
+
+
+def test_what_is_read_off_the_sample_is_what_all_training_rows_give(opened, small_batches):
+    plan = plan_parts(adult.DATASET, ROWS, 600)
+    rows = survey.survey(opened, plan)
+    training = read(opened, plan.training)
+    assert rows.training.height < 1000
+    for feature in adult.DATASET.categorical:
+        assert set(rows.training[feature.name].unique()) == set(training[feature.name].unique())
+    for feature in adult.DATASET.numeric:
+        assert rows.training[feature.name].min() == training[feature.name].min()
+        assert rows.training[feature.name].max() == training[feature.name].max()
+    assert rows.description.training_rows == training.height
+    assert rows.description.rows == ROWS
+    every = read(opened, Part(0, 1))
+    assert rows.description.positive_fraction == pytest.approx(class_indices(adult.DATASET, every).mean())
+    assert (rows.description.source, len(rows.description.files)) == ("synthetic", 3)
+
+
+def test_the_model_is_as_good_as_one_fitted_in_memory(opened, small_batches):
+    plan = plan_parts(adult.DATASET, ROWS, 2000)
+    rows = survey.survey(opened, plan)
+    model = fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=2)
+    held_out = predict_part(model.pipeline, opened, plan.held_out, "held out")
+    training = read(opened, plan.training)
+    features = fill_missing(adult.DATASET, training)
+    twin = build_pipeline(adult.DATASET, PARAMETERS, seed=1).fit(features, class_indices(adult.DATASET, training))
+    kept = fill_missing(adult.DATASET, read(opened, plan.held_out))
+    probability = twin.predict_proba(kept)[:, 1]
+    here, there = (score(held_out.target, scores, model.threshold) for scores in (held_out.probability, probability))
+    assert here["pr_auc"] == pytest.approx(there["pr_auc"], abs=0.01)
+    assert here["f2"] == pytest.approx(there["f2"], abs=0.02)
+    assert np.abs(held_out.probability - probability).mean() < 0.03
+    assert model.out_of_sample.target.size == read(opened, plan.validation).height
+    assert not list(Path.cwd().glob("matrix*"))
+
+
+def test_one_batch_gives_the_trees_that_the_classifier_itself_would_fit(tmp_path):
+    opened = write(tmp_path, synthesize(adult.DATASET, 3000, 5))
+    plan = plan_parts(adult.DATASET, opened.rows, 3000)
+    rows = survey.survey(opened, plan)
+    model = fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=1)
+    training = read(opened, plan.training)
+    features = fill_missing(adult.DATASET, training)
+    twin = build_pipeline(adult.DATASET, PARAMETERS, seed=1).fit(features, class_indices(adult.DATASET, training))
+    difference = model.pipeline.predict_proba(features) - twin.predict_proba(features)
+    assert np.abs(difference).max() < 1e-6
+
+
+def test_a_run_publishes_a_bundle_like_any_other(folder, training_options, tmp_path, capsys):
+    options = dataclasses.replace(
+        training_options,
+        dataset=adult.DATASET,
+        data_dir=folder,
+        engine="external",
+        trials=1,
+        sample_rows=2400,
+        storage=f"sqlite:///{tmp_path / 'study.db'}",
+        models=tmp_path / "models",
+        reports=tmp_path / "reports",
+    )
+    trained = train(options)
+    assert trained is not None
+    manifest = read_manifest(tmp_path / "models")
+    assert manifest == trained
+    assert set(manifest.artifacts) == {"onnx", "onnx_packed", "pickle", "reference"}
+    assert all(read_artifact(manifest, kind, tmp_path / "models") for kind in manifest.artifacts)
+    assert re.fullmatch(
+        r"F2 on out-of-fold predictions of a sample of 2,\d{3} training rows, .*", manifest.study.objective
+    )
+    assert manifest.parity.label_mismatches == 0
+    counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+    assert sum(manifest.metrics.held_out[name] for name in counts) == manifest.data.held_out_rows
+    assert manifest.metrics.held_out["roc_auc"] > 0.85
+    assert (tmp_path / "reports/report.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda rows: rows.drop("age"), "can't be read"),
+        (lambda rows: rows.with_columns(pl.lit("odd").alias("education")), "has unranked values ['odd']"),
+        (lambda rows: rows.with_columns(pl.lit("forty").alias("age")), "can't be read"),
+        (lambda rows: rows.with_columns(pl.lit(float("nan")).alias("age")), "has NaN or values out of float32"),
+        (lambda rows: rows.with_columns(pl.lit(None, dtype=pl.String).alias("sex")), "has nulls"),
+        (lambda rows: rows.with_columns(pl.lit(None, dtype=pl.String).alias("workclass")), "no value in any row"),
+        (lambda rows: rows.with_columns(pl.lit("rich").alias("income")), "has the labels {'rich'}"),
+        (lambda rows: rows.with_columns(pl.lit("<=50K").alias("income")), "has the labels {'<=50K'}"),
+        (lambda rows: rows.head(1), "are too few to be split"),
+    ],
+)
+def test_rows_that_are_not_what_the_data_set_declares(change, problem, tmp_path):
+    opened = write(tmp_path, change(synthesize(adult.DATASET, 300, 5)))
+    with pytest.raises(DataError) as caught:
+        survey.survey(opened, plan_parts(adult.DATASET, opened.rows, 100))
+    assert problem in str(caught.value)
+
+
+def test_integers_stand_for_numbers_and_categories_for_strings(tmp_path):
+    rows = synthesize(adult.DATASET, 300, 5)
+    plain = read(write(tmp_path, rows), Part(0, 1))
+    mixed = rows.with_columns(pl.col("age").cast(pl.Int8), pl.col("sex").cast(pl.Categorical))
+    assert read(write(tmp_path, mixed), Part(0, 1)).equals(plain)
+
+
+def test_a_folder_without_parquet_or_with_something_else_named_so(tmp_path, capsys):
+    arguments = ["--engine", "external", "--data-dir", str(tmp_path), "--models", str(tmp_path / "models")]
+    assert main(arguments) == 1
+    assert "no .parquet file there; ENGINE=external and dask train on such files" in capsys.readouterr().err
+    (tmp_path / "a.parquet").write_text("no parquet")
+    assert main(arguments) == 1
+    assert f"error: {tmp_path / 'a.parquet'}: can't be read" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_files_without_rows_and_a_source_beside_the_files(tmp_path):
+    synthesize(adult.DATASET, 5, 1).clear().write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="files there have no rows"):
+        open_partitions(adult.DATASET, tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--engine", "external", "--data", "synthetic", "--data-dir", str(tmp_path)])
+
+
+def test_a_failing_file_ends_the_fit_with_its_own_error(tmp_path):
+    opened = write(tmp_path, synthesize(adult.DATASET, 1000, 5))
+    plan = plan_parts(adult.DATASET, opened.rows, 500)
+    rows = survey.survey(opened, plan)
+    (tmp_path / "rows.parquet").unlink()
+    with pytest.raises(DataError, match=r"rows\.parquet: can't be read"):
+        fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=1)
+
+
+def test_a_temporary_folder_without_room_is_told_before_xgboost_fails(opened, monkeypatch):
+    plan = plan_parts(adult.DATASET, opened.rows, 500)
+    rows = survey.survey(opened, plan)
+    monkeypatch.setattr(external.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10_000))
+    with pytest.raises(TrainingError, match=r"0\.0 GB are free, but .* set TMPDIR to a folder with room"):
+        fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=1)
+
+
+def test_files_of_several_sources_are_just_parquet(tmp_path):
+    frame = synthesize(adult.DATASET, 10, 5)
+    frame.write_parquet(tmp_path / "a.parquet", metadata={"source": "synthetic"})
+    frame.write_parquet(tmp_path / "b.parquet")
+    (tmp_path / "_temporary.parquet").touch()
+    assert open_partitions(adult.DATASET, tmp_path).source == "parquet"
+    assert Part(0.2, 0.4).of(frame, np.linspace(0, 0.9, 10)).equals(frame[2:4])

@@ -1,0 +1,1 @@
+"""Raw labelled rows: where they come from, and what a model is fitted on."""

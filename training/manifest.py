@@ -1,0 +1,80 @@
+"""Assemble the manifest from what a run found out."""
+
+import platform
+from importlib.metadata import version
+
+import optuna
+import xgboost
+from optuna.trial import TrialState
+
+from bundle.manifest import FORMAT_VERSION, Artifact, ArtifactKind, Manifest, Metrics, Study, utc_now
+from training.data.features import describe_features
+from training.data.rows import PreparedRows
+from training.export.artifacts import BundleContents
+from training.export.publish import Describe
+from training.model.evaluation import Scored, score
+from training.model.fitting import Model
+from training.model.folds import FOLDS
+from training.tuning.choose_trial import Choice, pareto_front
+
+LIBRARIES = ("scikit-learn", "polars", "numpy", "onnx", "onnxmltools", "onnxruntime", "optuna")
+
+
+def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, *, seed: int) -> Study:
+    """How the parameters were found and chosen."""
+    seen, every = rows.training.height, rows.description.training_rows
+    sample = f" of a sample of {seen:,} training rows" if seen < every else ""
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    completed, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
+    latency = "; against µs per row of the packed graph, one row a call" if len(study.directions) > 1 else ""
+    return Study(
+        objective=f"F2 on out-of-fold predictions{sample}, at the best threshold{latency}",
+        seed=seed,
+        folds=FOLDS,
+        trials=completed + pruned,
+        completed=completed,
+        pruned=pruned,
+        best_value=choice.trial.values[0],
+        best_parameters=choice.trial.params,
+        chosen_trial=choice.trial.number if choice.how else None,
+        choice=choice.how,
+        front=pareto_front(study),
+    )
+
+
+def describe_bundle(
+    rows: PreparedRows, model: Model, contents: BundleContents, study: Study, held_out: Scored
+) -> Describe:
+    """Everything but the version and the artifacts, which only publishing knows. The held-out rows are scored here."""
+    metrics = Metrics(
+        out_of_fold=score(model.out_of_sample.target, model.out_of_sample.probability, model.threshold),
+        held_out=score(held_out.target, held_out.probability, model.threshold),
+    )
+
+    def complete(content_version: str, artifacts: dict[ArtifactKind, Artifact]) -> Manifest:
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            name=rows.dataset.name,
+            version=content_version,
+            created=utc_now(),
+            task="binary_classification",
+            features=describe_features(rows.dataset, rows.training),
+            target=rows.dataset.target,
+            classes=rows.dataset.classes,
+            positive_class=rows.dataset.classes[1],
+            decision_threshold=model.threshold,
+            metrics=metrics,
+            study=study,
+            data=rows.description,
+            parity=contents.parity,
+            libraries=library_versions(),
+            artifacts=artifacts,
+        )
+
+    return complete
+
+
+def library_versions() -> dict[str, str]:
+    """What the artifacts were made with: a pickle wants the same scikit-learn and XGBoost to be read."""
+    versions = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "xgboost": xgboost.__version__, **versions}

@@ -1,0 +1,1 @@
+"""The pipeline, its cross-validation, its scores and its fit."""

@@ -1,0 +1,67 @@
+"""The Pareto front of F2 against latency, as a picture and as tables."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from optuna.trial import FrozenTrial, TrialState
+
+from bundle.manifest import FrontTrial, Study
+from training.report.front import HEADS, front_cells
+
+BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
+MARKED = "*{}"
+"""The published trial's number."""
+
+
+def front_markdown(study: Study) -> list[str]:
+    """The front as a table, and the choice."""
+    return [
+        f"| {' | '.join(HEADS)} |",
+        "|" + "---:|" * len(HEADS),
+        *(f"| {' | '.join(cells)} |" for cells in front_cells(study, MARKED)),
+        "",
+        f"Published: trial {study.chosen_trial}, {study.choice}.",
+    ]
+
+
+def front_lines(study: Study) -> list[str]:
+    """The same for a terminal."""
+    table = [HEADS, *front_cells(study, MARKED)]
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(HEADS))]
+    lines = ["  ".join(text.rjust(width) for text, width in zip(cells, widths, strict=True)) for cells in table]
+    return [
+        f"front      {lines[0]}",
+        *(f"           {line}" for line in lines[1:]),
+        f"published  trial {study.chosen_trial}: {study.choice}",
+        "others     the same command with TRIAL=number or MAX_US=µs/row publishes another one",
+    ]
+
+
+def draw_front(axes: Axes, study: Study, trials: Sequence[FrozenTrial]) -> None:
+    """All complete trials, the front, and the published trial. The front's F2 sets the scale: worse ones lie below."""
+    front = study.front
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    axes.scatter([t.values[1] for t in complete], [t.values[0] for t in complete], s=16, color=GREY, label="trial")
+    axes.plot(*_points(front), "o-", color=BLUE, markersize=5, drawstyle="steps-post", label="Pareto front")
+    published = next((t for t in complete if t.number == study.chosen_trial), None)
+    if published is not None:
+        place = (published.values[1], published.values[0])
+        axes.plot(*place, "o", color=ORANGE, markersize=9, label=f"published: trial {published.number}")
+    axes.axhline(
+        front[0].f2 - front[0].standard_error, color=ORANGE, linewidth=1, linestyle="--",
+        label="best F2 less its standard error",
+    )  # fmt: skip
+    values = [one.f2 for one in front] + ([published.values[0]] if published else [])
+    margin = 0.08 * (max(values) - min(values)) or 0.01
+    axes.set(xscale="log", xlabel="ONNX Runtime, µs/row (one row a call, one thread)", ylabel="F2, out of fold")
+    axes.set_ylim(min(values) - margin, max(values) + margin)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.legend(frameon=False, loc="lower right")
+
+
+def _points(front: Sequence[FrontTrial]) -> tuple[list[float], list[float]]:
+    """From the fastest to the slowest."""
+    return [one.us_per_row for one in front][::-1], [one.f2 for one in front][::-1]

@@ -1,0 +1,1 @@
+"""The search for parameters, and the choice among its trials."""

@@ -1,0 +1,136 @@
+"""How long ONNX Runtime takes for a row of a graph, measured so that trials of hours and machines apart compare.
+
+A measurement alternates between the graph and a reference graph, which is the same throughout a study. What slows the
+machine for a while slows both, so that their ratio bears it. The ratio, times what the reference graph took when the
+study began, is the graph's time. Of either the lower quartile of the rounds counts, since disturbance only adds.
+
+The clock is the thread's CPU time: the session computes in the thread that calls it and waits for nothing, so that this
+is the time of a call, less that in which the system let other processes run.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
+from training.data.rows import PreparedRows
+from training.export.onnx_export import export_onnx
+from training.model.pipeline import Parameters, apply_threshold, build_pipeline
+
+ROUNDS = 101
+BLOCK_CALLS: Mapping[int, int] = {1: 32, 100: 2}
+"""{rows per call: calls in a block}: about half a millisecond, so that few blocks are interrupted."""
+
+UNDISTURBED = 1.2
+"""A measurement in which the reference graph took more than so many times its time of old is disturbed: as by another
+guest on the same core, which doubles all times for seconds. It is repeated, and the least disturbed one counts."""
+
+MEASUREMENTS, REFERENCE_MEASUREMENTS = 5, 8
+"""At most, of a graph; of the reference graph when a study begins."""
+
+POOL_ROWS = 4096
+"""Distinct training rows that the calls go round: a processor learns the branches of rows that come again and again,
+and would be faster than it ever is in service. The held-out rows choose nothing, hence not a latency, either."""
+
+REFERENCE: Parameters = {"n_estimators": 100, "max_depth": 4, "learning_rate": 0.1}
+
+Feeds = dict[str, NDArray[np.object_] | NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Microseconds per row, by how many rows there are in a call."""
+
+    us_per_row: Mapping[int, float]
+
+
+def export_trial(rows: PreparedRows, parameters: Parameters, threshold: float, *, seed: int) -> bytes:
+    """The packed graph of the model that the parameters make of all rows at hand; what the services run.
+
+    Raises:
+        ParityError: the converted trees are not the trained ones.
+    """
+    pipeline = build_pipeline(rows.dataset, parameters, seed=seed).fit(rows.features, rows.target)
+    return export_onnx(rows.dataset, apply_threshold(pipeline, threshold, rows.features, rows.target), packed=True)
+
+
+def open_session(content: bytes) -> onnxruntime.InferenceSession:
+    """A session with the settings of the services: one thread, no spinning."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+class Stopwatch:
+    """Times graphs of one data set against a reference graph of its own."""
+
+    def __init__(self, rows: PreparedRows, *, seed: int) -> None:
+        self._reference = open_session(export_trial(rows, REFERENCE, 0.5, seed=seed))
+        self._feeds = {count: _feeds(rows, count) for count in BLOCK_CALLS}
+
+    def reference(self) -> Latency:
+        """Of the reference graph: the least disturbed of several measurements."""
+        return Latency(
+            {
+                count: min(self._quartiles(self._reference, count)[0] for _ in range(REFERENCE_MEASUREMENTS))
+                for count in BLOCK_CALLS
+            }
+        )
+
+    def measure(self, content: bytes, standard: Latency) -> Latency:
+        """Of a graph, where the reference graph takes `standard`."""
+        session = open_session(content)
+        found = {}
+        for count, expected in standard.us_per_row.items():
+            least, ratio = math.inf, math.nan
+            for _ in range(MEASUREMENTS):
+                own, reference = self._quartiles(session, count)
+                if reference < least:
+                    least, ratio = reference, own / reference
+                if least <= UNDISTURBED * expected:
+                    break
+            found[count] = ratio * expected
+        return Latency(found)
+
+    def _quartiles(self, session: onnxruntime.InferenceSession, count: int) -> tuple[float, float]:
+        """Microseconds per row of the session and of the reference, after a round to warm up.
+
+        They take turns at being the first to see a round's rows.
+        """
+        feeds, calls = self._feeds[count], BLOCK_CALLS[count]
+        pairs = []
+        for number in range(ROUNDS + 1):
+            places = range(number * calls, (number + 1) * calls)
+            block = [feeds[place % len(feeds)] for place in places]
+            turns = (session, self._reference) if number % 2 else (self._reference, session)
+            first, second = (1e6 * _seconds(one, block) / (calls * count) for one in turns)
+            pairs.append((first, second) if number % 2 else (second, first))
+        own, reference = (statistics.quantiles(times, n=4)[0] for times in zip(*pairs[1:], strict=True))
+        return own, reference
+
+
+def _seconds(session: onnxruntime.InferenceSession, block: list[Feeds]) -> float:
+    outputs = (LABEL, PROBABILITIES)
+    started = time.thread_time()
+    for feeds in block:
+        session.run(outputs, feeds)
+    return time.thread_time() - started
+
+
+def _feeds(rows: PreparedRows, count: int) -> list[Feeds]:
+    """The pool's rows as inputs of the packed graph, so many in a call; begun again where the data set has fewer."""
+    chosen = np.arange(max(POOL_ROWS, count)) % rows.features.height
+    frame = rows.features[chosen]
+    strings = frame.select(feature.name for feature in rows.dataset.categorical).to_numpy().astype(object)
+    numbers = frame.select(feature.name for feature in rows.dataset.numeric).to_numpy().astype(np.float32)
+    groups = [(name, array) for name, array in ((CATEGORICAL, strings), (NUMERIC, numbers)) if array.shape[1]]
+    starts = range(0, chosen.size - count + 1, count)
+    return [{name: np.ascontiguousarray(array[start : start + count]) for name, array in groups} for start in starts]

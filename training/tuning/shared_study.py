@@ -1,0 +1,134 @@
+"""One study on many machines: processes take trials from a common storage until it has as many as were asked for.
+
+Each process that is at a trial shows so in the storage every few seconds. One that has stopped to do so is taken for
+dead; its trial counts as failed, and the next process repeats it. Unlike a study of a single process, such a one isn't
+reproducible: what is suggested depends on which trials are finished by then.
+"""
+
+import random
+import sys
+import time
+import warnings
+from typing import TextIO
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+from tqdm import tqdm
+
+from training.errors import TrainingError
+from training.model.folds import Fold
+from training.tuning.study import STORAGE_FAILURES, Evaluation, evaluate, finished, first_line, show_best
+
+HEARTBEAT_SECONDS = 10
+DEAD_SECONDS = 60
+"""Without a sign of life. Longer than a trial's longest time in which the interpreter's lock is held."""
+
+POLL_SECONDS = 1.0
+CONNECT_ATTEMPTS = 10
+"""The tables are made by whoever connects first. Of those that do at once, the server refuses all but one."""
+
+_LIVE = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
+
+
+class Surplus(Exception):
+    """A trial that was begun when others had taken all the places."""
+
+
+def is_shared(storage: str) -> bool:
+    """Whether the storage URL names a database server; SQLite's file is for one process.
+
+    Raises:
+        ArgumentError: it is no such URL.
+    """
+    return make_url(storage).get_backend_name() != "sqlite"
+
+
+def connect(storage: str) -> RDBStorage:
+    """The storage behind the URL, with signs of life.
+
+    Raises:
+        SQLAlchemyError, OptunaError: it can't be used.
+        ImportError: the driver that the URL names is not installed.
+    """
+    for _ in range(CONNECT_ATTEMPTS - 1):
+        try:
+            return _connect(storage)
+        except (IntegrityError, ProgrammingError):
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311  no secret; not all at once again
+    return _connect(storage)
+
+
+def _connect(storage: str) -> RDBStorage:
+    with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
+        return RDBStorage(
+            storage,
+            engine_kwargs={"pool_pre_ping": True},
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=DEAD_SECONDS,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+        )
+
+
+def run_shared_study(
+    study: optuna.Study,
+    folds: list[Fold],
+    target: NDArray[np.int_],
+    *,
+    trials: int,
+    seed: int,
+    threads: int,
+    progress: TextIO = sys.stderr,
+    evaluation: Evaluation | None = None,
+) -> bool:
+    """Take part until the study has `trials` finished ones, by whomever. Returns False if Ctrl-C ended it early.
+
+    `seed` is the models', as in a study of one process; suggestions are not seeded, or all processes would make the
+    same ones.
+
+    Raises:
+        TrainingError: the storage failed on the way. What was finished before is kept.
+    """
+    study.sampler = optuna.samplers.TPESampler(n_startup_trials=15, constant_liar=True)
+    evaluation = evaluation or evaluate
+
+    def take_place(trial: optuna.Trial) -> float | tuple[float, float]:
+        if _rank(study, trial) >= trials:
+            raise Surplus
+        return evaluation(trial, folds, target, seed=seed, threads=threads)
+
+    interval = 0.1 if progress.isatty() else 15.0
+    with (
+        tqdm(total=trials, desc="study", unit="trial", file=progress, mininterval=interval) as bar,
+        warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"),
+    ):
+        try:
+            while (done := len(finished(study))) < trials:
+                bar.update(done - bar.n)
+                show_best(bar, study)
+                if len(study.get_trials(deepcopy=False, states=_LIVE)) < trials:
+                    study.optimize(take_place, n_trials=1, catch=(Surplus,))
+                else:
+                    time.sleep(POLL_SECONDS)  # for those who are at the last ones, or have died at them
+                    fail_stale_trials(study)
+            bar.update(done - bar.n)
+            show_best(bar, study)
+        except KeyboardInterrupt:
+            return False
+        except STORAGE_FAILURES as error:
+            raise TrainingError(f"the study storage failed: {first_line(error)}") from error
+    return True
+
+
+def _rank(study: optuna.Study, trial: optuna.Trial) -> int:
+    """How many trials took their place before this one. Two processes may see the same last place free."""
+
+    def begun(one: FrozenTrial | optuna.Trial) -> tuple[float, int]:
+        return (one.datetime_start.timestamp() if one.datetime_start else 0.0, one.number)
+
+    mine = begun(trial)
+    return sum(begun(other) < mine for other in study.get_trials(deepcopy=False, states=_LIVE))

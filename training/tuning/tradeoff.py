@@ -1,0 +1,87 @@
+"""The study of two objectives, F2 and latency: its search space, and what a trial of it is worth.
+
+Optuna prunes no trial of several objectives, so that each is evaluated on all folds. Latency being measured, two such
+studies are not the same to the bit, whatever the seed.
+"""
+
+from functools import cached_property
+
+import optuna
+from numpy import int_
+from numpy.typing import NDArray
+
+from training.data.rows import PreparedRows
+from training.export.onnx_export import tree_nodes
+from training.model.evaluation import best_threshold, f2_standard_error, score
+from training.model.folds import Fold, out_of_fold
+from training.model.pipeline import Parameters
+from training.tuning.latency import Latency, Stopwatch, export_trial
+from training.tuning.study import suggest_regularization
+
+LEAST_TREES, MOST_TREES = 5, 300
+
+MEASURED = ("standard_error", "us_per_row_of_100", "nodes", "graph_bytes")
+"""Attributes of a trial, named as the manifest names them."""
+
+_STANDARD = "reference µs/row, rows per call: {}"
+"""Study attribute: what the reference graph took when the study began, on the machine that began it."""
+
+
+def suggest_small_and_large(trial: optuna.Trial) -> Parameters:
+    """One point of a search space that reaches from five shallow trees to the largest model of the other study.
+
+    Trees are drawn on a logarithmic scale, or most trials would be large; few trees need large steps.
+    """
+    return {
+        "n_estimators": trial.suggest_int("n_estimators", LEAST_TREES, MOST_TREES, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 0.03, 1.0, log=True),
+        "max_depth": trial.suggest_int("max_depth", 2, 6),
+        **suggest_regularization(trial),
+    }
+
+
+class Tradeoff:
+    """Evaluates trials by F2 and by the latency of the graph that would be published."""
+
+    def __init__(self, rows: PreparedRows, *, seed: int) -> None:
+        self._rows = rows
+        self._seed = seed
+
+    @cached_property
+    def _stopwatch(self) -> Stopwatch:
+        """Made when the first trial needs it: a study that is finished needs none."""
+        return Stopwatch(self._rows, seed=self._seed)
+
+    def __call__(
+        self, trial: optuna.Trial, folds: list[Fold], target: NDArray[int_], *, seed: int, threads: int
+    ) -> tuple[float, float]:
+        """F2 over all folds' predictions together, and µs per row of the packed graph, one row a call.
+
+        What else a person may want to choose by goes to the trial's attributes.
+
+        Raises:
+            ParityError: the exported trees are not the trained ones.
+        """
+        parameters = suggest_small_and_large(trial)
+        probability = out_of_fold(folds, parameters, seed=seed, threads=threads)
+        threshold = best_threshold(target, probability)
+        scores = score(target, probability, threshold)
+        graph = export_trial(self._rows, parameters, threshold, seed=seed)
+        latency = self._stopwatch.measure(graph, self._standard(trial.study))
+        measured = (f2_standard_error(scores), latency.us_per_row[100], tree_nodes(graph), len(graph))
+        for name, value in zip(MEASURED, measured, strict=True):
+            trial.set_user_attr(name, value)
+        return scores["f2"], latency.us_per_row[1]
+
+    def _standard(self, study: optuna.Study) -> Latency:
+        """The reference graph's latency that all trials are told in; the first process of a study measures it.
+
+        It is read anew for every trial: of two processes that begin a study at once, the later one's stays.
+        """
+        names = {count: _STANDARD.format(count) for count in (1, 100)}
+        if any(name not in study.user_attrs for name in names.values()):
+            measured = self._stopwatch.reference()
+            for count, name in names.items():
+                study.set_user_attr(name, measured.us_per_row[count])
+        attributes = study.user_attrs
+        return Latency({count: float(attributes[name]) for count, name in names.items()})
