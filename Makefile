@@ -3,7 +3,6 @@ PYTHON  ?= python3
 VENV    := .venv
 PY      := $(VENV)/bin/python
 READY   := $(VENV)/.ready
-UV      := $(VENV)/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help lock audit
@@ -11,20 +10,28 @@ UV      := $(VENV)/bin/uv
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Built beside the final place and moved, so that an interrupted set-up is started afresh, never half used.
-$(READY): requirements/dev.lock
+# The stamp is made last, so that an interrupted set-up is started again and never half used. uv takes its settings from
+# UV_*; those of pip that it doesn't know are handed on. Where there is no uv, or it fails, pip installs the same files,
+# checked against the same hashes, in several times the time.
+INSTALL  := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+PIP_TO_UV = $${PIP_INDEX_URL:+UV_DEFAULT_INDEX="$$PIP_INDEX_URL"} $${PIP_EXTRA_INDEX_URL:+UV_INDEX="$$PIP_EXTRA_INDEX_URL"} \
+  $${PIP_FIND_LINKS:+UV_FIND_LINKS="$$PIP_FIND_LINKS"} $${PIP_CERT:+SSL_CERT_FILE="$$PIP_CERT"}
+UV_INSTALL = env $(PIP_TO_UV) $(VENV)/bin/uv pip install --quiet --python $(PY) --require-hashes --no-deps
+
+$(READY): requirements/setup.lock requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@echo "setting up $(VENV) from requirements/dev.lock (once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.lock
+	@{ $(PY) $(INSTALL) --only-binary :all: -r requirements/setup.lock && $(UV_INSTALL) -r requirements/dev.lock; } || \
+	  { echo "uv can't be used here (see above); pip takes its place, and minutes" >&2; $(PY) $(INSTALL) -r requirements/dev.lock; }
 	@touch $@
 
+LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
 lock: $(READY) ## resolve the versions anew into requirements/*.lock
-	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --extra dev -o requirements/dev.lock pyproject.toml
-	@for extra in $(IMAGE_LOCKS) audit; do \
-	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    --constraint requirements/dev.lock --extra $$extra -o requirements/$$extra.lock pyproject.toml || exit 1; done
+	@$(LOCK) --upgrade --extra dev -o requirements/dev.lock pyproject.toml
+	@for extra in $(IMAGE_LOCKS) setup audit; do \
+	  $(LOCK) --constraint requirements/dev.lock --extra $$extra -o requirements/$$extra.lock pyproject.toml || exit 1; done
 
 AUDIT    := .venv-audit
 IMAGE_LOCKS := training serving-onnx serving-pickle load-testing
@@ -32,7 +39,7 @@ LICENCES := Apache;BSD;ISC;LGPL;MIT;MPL;Mozilla Public License;PSF;Python Softwa
 
 $(AUDIT)/.ready: requirements/audit.lock
 	@$(PYTHON) -m venv $(AUDIT)
-	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/audit.lock
+	@$(AUDIT)/bin/python $(INSTALL) -r requirements/audit.lock
 	@touch $@
 
 audit: $(READY) $(AUDIT)/.ready ## known vulnerabilities in what the images install; licences of everything
