@@ -164,7 +164,8 @@ skew: $(READY) ## every reference row through every service [HOSTS="http://... .
 # report. One machine's workers are nobody else's business; those of other machines need the port on all interfaces.
 GIVEN_DURATION = $(filter command environment,$(firstword $(origin DURATION)))
 LOCUST      = $(VENV)/bin/locust -f load_testing/locustfile.py
-LOCUST_LOAD = --host $(HOST) --scenario $(SCENARIO) --users $(USERS) --spawn-rate $(USERS) \
+LOCUST_LOAD = --host $(HOST) --scenario $(SCENARIO) --users $(USERS) --spawn-rate $(USERS) --stop-timeout 60 \
+  --expect-workers-max-wait 60 --html reports/load.html \
   $(if $(HEADLESS)$(GIVEN_DURATION),--headless --only-summary --run-time $(DURATION)s)
 
 load: $(READY) ## Locust against a running service: its web page, or a run with a report [HOST= SCENARIO=mixed USERS=32 DURATION= PROCESSES=]

@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 
 import gevent  # type: ignore[import-untyped]
@@ -21,7 +22,7 @@ from load_testing.locustfile import USER_CLASSES
 from load_testing.plan import LoadPlan, LoadResult
 from load_testing.recorder import Recorder
 from load_testing.scenarios import SCENARIOS, parse_address
-from load_testing.service_user import prepare, shared_answers
+from load_testing.service_user import prepare
 
 _STOP_SECONDS = 60.0  # for the requests on their way when the time is up
 
@@ -35,13 +36,13 @@ def run(plan: LoadPlan) -> LoadResult:
     environment = Environment(user_classes=[USER_CLASSES[plan.scenario]], host=plan.url, stop_timeout=_STOP_SECONDS)
     prepare(plan.url, [plan.scenario])
     runner = environment.create_local_runner()
-    recorder = Recorder(shared_answers())
+    recorder = Recorder()
     environment.events.request.add_listener(recorder.record)
     runner.start(plan.users, spawn_rate=plan.users)
     gevent.sleep(plan.seconds)
-    recorder.stop()
+    stopped = time.perf_counter()
     runner.stop()
-    result = recorder.result()
+    result = recorder.result(stopped)
     runner.quit()
     if runner.exceptions:
         raise RuntimeError("\n".join(entry["traceback"] for entry in runner.exceptions.values()))

@@ -3,8 +3,8 @@
     locust -f load_testing/locustfile.py --host http://127.0.0.1:8001 --scenario single
     locust -f load_testing/locustfile.py --host ... --scenario single --headless --users 32 --run-time 10s --processes 4
 
-Without `--scenario` (or a class by name), Locust spreads the users over all of them. `load_testing.distributed` is what
-makes one report of it, by however many workers. Environment: `MODEL_DIR`, `REPORT_DIR`, `THINK_TIME`.
+Without `--scenario` (or a class by name), Locust spreads the users over all of them. Environment: `MODEL_DIR`,
+`THINK_TIME`.
 """
 
 from argparse import ArgumentParser
@@ -14,7 +14,7 @@ from locust import events
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from load_testing.distributed.session import attach
+from load_testing.locust_session import attach
 from load_testing.scenarios import SCENARIOS
 from load_testing.service_user import ServiceUser, Task, send_rows
 

@@ -20,10 +20,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     """One run as the clients saw it, from the first request to the last answer.
 
-    `requests` counts all, failed ones too; `failures` is {reason: count}. The answers of `checked` of them were
-    compared with the reference, and `wrong` ones differed; `largest_difference` is the largest
-    |served - expected| P(positive). `processes` generator processes took `cpu_seconds` of CPU time together, and
-    waited `waiting_seconds` for a CPU that they could have used (0 where the system doesn't say).
+    `requests` counts all, failed ones too; `failures` is {reason: count}. `processes` generator processes took
+    `cpu_seconds` of CPU time together.
     """
 
     requests: int
@@ -33,10 +31,6 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: float
     processes: int
     latencies: Latencies
-    checked: int = 0
-    wrong: int = 0
-    largest_difference: float = 0.0
-    waiting_seconds: float = 0.0
 
     @property
     def failed(self) -> int:
@@ -59,10 +53,6 @@ def merge_results(parts: Sequence[LoadResult]) -> LoadResult:
         cpu_seconds=sum(part.cpu_seconds for part in parts),
         processes=sum(part.processes for part in parts),
         latencies=merge(part.latencies for part in parts),
-        checked=sum(part.checked for part in parts),
-        wrong=sum(part.wrong for part in parts),
-        largest_difference=max(part.largest_difference for part in parts),
-        waiting_seconds=sum(part.waiting_seconds for part in parts),
     )
 
 

@@ -1,8 +1,8 @@
 """A service of the HTTP contract without a model: P(positive) = number / 1000. Run as a script, by behaviour:
 
 honest, lying (swaps the classes of every fifth row), failing (answers every fifth request with 500), garbled (answers
-without probabilities), outdated (says that it serves another version), dying (ends at start), leaving (ends at the
-first prediction), stubborn (has a child, and ignores SIGTERM).
+without probabilities), dying (ends at start), leaving (ends at the first prediction), stubborn (has a child, and
+ignores SIGTERM).
 """
 
 import json
@@ -35,8 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        version = "outdated" if BEHAVIOUR == "outdated" else "abc123"
-        self.answer(200, {"version": version} if self.path == "/metadata" else {"status": "ready"})
+        self.answer(200, {"status": "ready"})
 
     def do_POST(self) -> None:
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -36,3 +36,17 @@ def test_no_samples_have_no_percentile():
 def test_histogram_survives_json():
     latencies = Latencies.of([0.2, 300.0])
     assert msgspec.json.decode(msgspec.json.encode(latencies), type=Latencies) == latencies
+
+
+@pytest.mark.parametrize("percent", [50, 95, 99])
+def test_merged_percentiles_are_those_of_all_samples(percent):
+    """Two generators of very different speed, each folding its samples in pieces and sending them as messages."""
+    random = np.random.default_rng(1)
+    samples = [0.3 * random.lognormal(sigma=0.4, size=30_000), 20 * random.lognormal(sigma=1.0, size=700)]
+    sent = [msgspec.msgpack.encode(merge(map(Latencies.of, np.array_split(own, 7)))) for own in samples]
+    merged = merge(msgspec.msgpack.decode(message, type=Latencies) for message in sent)
+    everything = np.concatenate(samples)
+    assert merged.buckets == Latencies.of(everything).buckets
+    assert merged.count == len(everything)
+    exact = np.percentile(everything, percent, method="inverted_cdf")
+    assert merged.percentile_ms(percent) == pytest.approx(exact, rel=0.006)
