@@ -15,3 +15,7 @@ class DownloadError(TrainingError):
 
 class ParityError(TrainingError):
     """The exported model does not give what the pickled pipeline gives. Nothing is published."""
+
+
+class TableError(DataError):
+    """A file can't be read as the table that its name says it is. The message names the file, and the line if it can."""

@@ -1,0 +1,254 @@
+"""Files that hold tables: which ones a path names, and their rows, a slice at a time.
+
+The one place that knows how a CSV file is read, for training, packaging and scoring alike. Its fields stay text, so
+that a bad one can be shown as it stands in the file, and an empty field is null, quoted or not: some writers quote
+every field. Parquet has types, and nulls of its own.
+"""
+
+import csv
+import glob
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+import polars as pl
+import zstandard
+from polars.exceptions import PolarsError
+
+from training.data.csv_records import Block, split_records
+from training.errors import TableError
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+PARQUET = (".parquet", ".pq")
+COMPRESSED = (".gz", ".zst")
+KINDS = f"{', '.join(SEPARATORS)} (also {' and '.join(COMPRESSED)}) and {PARQUET[0]}"
+
+NO_DATA = (".md", ".log", ".sh", ".py", ".crc", ".html", ".pdf", ".png", ".svg")
+"""Files beside data that nobody takes for data; every other file that can't be read may hold rows."""
+
+
+class FoundFiles(NamedTuple):
+    """Tables, sorted; files that may hold data but can't be read as tables; files that by convention hold none."""
+
+    tables: list[Path]
+    unreadable: list[Path]
+    no_data: list[Path]
+
+
+class CsvOptions(NamedTuple):
+    """`separator` is one ASCII character, or "" for what the file's name says. `empty_is_text`: `""` is a text of no
+    characters, and only a field without quotes is missing.
+    """
+
+    separator: str = ""
+    empty_is_text: bool = False
+
+
+AS_NAMED = CsvOptions()
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the name, in any case, says so."""
+    return path.suffix.lower() in PARQUET
+
+
+def is_table(path: Path) -> bool:
+    """Whether the file's name, in any case, is that of a table."""
+    return is_parquet(path) or _text_suffix(path) in SEPARATORS
+
+
+def find_tables(given: str) -> FoundFiles:
+    """What `given` names: a file, a folder with all below it, or a glob.
+
+    In folders and globs, names that start with a dot or an underscore are no data, by convention.
+
+    Raises:
+        TableError: there is no table, or the one file named is of a kind that can't be read.
+    """
+    path = Path(given).expanduser()
+    if path.is_file():
+        if not is_table(path):
+            raise TableError(f"{path}: a file of this kind can't be read; {KINDS} can")
+        return FoundFiles([path], [], [])
+    pattern = str(path)
+    entries = path.rglob("*") if path.is_dir() else map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - any glob
+    files = sorted(entry for entry in entries if entry.is_file())
+    found = FoundFiles([], [], [])
+    for file in files:
+        if file.name[0] in "._" or file.suffix.lower() in NO_DATA:
+            found.no_data.append(file)
+        else:
+            (found.tables if is_table(file) else found.unreadable).append(file)
+    if not found.tables:
+        there = f" (but {', '.join(file.name for file in files[:5])})" if files else ""
+        raise TableError(f"{given}: no file there that can be read{there}; {KINDS} can")
+    return found
+
+
+def read_schema(path: Path, options: CsvOptions = AS_NAMED) -> pl.Schema:
+    """Column names and types; every column of a CSV file is String.
+
+    Raises:
+        TableError: the file can't be read as what its name says, is empty, or two columns have one name.
+    """
+    if is_parquet(path):
+        try:
+            return pl.scan_parquet(path, glob=False, hive_partitioning=False).collect_schema()
+        except (PolarsError, OSError) as error:
+            raise _unreadable(path, error) from error
+    with _open(path) as stream:
+        return pl.Schema(
+            dict.fromkeys(_read_header(next(_blocks(stream, path, options), None), path, options)[0], pl.String)
+        )
+
+
+def count_rows(path: Path, options: CsvOptions = AS_NAMED) -> int:
+    """Rows of the file; a CSV file is held to its rules on the way.
+
+    Raises:
+        TableError: as `read_schema`, or a line breaks the rules.
+    """
+    if is_parquet(path):
+        try:
+            return int(pl.scan_parquet(path, glob=False, hive_partitioning=False).select(pl.len()).collect().item())
+        except (PolarsError, OSError) as error:
+            raise _unreadable(path, error) from error
+    read_schema(path, options)
+    with _open(path) as stream:
+        return sum(block.records for block in _blocks(stream, path, options)) - 1
+
+
+def read_table(path: Path, options: CsvOptions = AS_NAMED) -> pl.DataFrame:
+    """All rows.
+
+    Raises:
+        TableError: as `count_rows`.
+    """
+    schema = read_schema(path, options)
+    frames = list(read_slices(path, list(schema), 0, None, 1 << 20, options))
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+def read_slices(
+    path: Path,
+    columns: Sequence[str],
+    offset: int,
+    rows: int | None,
+    slice_rows: int,
+    options: CsvOptions = AS_NAMED,
+) -> Iterator[pl.DataFrame]:
+    """Rows [offset, offset + rows) of the columns, in order, `slice_rows` at a time (the last slice may have fewer).
+
+    Raises:
+        TableError: as `count_rows`.
+    """
+    if is_parquet(path):
+        frames = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(columns).slice(offset, rows)
+        try:
+            yield from frames.collect_batches(chunk_size=slice_rows)
+        except (PolarsError, OSError) as error:
+            raise _unreadable(path, error) from error
+    else:
+        yield from _regroup(_csv_frames(path, columns, offset, options), rows, slice_rows)
+
+
+def _csv_frames(path: Path, columns: Sequence[str], offset: int, options: CsvOptions) -> Iterator[pl.DataFrame]:
+    """The rows after the first `offset`, as they come."""
+    separator = _separator(path, options)
+    with _open(path) as stream:
+        names: list[str] = []
+        for block in _blocks(stream, path, options):
+            content, records = block.content, block.records
+            if not names:
+                names, content = _read_header(block, path, options)
+                records -= 1
+            if records <= offset:
+                offset -= records
+                continue
+            frame = pl.read_csv(
+                content,
+                has_header=False,
+                new_columns=names,
+                separator=separator,
+                infer_schema=False,
+                raise_if_empty=False,
+            )
+            if frame.height != records:
+                raise TableError(
+                    f"{path}: polars reads {frame.height} rows where {records} stand; is the quoting right?"
+                )
+            frame = frame.select(columns)[offset:]
+            offset = 0
+            if block.quoted and not options.empty_is_text:
+                frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
+            yield frame
+
+
+def _regroup(frames: Iterator[pl.DataFrame], rows: int | None, slice_rows: int) -> Iterator[pl.DataFrame]:
+    """The first `rows` rows in frames of `slice_rows`."""
+    held: list[pl.DataFrame] = []
+    height, left = 0, rows
+    for given in frames:
+        frame = given if left is None else given[:left]
+        left = None if left is None else left - frame.height
+        held.append(frame)
+        height += frame.height
+        while height >= slice_rows:
+            joined = pl.concat(held)
+            yield joined[:slice_rows]
+            held, height = [joined[slice_rows:]], height - slice_rows
+        if left == 0:
+            break
+    if height:
+        yield pl.concat(held)
+
+
+def _blocks(stream: IO[bytes], path: Path, options: CsvOptions) -> Iterator[Block]:
+    try:
+        yield from split_records(stream, path, _separator(path, options).encode())
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_header(block: Block | None, path: Path, options: CsvOptions) -> tuple[list[str], bytes]:
+    """The column names, and what follows the header in its block."""
+    if block is None:
+        raise TableError(f"{path}: is empty; its first line must name the columns")
+    reader = csv.reader(io.StringIO(block.content.decode(), newline=""), delimiter=_separator(path, options))
+    names = next(reader)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TableError(f"{path}: two columns are named {', '.join(map(repr, twice))}")
+    return names, block.content.split(b"\n", reader.line_num)[-1]
+
+
+def _separator(path: Path, options: CsvOptions) -> str:
+    return options.separator or SEPARATORS[_text_suffix(path)]
+
+
+def _text_suffix(path: Path) -> str:
+    """The suffix without that of a compression, in lower case."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        match path.suffix.lower():
+            case ".gz":
+                return cast("IO[bytes]", gzip.open(path))
+            case ".zst":
+                return cast("IO[bytes]", zstandard.open(path))
+            case _:
+                return path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> TableError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return TableError(f"{path}: can't be read: {reason}")
