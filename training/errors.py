@@ -18,4 +18,4 @@ class ParityError(TrainingError):
 
 
 class TableError(DataError):
-    """A file can't be read as the table that its name says it is. The message names the file, and the line if it can."""
+    """A file can't be read as the table that its name says it is. The message names file and line."""
