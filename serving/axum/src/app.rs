@@ -1,8 +1,6 @@
 //! The web application around a predictor.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,23 +12,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
-use crate::access::{ApiKeys, OPEN_PATHS};
-use crate::buffers::Buffers;
-use crate::endpoints::{self, Capacity, Endpoint};
+use crate::endpoints;
 use crate::errors::RequestError;
-use crate::manifest::Manifest;
-use crate::metrics::{self, Metrics, UnseenCount};
-use crate::openapi;
-use crate::predictor::{PredictionError, Predictor};
-use crate::request_schema::RequestSchema;
-use crate::response_schema::ResponseSchema;
-use crate::settings::Settings;
-
-/// What the service calls itself among the services of a bundle.
-pub const BACKEND: &str = "axum";
+use crate::metrics;
+use crate::routes::{DOCS_PATHS, Endpoint, OPEN_PATHS, PATHS};
+use crate::state::AppState;
 
 const DOCS: &str = include_str!("../../docs.html");
 const DOCS_HEADERS: [(HeaderName, &str); 3] = [
@@ -43,101 +30,6 @@ const DOCS_HEADERS: [(HeaderName, &str); 3] = [
     (REFERRER_POLICY, "no-referrer"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
-
-/// What requests share.
-pub struct AppState {
-    pub(crate) predictor: Box<dyn Predictor>,
-    pub(crate) requests: RequestSchema,
-    pub(crate) responses: ResponseSchema,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) unseen: Vec<UnseenCount>,
-    pub(crate) capacity: Capacity,
-    pub(crate) buffers: Arc<Buffers>,
-    pub(crate) max_body_bytes: usize,
-    pub(crate) request_time: Duration,
-    pub(crate) large_bodies: Arc<Semaphore>,
-    keys: ApiKeys,
-    ready: AtomicBool,
-    documents: Documents,
-}
-
-/// Answers that don't change.
-struct Documents {
-    about: Bytes,
-    metadata: Bytes,
-    openapi: Option<Bytes>,
-    ready: Bytes,
-}
-
-impl AppState {
-    /// The state around a predictor; it is ready once the model has answered the manifest's example row. It counts in
-    /// `metrics`, those of the process.
-    pub fn new(
-        predictor: Box<dyn Predictor>,
-        manifest: &Manifest,
-        settings: &Settings,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Arc<Self>, PredictionError> {
-        let mut state = Self {
-            predictor,
-            requests: RequestSchema::new(manifest, settings.max_batch_rows),
-            responses: ResponseSchema::new(manifest),
-            metrics: Arc::clone(metrics),
-            unseen: Vec::new(),
-            // per worker, as with workers that are processes; here they share it
-            capacity: Capacity::new(settings.max_concurrency * settings.workers),
-            buffers: Buffers::new(settings.max_buffered_bytes * settings.workers),
-            max_body_bytes: settings.max_body_bytes,
-            request_time: settings.request_time,
-            large_bodies: Arc::new(Semaphore::new(settings.workers)),
-            keys: settings.api_keys.clone(),
-            ready: AtomicBool::new(false),
-            documents: Documents::new(manifest, settings),
-        };
-        let example = openapi::example_row(manifest).to_string();
-        let request = state.requests.decode_row(example.as_bytes()).map_err(|error| {
-            let answer = String::from_utf8_lossy(&error.body()).into_owned();
-            PredictionError(format!("the manifest's example row is refused: {answer}"))
-        })?;
-        state.predictor.predict(&request.batch)?;
-        state.unseen = metrics.serve(manifest, BACKEND);
-        state.set_ready(true);
-        Ok(Arc::new(state))
-    }
-
-    /// Say whether the service takes requests.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
-    }
-}
-
-impl Documents {
-    fn new(manifest: &Manifest, settings: &Settings) -> Self {
-        let mut links =
-            vec!["/predict", "/predict/batch", "/docs", "/openapi.json", "/metadata", "/health/ready", "/metrics"];
-        links.retain(|link| settings.docs || !DOCS_PATHS.contains(link));
-        let (name, version) = (&manifest.name, &manifest.version);
-        let about = json!({
-            "service": format!("{name} over HTTP"),
-            "backend": BACKEND,
-            "model": {"name": name, "version": version},
-            "links": links,
-        });
-        let bytes = |document: Value| Bytes::from(document.to_string());
-        Self {
-            about: bytes(about),
-            metadata: bytes(json!(manifest)),
-            openapi: settings.docs.then(|| {
-                let mut document = openapi::document(manifest, BACKEND, settings.max_batch_rows);
-                if !settings.api_keys.is_empty() {
-                    openapi::require_key(&mut document);
-                }
-                bytes(document)
-            }),
-            ready: bytes(json!({"status": "ready", "model": name, "version": version})),
-        }
-    }
-}
 
 /// The application's routes.
 pub fn app(state: Arc<AppState>) -> Router {
@@ -162,22 +54,6 @@ pub fn app(state: Arc<AppState>) -> Router {
     router.with_state(state)
 }
 
-const DOCS_PATHS: [&str; 2] = ["/docs", "/openapi.json"];
-
-/// Every path that has a route.
-const PATHS: [&str; 10] = [
-    "/predict",
-    "/predict/batch",
-    "/",
-    "/metadata",
-    "/openapi.json",
-    "/docs",
-    "/health",
-    "/health/live",
-    "/health/ready",
-    "/metrics",
-];
-
 type Shared = State<Arc<AppState>>;
 
 const ALIVE: Bytes = Bytes::from_static(br#"{"status":"alive"}"#);
@@ -198,7 +74,7 @@ fn ok(content: Bytes) -> Response {
 }
 
 async fn ready(State(state): Shared) -> Response {
-    if state.ready.load(Ordering::Relaxed) {
+    if state.is_ready() {
         ok(state.documents.ready.clone())
     } else {
         endpoints::json(StatusCode::SERVICE_UNAVAILABLE, NOT_READY)

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::manifest::{BundleError, Manifest, reason};
+use crate::bundle_error::BundleError;
+use crate::digest::sha256;
+use crate::files::reason;
+use crate::manifest::Manifest;
 
 /// The content of an artifact, checked against the manifest before anybody gets to parse it.
 ///
@@ -32,24 +33,4 @@ pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<V
         )));
     }
     Ok(content)
-}
-
-/// The SHA-256 of `content`, in lower-case hexadecimal.
-pub(crate) fn sha256(content: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(content))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writes_digests_as_the_manifest_does() {
-        assert_eq!(hexadecimal(&[0, 15, 16, 171, 255]), "000f10abff");
-    }
 }

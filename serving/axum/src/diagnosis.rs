@@ -1,14 +1,14 @@
 //! Name everything that is wrong with a refused body, field by field. Not on the path of good requests.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::errors::{BODY, Problem, Step};
+use crate::faults::Fault;
+use crate::fields::Fields;
 use crate::json_value::{Found, Inspect};
-use crate::request_schema::{Field, RequestSchema, float32};
 
 /// The most problems that an answer names.
 pub const MAX_PROBLEMS: usize = 100;
@@ -16,58 +16,13 @@ pub const MAX_PROBLEMS: usize = 100;
 /// A larger body is answered with the decoder's first finding alone.
 pub const MAX_DIAGNOSED_BYTES: usize = 1 << 20;
 
-/// What can be wrong with a body, a row or a field.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
-    Missing,
-    Unknown,
-    NotNullable,
-    NoNumber,
-    NoString,
-    OutOfRange,
-    NoObject,
-    NoArray,
-}
-
-impl Fault {
-    /// The problem that it is at a location.
-    pub(crate) fn at(self, location: Vec<Step>) -> Problem {
-        let (msg, kind) = match self {
-            Self::Missing => ("field required", "missing"),
-            Self::Unknown => ("unknown field", "extra_forbidden"),
-            Self::NotNullable => ("null is not allowed here", "not_nullable"),
-            Self::NoNumber => ("a number is required", "float_type"),
-            Self::NoString => ("a string is required", "string_type"),
-            Self::OutOfRange => ("outside the range of a 32-bit float", "float_range"),
-            Self::NoObject => ("an object is required", "object_type"),
-            Self::NoArray => ("an array of objects is required", "list_type"),
-        };
-        Problem::new(location, msg, kind)
-    }
-}
-
-/// Where in a body the decoder is, and what is wrong if it gets no further.
-#[derive(Debug)]
-pub(crate) struct Finding<'s> {
-    pub(crate) row: Option<usize>,
-    pub(crate) field: Option<Cow<'s, str>>,
-    pub(crate) fault: Fault,
-}
-
-impl Finding<'_> {
-    pub(crate) fn problem(&self) -> Problem {
-        let name = self.field.as_deref().map(|name| Step::Name(name.to_owned().into()));
-        self.fault.at([BODY].into_iter().chain(self.row.map(Step::Index)).chain(name).collect())
-    }
-}
-
 /// What is wrong with a body that the decoder refused with `finding`: at least one problem, at most `MAX_PROBLEMS`.
-pub(crate) fn diagnose(schema: &RequestSchema, body: &[u8], finding: Problem, many: bool) -> Vec<Problem> {
+pub(crate) fn diagnose(fields: &Fields, body: &[u8], finding: Problem, many: bool) -> Vec<Problem> {
     let text = match std::str::from_utf8(body) {
         Ok(text) if body.len() <= MAX_DIAGNOSED_BYTES => text,
         _ => return vec![finding],
     };
-    let mut diagnosis = Diagnosis { schema, problems: Vec::new() };
+    let mut diagnosis = Diagnosis { fields, problems: Vec::new() };
     let mut json = serde_json::Deserializer::from_str(text);
     let read = if many {
         json.deserialize_any(AnyRows(&mut diagnosis))
@@ -82,7 +37,7 @@ pub(crate) fn diagnose(schema: &RequestSchema, body: &[u8], finding: Problem, ma
 }
 
 struct Diagnosis<'s> {
-    schema: &'s RequestSchema,
+    fields: &'s Fields,
     problems: Vec<Problem>,
 }
 
@@ -92,21 +47,6 @@ impl Diagnosis<'_> {
             let name = field.map(|name| Step::Name(name.to_owned().into()));
             self.problems.push(fault.at(location.iter().cloned().chain(name).collect()));
         }
-    }
-}
-
-/// What is wrong with a field's value.
-fn value_fault(field: &Field, value: Found<'_>) -> Option<Fault> {
-    match value {
-        Found::Null if field.nullable => None,
-        Found::Null => Some(Fault::NotNullable),
-        Found::Number(number) if field.is_numeric() => match float32(number) {
-            Some(_) => None,
-            None => Some(Fault::OutOfRange),
-        },
-        _ if field.is_numeric() => Some(Fault::NoNumber),
-        Found::String(_) => None,
-        _ => Some(Fault::NoString),
     }
 }
 
@@ -216,14 +156,14 @@ impl<'de> Visitor<'de> for AnyRow<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        let schema = self.diagnosis.schema;
-        let mut faults = vec![Some(Fault::Missing); schema.fields().len()];
+        let fields = self.diagnosis.fields;
+        let mut faults = vec![Some(Fault::Missing); fields.all().len()];
         let mut unknown = Vec::new();
         let mut names = HashSet::new();
         while let Some(name) = object.next_key::<String>()? {
-            if let Some(index) = schema.index_of(&name) {
-                let field = &schema.fields()[index];
-                let fault = object.next_value_seed(Inspect(|value: Found<'_>| Ok(value_fault(field, value))))?;
+            if let Some(index) = fields.index_of(&name) {
+                let field = &fields.all()[index];
+                let fault = object.next_value_seed(Inspect(|value: Found<'_>| Ok(field.fault_of(value))))?;
                 faults[index] = fault; // of a field that is given twice, the last one holds
             } else {
                 object.next_value_seed(Inspect(|_: Found<'_>| Ok(())))?;
@@ -232,7 +172,7 @@ impl<'de> Visitor<'de> for AnyRow<'_, '_> {
                 }
             }
         }
-        for (field, fault) in schema.fields().iter().zip(faults) {
+        for (field, fault) in fields.all().iter().zip(faults) {
             if let Some(fault) = fault {
                 self.diagnosis.add(&self.location, Some(&field.name), fault);
             }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
@@ -16,10 +16,11 @@ use rustix::thread::gettid;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::app::AppState;
 use crate::buffers::{LongAnswer, Reservation};
 use crate::errors::RequestError;
 use crate::log::{self, Level};
+use crate::routes::Endpoint;
+use crate::state::AppState;
 
 /// A larger body (some 200 rows, half a millisecond of work) is worked on in a thread of its own, so that it delays no
 /// small request.
@@ -27,61 +28,6 @@ const THREAD_BYTES: usize = 64 << 10;
 
 /// How far that thread steps back for those that answer small requests, where both want the same CPU.
 const BATCH_NICENESS: i32 = 10;
-
-/// A predict route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// One row.
-    Predict,
-    /// An array of rows.
-    PredictBatch,
-}
-
-impl Endpoint {
-    /// Both, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Predict, Self::PredictBatch];
-
-    /// The path of the route.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Predict => "/predict",
-            Self::PredictBatch => "/predict/batch",
-        }
-    }
-}
-
-/// How many requests the process has in hand, and the most that it takes.
-pub struct Capacity {
-    limit: usize,
-    in_hand: AtomicUsize,
-}
-
-impl Capacity {
-    /// A capacity of `limit` requests.
-    pub fn new(limit: usize) -> Self {
-        Self { limit, in_hand: AtomicUsize::new(0) }
-    }
-}
-
-/// A request in hand.
-struct InHand(Arc<AppState>);
-
-impl InHand {
-    fn take(state: &Arc<AppState>) -> Result<Self, RequestError> {
-        let guard = Self(Arc::clone(state));
-        if state.capacity.in_hand.fetch_add(1, Ordering::Relaxed) < state.capacity.limit {
-            Ok(guard) // one that is over the limit is dropped, which gives its place back
-        } else {
-            Err(RequestError::Overloaded)
-        }
-    }
-}
-
-impl Drop for InHand {
-    fn drop(&mut self) {
-        self.0.capacity.in_hand.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// `POST /predict`.
 pub async fn predict(State(state): State<Arc<AppState>>, request: Request) -> Response {
@@ -105,7 +51,7 @@ async fn answer(state: Arc<AppState>, endpoint: Endpoint, body: Body) -> Respons
 }
 
 async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, body: Body) -> Result<Body, RequestError> {
-    let in_hand = InHand::take(state)?;
+    let in_hand = state.capacity.take().ok_or(RequestError::Overloaded)?;
     let mut reservation = state.buffers.reserve();
     let reading = read_body(body, state.max_body_bytes, &mut reservation);
     let body = timeout(state.request_time, reading)
@@ -116,11 +62,12 @@ async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, body: Body) -> Re
     }
     // As many at a time as there are workers. The closure owns what it needs: it runs on if the client goes.
     let turn = Arc::clone(&state.large_bodies).acquire_owned().await;
+    let state = Arc::clone(state);
     let work = move || {
         let _turn = turn;
         // where it isn't allowed, or isn't a thread's own, small requests wait somewhat longer
         let _ = setpriority_process(Some(gettid()), BATCH_NICENESS);
-        let content = work(&in_hand.0, endpoint, &body)?;
+        let content = work(&state, endpoint, &body)?;
         drop(body);
         if reservation.resize(content.len()) {
             Ok((content, reservation, in_hand))

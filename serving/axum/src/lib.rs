@@ -2,13 +2,21 @@
 //!
 //! Nothing here knows a data set. Feature names, categories, class labels and the threshold come from the manifest.
 
-pub mod access;
+pub mod api_keys;
 pub mod app;
 pub mod artifacts;
 pub mod buffers;
+pub mod bundle_error;
+pub mod capacity;
 pub mod diagnosis;
+pub mod digest;
+pub mod documents;
 pub mod endpoints;
 pub mod errors;
+pub mod fast_hash;
+pub mod faults;
+pub mod fields;
+pub mod files;
 pub mod formatting;
 pub mod json_value;
 pub mod log;
@@ -19,6 +27,8 @@ pub mod openapi;
 pub mod predictor;
 pub mod request_schema;
 pub mod response_schema;
+pub mod routes;
 pub mod server;
 pub mod settings;
+pub mod state;
 pub mod string_tensor;

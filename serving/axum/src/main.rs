@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum_service::app::{AppState, app};
+use axum_service::app::app;
 use axum_service::artifacts::read_artifact;
 use axum_service::log::{self, Level};
 use axum_service::manifest::Manifest;
@@ -13,6 +13,7 @@ use axum_service::metrics::Metrics;
 use axum_service::onnx_predictor::{OnnxPredictor, load_runtime};
 use axum_service::server::{ConnectionLimits, Current, serve};
 use axum_service::settings::{Environment, Settings};
+use axum_service::state::AppState;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime;

@@ -1,29 +1,19 @@
 //! The manifest: the typed description of a bundle, as `<name>.json` holds it.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::artifacts::sha256;
+use crate::bundle_error::BundleError;
+use crate::digest::sha256;
+use crate::files::reason;
 use crate::formatting::quoted;
 
 /// The format of bundles that this code reads.
 pub const FORMAT_VERSION: u64 = 1;
-
-/// A bundle is missing, incomplete, altered or of another format. The message names the file and what to do.
-#[derive(Debug)]
-pub struct BundleError(pub String);
-
-impl fmt::Display for BundleError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BundleError {}
 
 /// What a feature's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -160,10 +150,4 @@ fn find(folder: &Path) -> Result<PathBuf, BundleError> {
             Err(BundleError(format!("{folder}: more than one manifest ({names}); keep one model in a folder")))
         }
     }
-}
-
-/// What went wrong, without the number that Rust appends.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }

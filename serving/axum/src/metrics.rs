@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::endpoints::Endpoint;
 use crate::manifest::Manifest;
+use crate::routes::Endpoint;
 
 /// The type of what [`Metrics::expose`] returns.
 pub const CONTENT_TYPE: &str = "text/plain; version=1.0.0; charset=utf-8";

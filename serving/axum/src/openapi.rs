@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::access::OPEN_PATHS;
 use crate::formatting::{general, quoted};
 use crate::manifest::{Feature, Manifest};
+use crate::routes::OPEN_PATHS;
 
 const ERRORS: [(&str, &str); 6] = [
     ("400", "The body is not JSON."),

@@ -4,21 +4,17 @@
 //! looked at again, in [`crate::diagnosis`], to name everything that is wrong with it.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::diagnosis::{self, Fault, Finding};
+use crate::diagnosis;
 use crate::errors::{BODY, Problem, RequestError};
+use crate::faults::{Fault, Finding};
+use crate::fields::{Column, Fields, UNSEEN};
 use crate::json_value::{Found, Inspect, Refused};
-use crate::manifest::{Feature, Manifest};
+use crate::manifest::Manifest;
 use crate::predictor::Batch;
-
-/// What an unseen category is handed on as. Encoders treat all unseen ones alike; one spelling keeps a string that a
-/// runtime might read differently (ONNX Runtime stops at a NUL) from being taken for a seen one.
-pub const UNSEEN: &str = "\u{fffd}unseen";
 
 /// A batch, and the categorical feature's index of every value whose category training never saw.
 #[derive(Debug, PartialEq)]
@@ -30,58 +26,14 @@ pub struct DecodedRequest<'s> {
 
 /// Decodes the bodies of one model's requests.
 pub struct RequestSchema {
-    fields: Vec<Field>,
-    by_name: HashMap<String, usize, FastHash>,
-    known: Vec<HashSet<String, FastHash>>,
-    numeric: usize,
+    fields: Fields,
     max_rows: usize,
-}
-
-/// A feature as requests name it.
-pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) nullable: bool,
-    column: Column,
-}
-
-/// Where a field's values go.
-enum Column {
-    /// The column of the string input; what a missing value is handed on as.
-    Categorical(usize, String),
-    /// The column of the float input.
-    Numeric(usize),
-}
-
-impl Field {
-    pub(crate) fn is_numeric(&self) -> bool {
-        matches!(self.column, Column::Numeric(_))
-    }
 }
 
 impl RequestSchema {
     /// The schema that the manifest describes, for batches of at most `max_rows`.
     pub fn new(manifest: &Manifest, max_rows: usize) -> Self {
-        let mut widths = [0, 0];
-        let mut field = |feature: &Feature| {
-            let width = &mut widths[usize::from(feature.is_numeric())];
-            let index = *width;
-            *width += 1;
-            let column = if feature.is_numeric() {
-                Column::Numeric(index)
-            } else {
-                Column::Categorical(index, feature.missing_token.clone().unwrap_or_else(|| UNSEEN.to_owned()))
-            };
-            Field { name: feature.name.clone(), nullable: feature.nullable, column }
-        };
-        let fields: Vec<Field> = manifest.features.iter().map(&mut field).collect();
-        let known = |feature: &Feature| feature.categories.iter().chain(&feature.missing_token).cloned().collect();
-        Self {
-            by_name: fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index)).collect(),
-            known: manifest.categorical().map(known).collect(),
-            numeric: fields.iter().filter(|field| field.is_numeric()).count(),
-            fields,
-            max_rows,
-        }
+        Self { fields: Fields::new(manifest), max_rows }
     }
 
     /// A batch of the one row that the body holds.
@@ -113,14 +65,6 @@ impl RequestSchema {
         Ok(decoder.finish())
     }
 
-    pub(crate) fn fields(&self) -> &[Field] {
-        &self.fields
-    }
-
-    pub(crate) fn index_of(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
-    }
-
     #[cold]
     fn refusal(&self, body: &[u8], error: &serde_json::Error, mut finding: Finding<'_>, many: bool) -> RequestError {
         let message = without_position(error);
@@ -134,7 +78,7 @@ impl RequestSchema {
                 error.column()
             ));
         }
-        RequestError::InvalidRows(diagnosis::diagnose(self, body, finding.problem(), many))
+        RequestError::InvalidRows(diagnosis::diagnose(&self.fields, body, finding.problem(), many))
     }
 }
 
@@ -165,7 +109,7 @@ impl<'s> Decoder<'s> {
             batch: Batch::default(),
             unseen: Vec::new(),
             finding: Finding { row: None, field: None, fault },
-            last_row_with: vec![0; schema.fields.len()],
+            last_row_with: vec![0; schema.fields.all().len()],
             row_has_unseen: false,
             too_many: false,
         }
@@ -177,15 +121,15 @@ impl<'s> Decoder<'s> {
 
     fn start_row(&mut self) {
         self.batch.rows += 1;
-        self.batch.categorical.resize(self.batch.rows * self.schema.known.len(), UNSEEN);
-        self.batch.numeric.resize(self.batch.rows * self.schema.numeric, f32::NAN);
+        self.batch.categorical.resize(self.batch.rows * self.schema.fields.categorical, UNSEEN);
+        self.batch.numeric.resize(self.batch.rows * self.schema.fields.numeric, f32::NAN);
     }
 
     /// The field of the name. Most clients send the fields in the manifest's order, so the `expected` one is tried first.
     fn field(&self, name: &str, expected: usize) -> Option<usize> {
-        match self.schema.fields.get(expected) {
+        match self.schema.fields.all().get(expected) {
             Some(field) if field.name == name => Some(expected),
-            _ => self.schema.index_of(name),
+            _ => self.schema.fields.index_of(name),
         }
     }
 
@@ -195,31 +139,17 @@ impl<'s> Decoder<'s> {
     }
 
     fn set(&mut self, index: usize, value: Found<'_>) -> Result<(), Fault> {
-        let schema = self.schema;
-        let field = &schema.fields[index];
+        let fields = &self.schema.fields;
+        let field = &fields.all()[index];
         let row = self.batch.rows - 1;
         match &field.column {
             Column::Numeric(column) => {
-                let cell = &mut self.batch.numeric[row * schema.numeric + column];
-                *cell = match value {
-                    Found::Number(number) => float32(number).ok_or(Fault::OutOfRange)?,
-                    Found::Null if field.nullable => f32::NAN,
-                    Found::Null => return Err(Fault::NotNullable),
-                    _ => return Err(Fault::NoNumber),
-                };
+                self.batch.numeric[row * fields.numeric + column] = field.number(value)?;
             }
-            Column::Categorical(column, missing_token) => {
-                let cell = &mut self.batch.categorical[row * schema.known.len() + column];
-                *cell = match value {
-                    Found::String(text) => {
-                        let known = schema.known[*column].get(text);
-                        self.row_has_unseen |= known.is_none();
-                        known.map_or(UNSEEN, String::as_str)
-                    }
-                    Found::Null if field.nullable => missing_token,
-                    Found::Null => return Err(Fault::NotNullable),
-                    _ => return Err(Fault::NoString),
-                };
+            Column::Categorical(column, categories) => {
+                let known = field.category(categories, value)?;
+                self.row_has_unseen |= known.is_none();
+                self.batch.categorical[row * fields.categorical + column] = known.unwrap_or(UNSEEN);
             }
         }
         self.last_row_with[index] = self.batch.rows;
@@ -229,23 +159,17 @@ impl<'s> Decoder<'s> {
     /// Counts at the end of the row, because a field may be given twice, and the last one is the one that holds.
     fn end_row(&mut self) -> Result<(), Refused> {
         if let Some(index) = self.last_row_with.iter().position(|row| *row != self.batch.rows) {
-            self.finding.field = Some(Cow::Borrowed(&self.schema.fields[index].name));
+            self.finding.field = Some(Cow::Borrowed(&self.schema.fields.all()[index].name));
             return Err(self.refuse(Fault::Missing));
         }
         if self.row_has_unseen {
             self.row_has_unseen = false;
-            let start = (self.batch.rows - 1) * self.schema.known.len();
+            let start = (self.batch.rows - 1) * self.schema.fields.categorical;
             let row = self.batch.categorical[start..].iter().enumerate();
             self.unseen.extend(row.filter(|(_, text)| **text == UNSEEN).map(|(column, _)| column));
         }
         Ok(())
     }
-}
-
-/// The number as a 32-bit float; None beyond the largest one, even where rounding would lead back to it.
-#[allow(clippy::cast_possible_truncation)]
-pub(crate) fn float32(number: f64) -> Option<f32> {
-    (number.abs() <= f64::from(f32::MAX)).then_some(number as f32)
 }
 
 /// Reads an array of rows.
@@ -314,7 +238,7 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
                     return object.next_value_seed(decoder.refuse(Fault::Unknown));
                 }
             };
-            decoder.finding.field = Some(Cow::Borrowed(&decoder.schema.fields[index].name));
+            decoder.finding.field = Some(Cow::Borrowed(&decoder.schema.fields.all()[index].name));
             object.next_value_seed(Inspect(|value: Found<'_>| {
                 decoder.set(index, value).map_err(|fault| decoder.refuse(fault))
             }))?;
@@ -322,31 +246,6 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
             expected = index + 1;
         }
         decoder.end_row().map_err(A::Error::custom)
-    }
-}
-
-type FastHash = BuildHasherDefault<Fnv>;
-
-/// FNV-1a: several times as fast as the standard hasher on short strings.
-///
-/// A client that makes names collide gains nothing, because the tables hold the manifest's names only.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 
@@ -388,15 +287,6 @@ mod tests {
         assert_eq!(request.batch.categorical, ["?", UNSEEN, UNSEEN, UNSEEN, "?", "hi"]);
         assert!(request.batch.numeric[0].is_nan());
         assert_eq!(request.unseen, [1, 0, 1]);
-    }
-
-    #[test]
-    fn a_number_may_be_as_large_as_a_32_bit_float_and_no_larger() {
-        let largest = f64::from(f32::MAX);
-        assert_eq!(float32(largest), Some(f32::MAX));
-        assert_eq!(float32(-largest), Some(f32::MIN));
-        assert_eq!(float32(largest.next_up()), None);
-        assert_eq!(float32(0.1), Some(0.1));
     }
 
     #[test]

@@ -22,10 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
-use crate::access::OPEN_PATHS;
-use crate::app::AppState;
 use crate::errors::RequestError;
 use crate::log::{self, Level};
+use crate::routes::OPEN_PATHS;
+use crate::state::AppState;
 
 /// The longest request line and headers.
 const HEAD_BYTES: usize = 64 << 10;

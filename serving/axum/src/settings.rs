@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use crate::access::ApiKeys;
+use crate::api_keys::ApiKeys;
+use crate::files::reason;
 use crate::formatting::{grouped, quoted};
 use crate::log::Level;
-use crate::manifest::reason;
 
 const PREFIX: &str = "SERVE_";
 const DEFAULT_PORT: u64 = 3000;

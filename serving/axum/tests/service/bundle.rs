@@ -8,13 +8,14 @@ use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use axum_service::app::{AppState, app};
+use axum_service::app::app;
 use axum_service::artifacts::read_artifact;
 use axum_service::manifest::Manifest;
 use axum_service::onnx_predictor::{OnnxPredictor, load_runtime};
 use axum_service::openapi::example_row;
 use axum_service::predictor::{Batch, Predictor};
 use axum_service::request_schema::RequestSchema;
+use axum_service::state::AppState;
 use http_body_util::BodyExt;
 use ort::environment::Environment;
 use serde_json::{Value, json};

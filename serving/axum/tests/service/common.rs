@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use axum_service::access::ApiKeys;
+use axum_service::api_keys::ApiKeys;
 use axum_service::log::Level;
 use axum_service::manifest::Manifest;
 use axum_service::predictor::{Batch, PredictionError, Predictions, Predictor};

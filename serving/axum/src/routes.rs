@@ -1,0 +1,43 @@
+//! The paths of the service.
+
+/// A predict route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// One row.
+    Predict,
+    /// An array of rows.
+    PredictBatch,
+}
+
+impl Endpoint {
+    /// Both, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Predict, Self::PredictBatch];
+
+    /// The path of the route.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Predict => "/predict",
+            Self::PredictBatch => "/predict/batch",
+        }
+    }
+}
+
+/// What needs no key: orchestrators have none, and the page of the documentation asks for it to load its content.
+pub const OPEN_PATHS: [&str; 4] = ["/health", "/health/live", "/health/ready", "/docs"];
+
+/// What `SERVE_DOCS=off` leaves out.
+pub const DOCS_PATHS: [&str; 2] = ["/docs", "/openapi.json"];
+
+/// Every path that has a route.
+pub const PATHS: [&str; 10] = [
+    "/predict",
+    "/predict/batch",
+    "/",
+    "/metadata",
+    "/openapi.json",
+    "/docs",
+    "/health",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+];

@@ -1,0 +1,83 @@
+//! What the requests of one bundle share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::api_keys::ApiKeys;
+use crate::buffers::Buffers;
+use crate::capacity::Capacity;
+use crate::documents::{BACKEND, Documents};
+use crate::manifest::Manifest;
+use crate::metrics::{Metrics, UnseenCount};
+use crate::openapi;
+use crate::predictor::{PredictionError, Predictor};
+use crate::request_schema::RequestSchema;
+use crate::response_schema::ResponseSchema;
+use crate::settings::Settings;
+
+/// What requests share.
+pub struct AppState {
+    pub(crate) predictor: Box<dyn Predictor>,
+    pub(crate) requests: RequestSchema,
+    pub(crate) responses: ResponseSchema,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) unseen: Vec<UnseenCount>,
+    pub(crate) capacity: Arc<Capacity>,
+    pub(crate) buffers: Arc<Buffers>,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) request_time: Duration,
+    pub(crate) large_bodies: Arc<Semaphore>,
+    pub(crate) keys: ApiKeys,
+    ready: AtomicBool,
+    pub(crate) documents: Documents,
+}
+
+impl AppState {
+    /// The state around a predictor; it is ready once the model has answered the manifest's example row. It counts in
+    /// `metrics`, those of the process.
+    pub fn new(
+        predictor: Box<dyn Predictor>,
+        manifest: &Manifest,
+        settings: &Settings,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Arc<Self>, PredictionError> {
+        let mut state = Self {
+            predictor,
+            requests: RequestSchema::new(manifest, settings.max_batch_rows),
+            responses: ResponseSchema::new(manifest),
+            metrics: Arc::clone(metrics),
+            unseen: Vec::new(),
+            // per worker, as with workers that are processes; here they share it
+            capacity: Capacity::new(settings.max_concurrency * settings.workers),
+            buffers: Buffers::new(settings.max_buffered_bytes * settings.workers),
+            max_body_bytes: settings.max_body_bytes,
+            request_time: settings.request_time,
+            large_bodies: Arc::new(Semaphore::new(settings.workers)),
+            keys: settings.api_keys.clone(),
+            ready: AtomicBool::new(false),
+            documents: Documents::new(manifest, settings),
+        };
+        let example = openapi::example_row(manifest).to_string();
+        let request = state.requests.decode_row(example.as_bytes()).map_err(|error| {
+            let answer = String::from_utf8_lossy(&error.body()).into_owned();
+            PredictionError(format!("the manifest's example row is refused: {answer}"))
+        })?;
+        state.predictor.predict(&request.batch)?;
+        state.unseen = metrics.serve(manifest, BACKEND);
+        state.set_ready(true);
+        Ok(Arc::new(state))
+    }
+
+    /// Say whether the service takes requests.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Whether the service takes requests.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+}
