@@ -64,8 +64,8 @@ TRIAL    ?=
 MAX_US   ?=
 SAMPLE_ROWS ?=
 SCHEDULER ?=
-TRAIN_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' --trials $(TRIALS) --seed $(SEED) \
-  $(if $(ENGINE),--engine $(ENGINE)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) \
+TRAIN_ARGUMENTS = --dataset $(DATASET) --data-dir '$(DATA_DIR)' --trials $(TRIALS) --seed $(SEED) \
+  $(if $(ENGINE),--engine $(ENGINE),--data $(DATA)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) \
   $(if $(OBJECTIVE),--objective '$(OBJECTIVE)') $(if $(TRIAL),--trial '$(TRIAL)') $(if $(MAX_US),--max-us '$(MAX_US)') \
   $(if $(SCHEDULER),--scheduler '$(SCHEDULER)') \
   $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
@@ -73,10 +73,10 @@ TRAIN_ARGUMENTS = --dataset $(DATASET) --data $(DATA) --data-dir '$(DATA_DIR)' -
 # Threads that spin while they wait for each other lose several times over as soon as anything else wants a core.
 .PHONY: train tune-worker dashboard visualize
 train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external|dask SCHEDULER=tcp://... SAMPLE_ROWS= OBJECTIVE=f2,latency TRIAL= MAX_US=]
-	@OMP_WAIT_POLICY=passive $(PY) -m training.train $(TRAIN_ARGUMENTS)
+	@OMP_WAIT_POLICY=passive $(PY) -m $(if $(ENGINE),scale.training.train,training.train) $(TRAIN_ARGUMENTS)
 
 tune-worker: $(READY) ## help with a study that others share, publish nothing [STORAGE=postgresql+psycopg://... and as train]
-	@OMP_WAIT_POLICY=passive $(PY) -m training.train --tune-only $(TRAIN_ARGUMENTS)
+	@OMP_WAIT_POLICY=passive $(PY) -m $(if $(ENGINE),scale.training.train,training.train) --tune-only $(TRAIN_ARGUMENTS)
 
 dashboard: $(READY) ## the study in the browser, on :8080 [STORAGE=sqlite:///reports/training/study.db]
 	@$(VENV)/bin/optuna-dashboard $(or $(STORAGE),sqlite:///reports/training/study.db)

@@ -13,7 +13,7 @@ from training import adult
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "bundle": {"bundle"},
-    "training": {"training", "bundle", "scale"},
+    "training": {"training", "bundle"},
     "serving": {"serving", "bundle"},
     "load_testing": {"load_testing", "bundle"},
     "scale": {"scale", "training", "bundle"},

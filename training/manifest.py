@@ -8,8 +8,7 @@ import xgboost
 from optuna.trial import TrialState
 
 from bundle.manifest import FORMAT_VERSION, Artifact, ArtifactKind, Manifest, Metrics, Study, utc_now
-from training.data.features import describe_features
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows, describe_features
 from training.export.artifacts import BundleContents
 from training.export.publish import Describe
 from training.model.evaluation import Scored, score

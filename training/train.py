@@ -1,127 +1,54 @@
-"""`make train`: tune, fit, evaluate once, export, prove parity, publish, report."""
+"""`make train`: tune, fit, evaluate once, export, prove parity, publish, report.
 
-import argparse
-import importlib
-import math
+The steps take rows in memory. `scale.training` puts the same steps together for rows that stay in files.
+"""
+
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import Manifest, read_manifest
-from scale.cluster.errors import ClusterError
-from training.data.rows import PreparedRows
-from training.data.sources import AUTO
+from training.data.prepare import PreparedRows, prepare_rows
+from training.data.sources import load_rows
 from training.dataset import Dataset
-from training.engine import ENGINES, Engine, EngineName, load_in_memory, load_partitioned
 from training.errors import TrainingError
-from training.export.artifacts import make_contents
+from training.export.artifacts import BundleContents, make_contents
 from training.export.publish import check_vacant, publish
 from training.manifest import describe_bundle, describe_study
-from training.model.fitting import feature_importance
-from training.model.folds import prepare_folds
+from training.model.evaluation import Scored
+from training.model.fitting import Model, feature_importance, fit_model
+from training.model.folds import Fold, prepare_folds
+from training.options import Options, parse_options
 from training.report.terminal import print_summary
 from training.report.write_report import Evidence, write_report
-from training.tuning.choose_trial import choose
+from training.tuning.choose_trial import Choice, choose
 from training.tuning.shared_study import connect, is_shared, run_shared_study
 from training.tuning.study import (
-    OBJECTIVES,
     STORAGE_FAILURES,
-    ObjectiveName,
     first_line,
     open_study,
     run_study,
-    shown,
     study_name,
+    without_password,
 )
 from training.tuning.tradeoff import Tradeoff
 
-SAMPLE_ROWS = 200_000
-
 
 @dataclass(frozen=True)
-class Options:
-    """The command line, typed."""
+class Tuned:
+    """The study, the folds of the rows that it saw, and the trial whose parameters are taken."""
 
-    dataset: Dataset
-    data: str
-    data_dir: Path
-    trials: int
-    seed: int
-    storage: str
-    fresh: bool
-    if_missing: bool
-    tune_only: bool
-    models: Path
-    reports: Path
-    engine: EngineName = "memory"
-    sample_rows: int = SAMPLE_ROWS
-    scheduler: str = ""
-    objective: ObjectiveName = OBJECTIVES[0]
-    trial: int | None = None
-    max_us: float | None = None
-
-
-def parse_options(arguments: list[str] | None = None) -> Options:
-    """Read the command line; wrong usage exits with status 2."""
-    parser = argparse.ArgumentParser(prog="training.train", description=__doc__)
-    parser.add_argument("--dataset", default="training.adult", help="module with a DATASET (default: %(default)s)")
-    parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
-    parser.add_argument("--data-dir", type=Path, default=Path("data/adult"), help="folder of the raw files")
-    parser.add_argument("--trials", type=_positive, default=100, help="finished trials the study shall have")
-    parser.add_argument("--seed", type=_seed, default=42, help="seed of the folds, the sampler and the model")
-    parser.add_argument("--storage", default="", help="Optuna storage URL (default: a file in the reports folder)")
-    parser.add_argument("--fresh", action="store_true", help="forget the study's earlier trials")
-    parser.add_argument("--if-missing", action="store_true", help="do nothing if a whole bundle is there already")
-    parser.add_argument("--tune-only", action="store_true", help="help with a shared study, and publish nothing")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="where the bundle is published")
-    parser.add_argument("--reports", type=Path, default=Path("reports/training"), help="where the report goes")
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="external, dask: rows stay in files")
-    parser.add_argument("--sample-rows", type=_positive, default=SAMPLE_ROWS, help="rows that the study sees then")
-    parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
-    parser.add_argument("--objective", choices=OBJECTIVES, default=OBJECTIVES[0], help="f2,latency: their Pareto front")
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--trial", type=int, help="publish this trial of the study")
-    choice.add_argument("--max-us", type=_microseconds, help="publish the best F2 in at most so many µs a row")
-    given = vars(parser.parse_args(arguments))
-    if given["max_us"] is not None and given["objective"] != "f2,latency":
-        parser.error("--max-us: a study of F2 alone measures no latency; it takes --objective f2,latency")
-    if given["engine"] != ENGINES[0] and given["data"] != AUTO:
-        parser.error(f"--engine {given['engine']} reads the Parquet files in --data-dir, and takes no --data")
-    if given["scheduler"] and given["engine"] != "dask":
-        parser.error("--scheduler is for --engine dask")
-    try:
-        given["dataset"] = importlib.import_module(given["dataset"]).DATASET
-    except (ImportError, AttributeError, ValueError) as error:
-        parser.error(f"--dataset: {error}")
-    given["storage"] = given["storage"] or f"sqlite:///{given['reports'] / 'study.db'}"
-    return Options(**given)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return number
-
-
-def _microseconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of microseconds")
-    return number
-
-
-def _seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 1 << 31:  # what all the libraries take
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {(1 << 31) - 1}")
-    return number
+    study: optuna.Study
+    folds: list[Fold]
+    choice: Choice
 
 
 def train(options: Options) -> Manifest | None:
@@ -130,77 +57,87 @@ def train(options: Options) -> Manifest | None:
 
     Raises:
         TrainingError: the data, the study storage or the exported model is not as it must be; nothing is published.
-        ClusterError: the Dask cluster can't be used, or was lost; nothing is published.
         BundleError, OSError: the bundle could not be written; the previous one is whole.
         KeyboardInterrupt: Ctrl-C ended the help with a study.
     """
     check_vacant(options.dataset.name, options.models)
-    connection = _connect(options)  # before the rows are read, which may take minutes
-    rows, engine = load(options)
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    connection = connect_storage(options)  # before the rows are read, which may take minutes
+    raw = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
+    rows = prepare_rows(options.dataset, raw)
+    tuned = tune(rows, options, connection)
+    if tuned is None:
+        return None
+    parameters = tuned.choice.trial.params
+    model = fit_model(rows, tuned.folds, parameters, seed=options.seed, threads=usable_cpus())
+    contents = make_contents(rows, model)
+    held_out = Scored(rows.held_out_target, contents.held_out_probability)
+    return publish_model(rows, tuned, model, contents, held_out, options)
+
+
+def connect_storage(options: Options) -> RDBStorage | None:
+    """The storage that the study shares with other processes; None if it is this process's own.
+
+    Raises:
+        TrainingError: the storage can't be used, or is nobody else's where there is only help to give.
+    """
+    storage = without_password(options.storage)
+    try:
+        connection = connect(options.storage) if is_shared(options.storage) else None
+    except (*STORAGE_FAILURES, ImportError) as error:
+        raise TrainingError(f"STORAGE={storage}: the study storage can't be used: {first_line(error)}") from error
+    if options.tune_only and connection is None:
+        raise TrainingError(f"STORAGE={storage}: helping with a study needs a database server that is shared")
+    return connection
+
+
+def tune(rows: PreparedRows, options: Options, connection: RDBStorage | None) -> Tuned | None:
+    """Run the study to its end, and choose a trial. None: no trial is complete, or the run only helps with the study.
+
+    Raises:
+        TrainingError: the study storage can't be used, or the study has no such trial as the options ask for.
+        KeyboardInterrupt: Ctrl-C ended the help with a study.
+    """
     folds = prepare_folds(rows.dataset, rows.features, rows.target, seed=options.seed)
     content = rows.training.write_csv().encode()
     name = study_name(rows.dataset.name, content, seed=options.seed, objective=options.objective)
     study = open_study(name, options.storage, fresh=options.fresh, connection=connection, objective=options.objective)
     run = run_study if connection is None else run_shared_study
     evaluation = Tradeoff(rows, seed=options.seed) if options.objective == "f2,latency" else None
-    uninterrupted = run(
-        study, folds, rows.target, trials=options.trials, seed=options.seed, threads=threads, evaluation=evaluation
-    )
-    if options.tune_only:
-        if not uninterrupted:
-            raise KeyboardInterrupt
-        return None
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    trials, seed, threads = options.trials, options.seed, usable_cpus()
+    uninterrupted = run(study, folds, rows.target, trials=trials, seed=seed, threads=threads, evaluation=evaluation)
+    if options.tune_only and not uninterrupted:
+        raise KeyboardInterrupt
+    if options.tune_only or not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return None
     if not uninterrupted:
         print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
-    choice = choose(study, number=options.trial, max_us=options.max_us)
-    model = engine.fit(rows, folds, choice.trial.params, seed=options.seed, threads=threads)
-    contents = make_contents(rows, model)
-    held_out = engine.score_held_out(rows, model, contents)
-    describe = describe_bundle(rows, model, contents, describe_study(study, rows, choice, seed=options.seed), held_out)
+    return Tuned(study, folds, choose(study, number=options.trial, max_us=options.max_us))
+
+
+def usable_cpus() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def publish_model(
+    rows: PreparedRows, tuned: Tuned, model: Model, contents: BundleContents, held_out: Scored, options: Options
+) -> Manifest:
+    """Publish the bundle, then write the report. `held_out` is what the model gives for all held-out rows.
+
+    Raises:
+        BundleError, OSError: the bundle could not be written; the previous one is whole.
+    """
+    study = describe_study(tuned.study, rows, tuned.choice, seed=options.seed)
+    describe = describe_bundle(rows, model, contents, study, held_out)
     manifest = publish(rows.dataset.name, contents.artifacts, describe, options.models)
     evidence = Evidence(
-        study=study,
+        study=tuned.study,
         held_out=held_out,
         out_of_sample=model.out_of_sample,
         importance=feature_importance(rows, model),
     )
     _report(manifest, evidence, options.reports)
     return manifest
-
-
-def _connect(options: Options) -> RDBStorage | None:
-    """The storage that the study shares with other processes; None if it is this process's own.
-
-    Raises:
-        TrainingError: the storage can't be used, or is nobody else's where there is only help to give.
-    """
-    try:
-        connection = connect(options.storage) if is_shared(options.storage) else None
-    except (*STORAGE_FAILURES, ImportError) as error:
-        raise TrainingError(
-            f"STORAGE={shown(options.storage)}: the study storage can't be used: {first_line(error)}"
-        ) from error
-    if options.tune_only and connection is None:
-        raise TrainingError(
-            f"STORAGE={shown(options.storage)}: helping with a study needs a database server that is shared"
-        )
-    return connection
-
-
-def load(options: Options) -> tuple[PreparedRows, Engine]:
-    """The rows that the study sees, and the engine that knows the rest.
-
-    Raises:
-        TrainingError: the rows can't be had, or are not what the data set declares.
-        ClusterError: the cluster can't be used.
-    """
-    if options.engine == "memory":
-        return load_in_memory(options.dataset, options.data, options.data_dir, seed=options.seed)
-    scheduler = options.scheduler if options.engine == "dask" else None
-    return load_partitioned(options.dataset, options.data_dir, options.sample_rows, scheduler=scheduler)
 
 
 def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
@@ -223,14 +160,22 @@ def is_published(dataset: Dataset, models: Path) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 published, 1 nothing published because of an error, 130 interrupted before there was anything."""
+    """Exit status: as `run_and_tell` has it."""
     options = parse_options(arguments)
+    return run_and_tell(options, lambda: train(options))
+
+
+def run_and_tell(options: Options, run: Callable[[], Manifest | None]) -> int:
+    """Do the run, and tell how it ended.
+
+    Exit status: 0 published, 1 nothing published because of an error, 130 interrupted before there was anything.
+    """
     if options.if_missing and is_published(options.dataset, options.models):
         print(f"{options.models} holds a whole bundle of {options.dataset.name}; nothing to do")
         return 0
     try:
-        manifest = train(options)
-    except (TrainingError, BundleError, ClusterError, OSError) as error:
+        manifest = run()
+    except (TrainingError, BundleError, OSError) as error:
         print(f"error: {error}\nnothing was published", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

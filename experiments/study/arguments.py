@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bundle.errors import BundleError
 from experiments.study.errors import StudyError
-from training.data.rows import PreparedRows, prepare_rows
-from training.data.sources import AUTO, Rows, load_rows
+from training.data.prepare import PreparedRows, prepare_rows
+from training.data.sources import AUTO, RawRows, load_rows
 from training.dataset import Dataset
 from training.errors import TrainingError
 
@@ -37,11 +37,11 @@ def load(dataset: Dataset, data: str, folder: Path, *, seed: int, most_rows: int
     """The data set's rows, split; with `most_rows`, so many of them at most, drawn by the seed.
 
     Raises:
-        DataError, DownloadError: as `training.data.sources.load_rows` and `training.data.rows.prepare_rows`.
+        DataError, DownloadError: as `training.data.sources.load_rows` and `training.data.prepare.prepare_rows`.
     """
     loaded = load_rows(dataset, data, folder, seed=seed)
     if most_rows is not None and loaded.frame.height > most_rows:
-        loaded = Rows(loaded.frame.sample(most_rows, seed=seed), loaded.source, loaded.files)
+        loaded = RawRows(loaded.frame.sample(most_rows, seed=seed), loaded.source, loaded.files)
     return prepare_rows(dataset, loaded)
 
 

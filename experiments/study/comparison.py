@@ -13,8 +13,7 @@ from experiments.study.conversion import export_pipeline
 from experiments.study.families import Family, build_pipeline
 from experiments.study.measure import measure_cells
 from experiments.study.results import Agreement, Cell, FamilyFacts, Protocol
-from training.data.features import fill_missing
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows, fill_missing
 from training.dataset import Dataset
 from training.export.parity import TOLERANCE
 

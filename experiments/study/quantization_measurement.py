@@ -16,8 +16,7 @@ from experiments.study.quantization import added_operators, dynamic, static
 from experiments.study.session_measurement import Batches, Expected, latencies, measure_sessions, noise_of
 from experiments.study.session_results import QuantizationResult
 from experiments.study.timing import Budget
-from training.data.features import fill_missing
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows, fill_missing
 from training.model.evaluation import best_threshold, score
 
 CALIBRATION_ROWS = 2_000

@@ -30,8 +30,7 @@ from experiments.study.session_report import write_session_report
 from experiments.study.session_results import SessionResult
 from experiments.study.session_settings import all_settings, provider_chain
 from experiments.study.timing import Budget
-from training.data.features import fill_missing
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows, fill_missing
 from training.dataset import Dataset
 
 BATCH_ROWS = (1, 1_000)

@@ -21,7 +21,7 @@ from experiments.study.machine import OthersClock, describe_machine
 from experiments.study.report import write_report
 from experiments.study.results import Protocol, StudyResult
 from load_testing.cpus import available_cpus
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows
 
 BATCH_ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
 FAST_ROWS = 12_000

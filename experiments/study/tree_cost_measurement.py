@@ -17,8 +17,7 @@ from experiments.study.node_profile import profile_nodes
 from experiments.study.session_settings import CPU
 from experiments.study.timing import Budget, measure
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share
-from training.data.features import fill_missing
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows, fill_missing
 from training.export.graph_builder import FEATURES, Graph, declare
 from training.export.onnx_export import add_trees, decide, serialize
 

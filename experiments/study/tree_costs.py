@@ -23,8 +23,7 @@ from experiments.study.machine import OthersClock, describe_machine
 from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
 from experiments.study.tree_costs_results import TreeCosts, render
-from training.data.features import fill_missing
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows, fill_missing
 
 SHAPES = ((100, 5), (300, 3), (300, 5), (300, 6), (300, 8), (300, 10), (1000, 5))
 USUAL = (300, 5)

@@ -22,7 +22,7 @@ from scale.scoring.model import Model
 from scale.scoring.plan import Part, contiguous
 from scale.scoring.run import Job, score_parts
 
-PACKAGES = ("bundle", "cluster", "scoring")
+PACKAGES = ("bundle", "scale")
 
 TASK_PARTS = 4
 """Parts of a Parquet file that a worker scores at a time: what is lost with it, and what one look at the file reads."""

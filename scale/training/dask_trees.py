@@ -23,7 +23,7 @@ from scale.cluster.collect import POLL_SECONDS, workers_of
 from scale.cluster.errors import ClusterError
 from scale.training.partitioned import EncodedBatches, EveryRound, matrix_bytes
 from scale.training.partitions import Part, Partition, Partitions
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows
 from training.errors import TrainingError
 
 SILENCE_SECONDS = 1800

@@ -6,19 +6,46 @@ What needs all rows at once is done elsewhere: the study and the encoders take t
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from functools import partial
 
 import xgboost as xgb
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
-from scale.training.partitioned import EncodedBatches, EveryRound, fit_partitioned, matrix_bytes
+from scale.training.partitioned import EncodedBatches, EveryRound, fit_partitioned, matrix_bytes, predict_part
 from scale.training.partitions import Partitions
-from scale.training.sample import Plan
-from training.data.rows import PreparedRows
+from scale.training.sample import Plan, survey
+from training.data.prepare import PreparedRows
 from training.errors import TrainingError
+from training.model.evaluation import Scored
 from training.model.fitting import Model
 from training.model.pipeline import Parameters
+from training.train import usable_cpus
+
+
+@dataclass(frozen=True)
+class External:
+    """All files are read by this process, one after the other."""
+
+    partitions: Partitions
+    plan: Plan
+
+    def prepare(self) -> PreparedRows:
+        """The sample, as `survey` takes it.
+
+        Raises:
+            DataError: a row isn't what the data set declares.
+        """
+        return survey(self.partitions, self.plan)
+
+    def fit(self, rows: PreparedRows, parameters: Parameters, *, seed: int) -> Model:
+        """A fit on all training rows, then the threshold on validation rows."""
+        return fit_external(rows, self.partitions, self.plan, parameters, seed=seed, threads=usable_cpus())
+
+    def score_held_out(self, model: Model) -> Scored:
+        """All of them, from the files."""
+        return predict_part(model.pipeline, self.partitions, self.plan.held_out, "held out")
 
 
 def fit_external(

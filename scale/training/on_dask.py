@@ -17,14 +17,12 @@ from scale.training.dask_trees import grow_on_workers
 from scale.training.partitioned import fit_partitioned, predict_part
 from scale.training.partitions import ForEach, Partition, Partitions, Result, Shared
 from scale.training.sample import Plan, survey
-from training.data.rows import PreparedRows
-from training.export.artifacts import BundleContents
+from training.data.prepare import PreparedRows
 from training.model.evaluation import Scored
 from training.model.fitting import Model
-from training.model.folds import Fold
 from training.model.pipeline import Parameters
 
-PACKAGES = ("bundle", "cluster", "training")
+PACKAGES = ("bundle", "scale", "training")
 
 
 @contextmanager
@@ -59,13 +57,13 @@ class OnDask:
         with for_each_on(self.scheduler) as (_, for_each):
             return survey(self.partitions, self.plan, for_each)
 
-    def fit(self, rows: PreparedRows, folds: list[Fold], parameters: Parameters, *, seed: int, threads: int) -> Model:  # noqa: ARG002
+    def fit(self, rows: PreparedRows, parameters: Parameters, *, seed: int) -> Model:
         """A fit on all training rows, then the threshold on validation rows."""
         with for_each_on(self.scheduler) as (client, for_each):
             grow = partial(grow_on_workers, client, rows, self.partitions, self.plan.training)
             return fit_partitioned(rows, self.partitions, self.plan, parameters, grow, for_each, seed=seed)
 
-    def score_held_out(self, rows: PreparedRows, model: Model, contents: BundleContents) -> Scored:  # noqa: ARG002
+    def score_held_out(self, model: Model) -> Scored:
         """All of them, on the workers."""
         with for_each_on(self.scheduler) as (_, for_each):
             return predict_part(model.pipeline, self.partitions, self.plan.held_out, "held out", for_each)

@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
 from scale.training.sample import Plan
-from training.data.features import fill_missing
-from training.data.rows import PreparedRows, class_indices
+from training.data.prepare import PreparedRows, class_indices, fill_missing
 from training.dataset import Nominal
 from training.model.evaluation import Scored, best_threshold
 from training.model.fitting import Model

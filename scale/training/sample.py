@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from bundle.manifest import Data
 from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
-from training.data.features import check_presence, check_values, fill_missing
-from training.data.rows import PreparedRows, check_split, class_indices
+from training.data.prepare import PreparedRows, check_presence, check_split, check_values, class_indices, fill_missing
 from training.dataset import Dataset
 from training.errors import DataError
 

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 from xgboost import XGBClassifier
 
-from training.data.rows import PreparedRows, prepare_rows
-from training.data.sources import Rows
+from training.data.prepare import PreparedRows, prepare_rows
+from training.data.sources import RawRows
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
 from training.model.evaluation import Scored, best_threshold
 from training.model.fitting import Model
@@ -64,7 +64,7 @@ def orchard(*kinds: str, rows: int = 400) -> tuple[Dataset, pl.DataFrame]:
 
 
 def prepared(dataset: Dataset, frame: pl.DataFrame) -> PreparedRows:
-    return prepare_rows(dataset, Rows(frame, dataset.source))
+    return prepare_rows(dataset, RawRows(frame, dataset.source))
 
 
 def fitted(

@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from training.adult import CLASSES, DATASET, FEATURES, FILES, TARGET, parse, parse_file
-from training.data.features import split
-from training.data.rows import prepare_rows
+from training.data.prepare import prepare_rows, split
 from training.data.sources import load_rows
 from training.errors import DataError
 

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from training.data.download import download, verify
+from training.data.sources import download, verify
 from training.dataset import RemoteFile
 from training.errors import DownloadError
 
@@ -279,7 +279,7 @@ def test_no_file_is_left_when_storing_fails(web, tmp_path, monkeypatch, step, er
             def write(self, _):
                 raise error
 
-        monkeypatch.setattr("training.data.download.os.fdopen", FullDisk)
+        monkeypatch.setattr("training.data.sources.os.fdopen", FullDisk)
     with pytest.raises(type(error)):
         fetch(remote(f"{web.url}/good"), tmp_path)
     assert list(tmp_path.iterdir()) == []

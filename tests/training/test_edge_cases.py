@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from bundle.reference import CASE
-from training.data.features import fill_missing
+from training.data.prepare import fill_missing
 from training.export.edge_cases import BASE_ROWS, edge_cases, split_thresholds
 from training.model.fitting import feature_importance
 

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from bundle.artifacts import read_artifact
-from training.data.features import fill_missing
+from training.data.prepare import fill_missing
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
 from training.errors import ParityError
 from training.export.artifacts import make_contents

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, text
 from bundle.manifest import read_manifest
 from training.train import main
 from training.tuning.shared_study import is_shared
-from training.tuning.study import shown
+from training.tuning.study import without_password
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/nowhere"))
 TRIALS = 6
@@ -151,9 +151,9 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Capt
 
 def test_a_password_is_not_told():
     shown_url = "postgresql+psycopg://tuner:***@host/study"
-    assert shown("postgresql+psycopg://tuner:s3cret@host/study") == shown_url
-    assert shown("postgresql+psycopg://tuner@host/study") == "postgresql+psycopg://tuner@host/study"
-    assert shown("sqlite:///study.db") == "sqlite:///study.db"
+    assert without_password("postgresql+psycopg://tuner:s3cret@host/study") == shown_url
+    assert without_password("postgresql+psycopg://tuner@host/study") == "postgresql+psycopg://tuner@host/study"
+    assert without_password("sqlite:///study.db") == "sqlite:///study.db"
 
 
 def test_all_join_that_start_at_once(storage: str):

@@ -7,7 +7,7 @@ import pytest
 
 from bundle.manifest import SourceFile
 from training import adult
-from training.data.rows import prepare_rows
+from training.data.prepare import prepare_rows
 from training.data.sources import load_rows, read_files
 from training.dataset import RemoteFile
 from training.errors import DataError, DownloadError

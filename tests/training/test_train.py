@@ -25,9 +25,9 @@ import pytest
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
-from training import adult, engine
+from training import adult
 from training import train as training
-from training.data.features import split
+from training.data.prepare import split
 from training.export import artifacts as contents
 from training.export import publish as publishing
 from training.report import write_report as report
@@ -355,12 +355,12 @@ def test_ctrl_c_after_some_trials_publishes_the_best_so_far(tmp_path, monkeypatc
     assert assert_whole(tmp_path / "models").study.trials == 2
 
 
-@pytest.mark.parametrize("step", ["load", "fit_model", "make_contents", "publish"])
+@pytest.mark.parametrize("step", ["load_rows", "fit_model", "make_contents", "publish"])
 def test_ctrl_c_anywhere_else_publishes_nothing(run, tmp_path, published, monkeypatch, capfd, step):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine if step == "fit_model" else training, step, interrupted)
+    monkeypatch.setattr(training, step, interrupted)
     assert main(command(tmp_path)) == 130
     assert "interrupted: nothing was published" in capfd.readouterr().err
     published()

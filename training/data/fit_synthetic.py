@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
-from training.data.features import split
+from training.data.prepare import split
 from training.data.sources import read_files
 from training.data.synthetic import (
     LOGIT_UNIT,

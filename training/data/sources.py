@@ -1,24 +1,39 @@
 """Where the rows come from: local files, a verified download, or the embedded synthetic data, in this order."""
 
+import hashlib
+import io
+import os
 import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import polars as pl
 
 from bundle.manifest import SourceFile
-from training.data.download import download, verify
 from training.data.synthetic import synthesize
-from training.dataset import Dataset
+from training.dataset import Dataset, RemoteFile
 from training.errors import DataError, DownloadError
 
 AUTO = "auto"
 SYNTHETIC = "synthetic"
 
+CHUNK_BYTES = 1 << 16
+MAX_ARCHIVE_BYTES = 64 << 20
+
+# What a source can do wrong. RuntimeError is zipfile's word for an encrypted member or an unknown compression.
+_FAILURES = (OSError, ValueError, HTTPException, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 
 @dataclass(frozen=True)
-class Rows:
+class RawRows:
     """All labelled rows, and where they came from (`source` and `files` go into the manifest)."""
 
     frame: pl.DataFrame
@@ -26,7 +41,7 @@ class Rows:
     files: tuple[SourceFile, ...] = ()
 
 
-def load_rows(dataset: Dataset, data: str, folder: Path, *, seed: int = 42) -> Rows:
+def load_rows(dataset: Dataset, data: str, folder: Path, *, seed: int = 42) -> RawRows:
     """The data set's rows by the choice `data`: `auto`, the data set's own source name, or `synthetic`.
 
     `auto` falls back to synthetic rows, with a warning nobody can miss, only where the real files can't be had; files
@@ -48,7 +63,7 @@ def load_rows(dataset: Dataset, data: str, folder: Path, *, seed: int = 42) -> R
         _warn(dataset, error)
         return _synthetic(dataset, seed)
     described = tuple(SourceFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in dataset.files)
-    return Rows(dataset.parse(files), dataset.source, described)
+    return RawRows(dataset.parse(files), dataset.source, described)
 
 
 def read_files(dataset: Dataset, folder: Path) -> Mapping[str, bytes]:
@@ -72,10 +87,90 @@ def read_files(dataset: Dataset, folder: Path) -> Mapping[str, bytes]:
     return contents
 
 
-def _synthetic(dataset: Dataset, seed: int) -> Rows:
+def download(file: RemoteFile, folder: Path, *, connect_seconds: float = 10, total_seconds: float = 120) -> Path:
+    """Store the verified file in `folder` and return its path. Nothing partial is ever left there.
+
+    `connect_seconds` bounds connecting and every read, `total_seconds` the whole transfer from one source.
+
+    Raises:
+        DownloadError: no source gave the file; the message says for each source why.
+    """
+    failures = []
+    for source in file.sources:
+        try:
+            content = _fetch(source, file, connect_seconds, total_seconds)
+        except _FAILURES as error:
+            failures.append(f"{source}: {_reason(error)}")
+            continue
+        return _store(content, folder / file.name)
+    raise DownloadError(f"{file.name} could not be downloaded:\n  " + "\n  ".join(failures))
+
+
+def verify(file: RemoteFile, content: bytes) -> None:
+    """Check size and digest.
+
+    Raises:
+        ValueError: the content is not the file that the data set names.
+    """
+    if len(content) < file.bytes:
+        raise ValueError(f"truncated: {len(content):,} of {file.bytes:,} bytes")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise ValueError(f"SHA-256 is {digest[:16]}…, expected {file.sha256[:16]}… ({len(content):,} bytes)")
+
+
+def _fetch(source: str, file: RemoteFile, connect_seconds: float, total_seconds: float) -> bytes:
+    url, _, member = source.partition("#")
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("only http and https sources are read")
+    limit = MAX_ARCHIVE_BYTES if member else file.bytes
+    content = _read(url, limit, connect_seconds, time.monotonic() + total_seconds)
+    if member:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.getinfo(member).file_size > file.bytes:
+                raise ValueError(f"{member} is larger than the expected {file.bytes:,} bytes")
+            content = archive.read(member)
+    verify(file, content)
+    return content
+
+
+def _read(url: str, limit: int, connect_seconds: float, deadline: float) -> bytes:
+    content = bytearray()
+    with urllib.request.urlopen(url, timeout=connect_seconds) as response:  # noqa: S310 - the scheme was checked
+        while chunk := response.read1(CHUNK_BYTES):
+            content += chunk
+            if len(content) > limit:
+                raise ValueError(f"larger than the expected {limit:,} bytes")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"too slow: {len(content):,} bytes by the deadline")
+    return bytes(content)
+
+
+def _store(content: bytes, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return str(error.reason)
+    return str(error) or type(error).__name__
+
+
+def _synthetic(dataset: Dataset, seed: int) -> RawRows:
     if dataset.synthetic_statistics is None:
         raise DataError(f"{dataset.name} has no synthetic rows; use DATA={dataset.source}")
-    return Rows(synthesize(dataset, dataset.synthetic_rows, seed), SYNTHETIC)
+    return RawRows(synthesize(dataset, dataset.synthetic_rows, seed), SYNTHETIC)
 
 
 def _warn(dataset: Dataset, error: DownloadError) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bundle.manifest import ArtifactKind, Parity
 from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITY, TARGET
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows
 from training.export.edge_cases import edge_cases
 from training.export.onnx_export import export_onnx, export_pickle
 from training.export.parity import check_parity, predict_pickle

@@ -13,7 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 from bundle.manifest import ArtifactKind, Parity
 from bundle.reference import CASE, HELD_OUT
-from training.data.features import fill_missing
+from training.data.prepare import fill_missing
 from training.dataset import Dataset
 from training.errors import ParityError
 from training.export.onnx_export import tree_count

@@ -6,7 +6,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 from xgboost import Booster
 
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows
 from training.model.evaluation import Scored, best_threshold
 from training.model.folds import Fold, out_of_fold
 from training.model.pipeline import Parameters, apply_threshold, build_pipeline

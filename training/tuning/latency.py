@@ -19,7 +19,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows
 from training.export.onnx_export import export_onnx
 from training.model.pipeline import Parameters, apply_threshold, build_pipeline
 

@@ -112,7 +112,7 @@ def open_study(
             _fail_running(study)
     except (*STORAGE_FAILURES, ImportError, OSError, ValueError) as error:
         raise TrainingError(
-            f"STORAGE={shown(storage)}: the study storage can't be used: {first_line(error)}"
+            f"STORAGE={without_password(storage)}: the study storage can't be used: {first_line(error)}"
         ) from error
     return study
 
@@ -123,7 +123,7 @@ def _name_metrics(study: optuna.Study) -> None:
         study.set_metric_names(["F2", "µs/row"])
 
 
-def shown(storage: str) -> str:
+def without_password(storage: str) -> str:
     """The storage URL without the password in it."""
     return re.sub("(://[^:/@]*:)[^@]*@", r"\1***@", storage)
 

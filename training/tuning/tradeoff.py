@@ -10,7 +10,7 @@ import optuna
 from numpy import int_
 from numpy.typing import NDArray
 
-from training.data.rows import PreparedRows
+from training.data.prepare import PreparedRows
 from training.export.onnx_export import tree_nodes
 from training.model.evaluation import best_threshold, f2_standard_error, score
 from training.model.folds import Fold, out_of_fold

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.data.rows import PreparedRows, prepare_rows
-from training.data.sources import Rows
+from training.data.prepare import PreparedRows, prepare_rows
+from training.data.sources import RawRows
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
 
 
@@ -47,13 +47,13 @@ def orchard(*, nullable: bool = True, rows: int = 600) -> tuple[Dataset, pl.Data
 @pytest.fixture(scope="session")
 def rows() -> PreparedRows:
     dataset, frame = orchard()
-    return prepare_rows(dataset, Rows(frame, dataset.source))
+    return prepare_rows(dataset, RawRows(frame, dataset.source))
 
 
 @pytest.fixture(scope="session")
 def rows_without_gaps() -> PreparedRows:
     dataset, frame = orchard(nullable=False)
-    return prepare_rows(dataset, Rows(frame, dataset.source))
+    return prepare_rows(dataset, RawRows(frame, dataset.source))
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +61,7 @@ def numbers_only() -> PreparedRows:
     dataset, frame = orchard(nullable=False)
     numeric = tuple(feature for feature in dataset.features if isinstance(feature, Numeric))
     dataset = dataclasses.replace(dataset, features=numeric)
-    return prepare_rows(dataset, Rows(frame.select("weight", "trees", "sold"), dataset.source))
+    return prepare_rows(dataset, RawRows(frame.select("weight", "trees", "sold"), dataset.source))
 
 
 @pytest.fixture(scope="session")

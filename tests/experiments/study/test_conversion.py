@@ -13,7 +13,7 @@ from experiments.study.comparison import fit
 from experiments.study.contestants import Batch, NativePipeline, OnnxGraph
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import ESTIMATOR, all_families, build_pipeline, xgboost
-from training.data.features import fill_missing
+from training.data.prepare import fill_missing
 from training.export.onnx_export import ML_OPSET, OPSET, tree_count
 
 FAMILIES = {f"{family.name} {family.description}".strip(): family for family in all_families()}

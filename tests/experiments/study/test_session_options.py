@@ -19,7 +19,7 @@ from experiments.study.session_report import render
 from experiments.study.session_results import verdict
 from experiments.study.session_settings import CPU, all_settings, provider_chain
 from experiments.study.timing import Budget, Rounds
-from training.data.features import fill_missing
+from training.data.prepare import fill_missing
 
 QUICK = Budget(seconds=0, round_seconds=0, least_rounds=3, most_rounds=3)
 

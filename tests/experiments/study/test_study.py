@@ -18,7 +18,7 @@ from experiments.study.families import all_families, xgboost
 from experiments.study.report import SCHEMA, render, write_report
 from experiments.study.results import Cell, StudyResult
 from experiments.study.study_command import main, protocol, study
-from training.data.features import fill_missing
+from training.data.prepare import fill_missing
 
 FAMILIES = (xgboost(5, 2), *(family for family in all_families() if family.name == "linear regression"))
 

@@ -11,7 +11,7 @@ from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import Trees
 from experiments.study.tree_costs import measure_all
 from experiments.study.tree_costs_results import render
-from training.data.features import fill_missing
+from training.data.prepare import fill_missing
 
 QUICK = Budget(seconds=0, round_seconds=0, least_rounds=1, most_rounds=1)
 

@@ -18,15 +18,14 @@ from scale.training.partitioned import predict_part
 from scale.training.partitions import Part, Partitions, open_partitions
 from scale.training.sample import plan_parts
 from scale.training.synthetic_parquet import write_census
+from scale.training.train import PartitionedOptions, main, train_partitioned
 from training import adult
-from training.data.features import fill_missing
-from training.data.rows import class_indices
+from training.data.prepare import class_indices, fill_missing
 from training.data.synthetic import synthesize
 from training.dataset import Dataset
 from training.errors import DataError, TrainingError
 from training.model.evaluation import score
 from training.model.pipeline import build_pipeline
-from training.train import main, train
 
 ROWS = 8_000
 PARAMETERS = {"n_estimators": 25, "max_depth": 4, "learning_rate": 0.2, "subsample": 0.9, "scale_pos_weight": 2.0}
@@ -130,18 +129,16 @@ def test_one_batch_gives_the_trees_that_the_classifier_itself_would_fit(tmp_path
 
 
 def test_a_run_publishes_a_bundle_like_any_other(folder, training_options, tmp_path, capsys):
-    options = dataclasses.replace(
+    run = dataclasses.replace(
         training_options,
         dataset=adult.DATASET,
         data_dir=folder,
-        engine="external",
         trials=1,
-        sample_rows=2400,
         storage=f"sqlite:///{tmp_path / 'study.db'}",
         models=tmp_path / "models",
         reports=tmp_path / "reports",
     )
-    trained = train(options)
+    trained = train_partitioned(PartitionedOptions(run, sample_rows=2400))
     assert trained is not None
     manifest = read_manifest(tmp_path / "models")
     assert manifest == trained

@@ -19,9 +19,9 @@ from scale.training.partitioned import predict_part
 from scale.training.partitions import Partition, open_partitions
 from scale.training.sample import plan_parts, survey
 from scale.training.synthetic_parquet import write_census
+from scale.training.train import PartitionedOptions, main, train_partitioned
 from training import adult
 from training.errors import DataError, TrainingError
-from training.train import main, train
 
 ROWS = 6_000
 PARAMETERS = {"n_estimators": 10, "max_depth": 4, "learning_rate": 0.3}
@@ -50,32 +50,29 @@ def test_the_survey_is_the_one_of_a_single_process(engine):
 
 def test_the_model_is_close_to_that_of_the_external_engine(engine):
     rows = survey(engine.partitions, engine.plan)
-    model = engine.fit(rows, [], PARAMETERS, seed=1, threads=1)
+    model = engine.fit(rows, PARAMETERS, seed=1)
     twin = fit_external(rows, engine.partitions, engine.plan, PARAMETERS, seed=1, threads=1)
     assert model.booster.num_boosted_rounds() == PARAMETERS["n_estimators"]
-    there = engine.score_held_out(rows, model, None)
+    there = engine.score_held_out(model)
     here = predict_part(twin.pipeline, engine.partitions, engine.plan.held_out, "held out")
     assert there.target.tolist() == here.target.tolist()
     # Close, and not the same: other sketches of the columns are merged, and histograms are added in another order.
     assert np.quantile(np.abs(there.probability - here.probability), 0.95) < 0.01
-    again = engine.fit(rows, [], PARAMETERS, seed=1, threads=1)
+    again = engine.fit(rows, PARAMETERS, seed=1)
     assert again.booster.save_raw() == model.booster.save_raw()
 
 
 def test_a_run_publishes_a_bundle_like_any_other(folder, scheduler, training_options, tmp_path):
-    options = dataclasses.replace(
+    run = dataclasses.replace(
         training_options,
         dataset=adult.DATASET,
         data_dir=folder,
-        engine="dask",
-        scheduler=scheduler,
         trials=1,
-        sample_rows=1000,
         storage=f"sqlite:///{tmp_path / 'study.db'}",
         models=tmp_path / "models",
         reports=tmp_path / "reports",
     )
-    trained = train(options)
+    trained = train_partitioned(PartitionedOptions(run, engine="dask", sample_rows=1000, scheduler=scheduler))
     assert trained == read_manifest(tmp_path / "models")
     assert trained.parity.label_mismatches == 0
     counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
@@ -99,7 +96,7 @@ def test_one_workers_failure_is_told_by_its_own_words_and_not_by_the_others(engi
     gone = dataclasses.replace(first, path=Path("/nowhere/a.parquet"))
     broken = dataclasses.replace(engine.partitions, partitions=(gone, *others))
     with pytest.raises(DataError, match=r"/nowhere/a\.parquet: can't be read"):
-        dataclasses.replace(engine, partitions=broken).fit(rows, [], PARAMETERS, seed=1, threads=1)
+        dataclasses.replace(engine, partitions=broken).fit(rows, PARAMETERS, seed=1)
 
 
 def test_a_killed_worker_ends_the_run_and_frees_the_other_one(engine, monkeypatch):
@@ -116,7 +113,7 @@ def test_a_killed_worker_ends_the_run_and_frees_the_other_one(engine, monkeypatc
         monkeypatch.setattr(dask_trees, "wait", killing)
         mortal = dataclasses.replace(engine, scheduler=cluster.scheduler_address)
         with pytest.raises(TrainingError, match=r"worker tcp://.* was lost while trees were grown"):
-            mortal.fit(rows, [], {**PARAMETERS, "n_estimators": 100_000}, seed=1, threads=1)
+            mortal.fit(rows, {**PARAMETERS, "n_estimators": 100_000}, seed=1)
         assert client.submit(os.getpid, workers=[cluster.workers[0].worker_address]).result(timeout=20)
 
 
@@ -124,7 +121,7 @@ def test_too_little_memory_is_told_before_it_is_used(engine, monkeypatch):
     monkeypatch.setattr(dask_trees, "WORKER_BYTES", 1e15)
     rows = survey(engine.partitions, engine.plan)
     with pytest.raises(TrainingError, match=r"in each of 2 workers, but one is limited to .* GB; add workers, or use"):
-        engine.fit(rows, [], PARAMETERS, seed=1, threads=1)
+        engine.fit(rows, PARAMETERS, seed=1)
 
 
 def test_files_are_dealt_by_their_rows():
@@ -138,4 +135,4 @@ def test_the_scheduler_is_for_dask_only(tmp_path, capsys):
         main(["--engine", "external", "--scheduler", "tcp://127.0.0.1:1"])
     with pytest.raises(SystemExit, match="2"):
         main(["--engine", "dask", "--data", "synthetic"])
-    assert "--engine dask reads the Parquet files in --data-dir, and takes no --data" in capsys.readouterr().err
+    assert "unrecognized arguments: --data synthetic" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 
 from scale.training.synthetic_parquet import main, write_census
 from training import adult
-from training.data.features import check_frame
+from training.data.prepare import check_frame
 from training.errors import DataError
 
 

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from bundle.manifest import Feature
-from training.data.features import check_frame, describe_features, fill_missing, split
+from training.data.prepare import check_frame, describe_features, fill_missing, prepare_rows, split
+from training.data.sources import RawRows
 from training.errors import DataError
 
 
@@ -182,3 +183,19 @@ def test_missing_token_is_a_category_only_where_it_was_seen(orchard):
     assert described["colour"].categories == ("green", "red", "yellow")
     assert described["colour"].missing_token == "?"
     assert described["soil"].missing_token is None
+
+
+def test_a_class_with_too_few_rows_to_cross_validate_is_refused(made_up):
+    dataset, frame = made_up.orchard("numeric")
+    few = pl.concat([frame.filter(pl.col("sold") == "no"), frame.filter(pl.col("sold") == "yes").head(4)])
+    with pytest.raises(DataError, match="only 3 training rows are 'yes'; 4 are needed"):
+        prepare_rows(dataset, RawRows(few, "farm"))
+
+
+def test_a_column_without_a_value_in_any_training_row_is_refused(orchard):
+    dataset, frame = orchard
+    rows = prepare_rows(dataset, RawRows(frame, "farm"))
+    held_out_weight = rows.held_out["weight"].drop_nulls()[0]
+    sparse = frame.with_columns(pl.when(pl.col("weight") == held_out_weight).then(pl.col("weight")).alias("weight"))
+    with pytest.raises(DataError, match="'weight' has no value in any training row"):
+        prepare_rows(dataset, RawRows(sparse, "farm"))
