@@ -51,6 +51,12 @@ audit: $(READY) $(AUDIT)/.ready ## known vulnerabilities in what the images inst
 	  cargo tree --locked --manifest-path serving/axum/Cargo.toml --edges normal --prefix none --format '{l} | {p}' \
 	  | sed 's/ (.*//' | sort -u; fi
 
+# Folders other than models/ and reports/: a second model beside the first one needs both.
+MODELS   ?=
+REPORTS  ?=
+SERVED    = $(if $(MODELS),SERVE_MODEL_DIR='$(MODELS)')
+OUTPUTS   = $(if $(MODELS),--models '$(MODELS)') $(if $(REPORTS),--reports '$(REPORTS)')
+
 DATASET  ?= training.adult
 DATA     ?= auto
 DATA_DIR ?= data/adult
@@ -68,11 +74,11 @@ TRAIN_ARGUMENTS = --dataset $(DATASET) --data-dir '$(DATA_DIR)' --trials $(TRIAL
   $(if $(ENGINE),--engine $(ENGINE),--data $(DATA)) $(if $(SAMPLE_ROWS),--sample-rows $(SAMPLE_ROWS)) \
   $(if $(OBJECTIVE),--objective '$(OBJECTIVE)') $(if $(TRIAL),--trial '$(TRIAL)') $(if $(MAX_US),--max-us '$(MAX_US)') \
   $(if $(SCHEDULER),--scheduler '$(SCHEDULER)') \
-  $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh)
+  $(if $(STORAGE),--storage '$(STORAGE)') $(if $(FRESH),--fresh) $(OUTPUTS)
 
 # Threads that spin while they wait for each other lose several times over as soon as anything else wants a core.
 .PHONY: train tune-worker dashboard visualize
-train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external|dask SCHEDULER=tcp://... SAMPLE_ROWS= OBJECTIVE=f2,latency TRIAL= MAX_US=]
+train: $(READY) ## tune, fit, prove parity, publish [TRIALS=100 DATA=auto|uci|synthetic DATA_DIR= SEED=42 STORAGE= FRESH=1 DATASET=module ENGINE=external|dask SCHEDULER=tcp://... SAMPLE_ROWS= OBJECTIVE=f2,latency TRIAL= MAX_US= MODELS= REPORTS=]
 	@OMP_WAIT_POLICY=passive $(PY) -m $(if $(ENGINE),scale.training.train,training.train) $(TRAIN_ARGUMENTS)
 
 tune-worker: $(READY) ## help with a study that others share, publish nothing [STORAGE=postgresql+psycopg://... and as train]
@@ -93,7 +99,7 @@ THREADS   ?=
 ROWS      ?= 1000000
 SCORE_ARGUMENTS = --input '$(INPUT)' --output '$(OUTPUT)' $(if $(KEEP),--keep '$(KEEP)') $(if $(SHARD),--shard $(SHARD)) \
   $(if $(PART_ROWS),--part-rows $(PART_ROWS)) $(if $(THREADS),--threads $(THREADS)) $(if $(FRESH),--fresh) \
-  $(if $(ENGINE),--engine $(ENGINE)) $(if $(SCHEDULER),--scheduler '$(SCHEDULER)')
+  $(if $(ENGINE),--engine $(ENGINE)) $(if $(SCHEDULER),--scheduler '$(SCHEDULER)') $(if $(MODELS),--models '$(MODELS)')
 
 .PHONY: score census
 score: $(READY) ## score files of any size [INPUT=file|folder|glob OUTPUT=folder|file KEEP=id,... SHARD=i/n PART_ROWS= THREADS= FRESH=1 ENGINE=dask SCHEDULER=tcp://...]
@@ -119,10 +125,10 @@ dask-worker: $(READY) ## Dask workers on this machine, until Ctrl-C [SCHEDULER=t
 
 .PHONY: serve-onnx serve-pickle check test
 serve-onnx: $(READY) ## serve the ONNX graph on :8001 [settings: SERVE_* variables, see the README]
-	@exec $(PY) -m serving.onnx_service
+	@$(SERVED) exec $(PY) -m serving.onnx_service
 
 serve-pickle: $(READY) ## serve the pickle on :8000 [settings: SERVE_* variables, see the README]
-	@exec $(PY) -m serving.pickle_service
+	@$(SERVED) exec $(PY) -m serving.pickle_service
 
 check: $(READY) ## lint, format, types, and the documentation's figures against the recorded results
 	@$(VENV)/bin/ruff check .
@@ -155,10 +161,10 @@ LOCUST_ARGUMENTS ?=
 .PHONY: bench skew load load-master load-worker profile fairness workers soak overload
 bench: $(READY) ## all services under the same load, every answer checked [DURATION=5 USERS=32 ROUNDS=3 SCENARIOS= SERVICES= BASELINES=1]
 	@$(PY) -m load_testing.benchmark --duration $(DURATION) --users $(USERS) --rounds $(ROUNDS) \
-	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES)) $(if $(BASELINES),--baselines)
+	  $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SERVICES),--services $(SERVICES)) $(if $(BASELINES),--baselines) $(OUTPUTS)
 
 skew: $(READY) ## every reference row through every service [HOSTS="http://... ..." for running ones]
-	@$(PY) -m load_testing.skew_command $(foreach host,$(HOSTS),--host $(host))
+	@$(PY) -m load_testing.skew_command $(foreach host,$(HOSTS),--host $(host)) $(OUTPUTS)
 
 # Without a duration Locust's web page is opened, with one (DURATION=, or HEADLESS=1) a run starts by itself and ends in a
 # report. One machine's workers are nobody else's business; those of other machines need the port on all interfaces.
@@ -238,7 +244,7 @@ check-axum: cargo $(READY) ## format, lint and test the Rust service
 	@ORT_DYLIB_PATH='$(ONNXRUNTIME_LIBRARY)' cargo test --quiet --locked --release --manifest-path serving/axum/Cargo.toml
 
 serve-axum: build-axum $(READY) ## serve the ONNX graph from Rust on :3000
-	@ORT_DYLIB_PATH='$(ONNXRUNTIME_LIBRARY)' exec $(AXUM)
+	@$(SERVED) ORT_DYLIB_PATH='$(ONNXRUNTIME_LIBRARY)' exec $(AXUM)
 
 # Compose v2's plugin, or the older tool of its own.
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)

@@ -1,9 +1,11 @@
 """Artifacts on disk, and the digests that bind them to the manifest."""
 
+import errno
 import hashlib
 from pathlib import Path
 
 from bundle.errors import BundleError
+from bundle.files import read_regular
 from bundle.manifest import Artifact, ArtifactKind, Manifest
 
 
@@ -18,15 +20,21 @@ def read_artifact(manifest: Manifest, kind: ArtifactKind, folder: Path) -> bytes
     The bytes that were checked are the bytes that are returned, so that a file swapped after the check changes nothing.
 
     Raises:
-        BundleError: the manifest lists no such artifact, or its file is missing or differs from the manifest.
+        BundleError: the manifest lists no such artifact, or its file is missing, not a regular one, or differs from the
+            manifest; a larger one is not read.
     """
     artifact = manifest.artifacts.get(kind)
     if artifact is None:
         raise BundleError(f"{folder}: the manifest lists no artifact {kind!r}; train again")
     path = folder / artifact.file
     try:
-        content = path.read_bytes()
+        content = read_regular(path, most=artifact.bytes)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise BundleError(
+                f"{path}: more than the manifest's {artifact.bytes:,} bytes (SHA-256 {artifact.sha256[:12]}…): "
+                "the file was altered; train again"
+            ) from error
         raise BundleError(f"{path}: {error.strerror}, but the manifest lists it; train again") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != artifact.sha256:

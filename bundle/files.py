@@ -1,20 +1,47 @@
-"""Writing the files of a report."""
+"""Reading files that others may have written, and writing the files of a report."""
 
+import errno
+import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from bundle.lock import waiting_for
+
+
+def read_regular(path: Path, *, most: int) -> bytes:
+    """The content of a regular file of at most `most` bytes. Opening never waits, as it would for a pipe.
+
+    Raises:
+        OSError: it can't be read, is not a regular file (a pipe or a device may have no end), or is larger.
+    """
+    with open(path, "rb", opener=_open_without_waiting) as stream:
+        facts = os.fstat(stream.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        content = stream.read(facts.st_size + 1) if facts.st_size <= most else b""
+    if (size := max(facts.st_size, len(content))) > most:  # it may have grown in between
+        raise OSError(errno.EFBIG, f"{size:,} bytes, but at most {most:,} are read")
+    return content
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Write the files of a report, each whole or not at all, replacing earlier ones. Returns their paths.
+
+    Two processes that write to the folder do so one after the other, so that the files of a report belong together.
 
     Raises:
         OSError: they can't be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".pending-") as pending:
+    with waiting_for(folder / ".writing"), tempfile.TemporaryDirectory(dir=folder, prefix=".pending-") as pending:
         for name, content in contents.items():
             (Path(pending) / name).write_bytes(content)
         for name in contents:

@@ -13,8 +13,12 @@ from typing import Literal
 import msgspec
 
 from bundle.errors import BundleError
+from bundle.files import read_regular
 
 FORMAT_VERSION = 1
+
+MAX_MANIFEST_BYTES = 16 << 20
+"""A longer manifest is not read."""
 
 FeatureKind = Literal["numeric", "ordinal", "nominal"]
 ArtifactKind = Literal["onnx", "onnx_packed", "pickle", "reference"]
@@ -45,6 +49,12 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: the path could lead out of the bundle's folder."""
+        parts = self.file.split("/")
+        if not set(parts).isdisjoint(("", ".", "..")) or "\\" in self.file or "\0" in self.file:
+            raise ValueError(f"{self.file!r} is not a relative path inside the bundle, with '/' between its parts")
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +185,8 @@ def decode_manifest(content: bytes, origin: str) -> Manifest:
         return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{origin}: not a valid manifest: {error}") from error
+    except RecursionError:
+        raise BundleError(f"{origin}: not a valid manifest: nested too deeply") from None
 
 
 def find_manifest(folder: Path) -> Path:
@@ -203,7 +215,7 @@ def read_manifest(folder: Path, *, pin: str | None = None) -> Manifest:
     """
     path = find_manifest(folder)
     try:
-        content = path.read_bytes()
+        content = read_regular(path, most=MAX_MANIFEST_BYTES)
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
     digest = hashlib.sha256(content).hexdigest()

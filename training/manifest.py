@@ -7,10 +7,10 @@ import optuna
 import xgboost
 from optuna.trial import TrialState
 
-from bundle.manifest import FORMAT_VERSION, Artifact, ArtifactKind, Manifest, Metrics, Study, utc_now
+from bundle.manifest import FORMAT_VERSION, Manifest, Metrics, Study, utc_now
 from training.data.prepare import PreparedRows, describe_features
 from training.export.artifacts import BundleContents
-from training.export.publish import Describe
+from training.export.publish import StagedArtifacts
 from training.model.evaluation import Scored, score
 from training.model.fitting import Model
 from training.model.folds import FOLDS
@@ -42,35 +42,30 @@ def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, *, s
 
 
 def describe_bundle(
-    rows: PreparedRows, model: Model, contents: BundleContents, study: Study, held_out: Scored
-) -> Describe:
-    """Everything but the version and the artifacts, which only publishing knows. The held-out rows are scored here."""
-    metrics = Metrics(
-        out_of_fold=score(model.out_of_sample.target, model.out_of_sample.probability, model.threshold),
-        held_out=score(held_out.target, held_out.probability, model.threshold),
+    rows: PreparedRows, model: Model, contents: BundleContents, study: Study, held_out: Scored, staged: StagedArtifacts
+) -> Manifest:
+    """The manifest of the staged artifacts. The held-out rows are scored here."""
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name=rows.dataset.name,
+        version=staged.version,
+        created=utc_now(),
+        task="binary_classification",
+        features=describe_features(rows.dataset, rows.training),
+        target=rows.dataset.target,
+        classes=rows.dataset.classes,
+        positive_class=rows.dataset.classes[1],
+        decision_threshold=model.threshold,
+        metrics=Metrics(
+            out_of_fold=score(model.out_of_sample.target, model.out_of_sample.probability, model.threshold),
+            held_out=score(held_out.target, held_out.probability, model.threshold),
+        ),
+        study=study,
+        data=rows.description,
+        parity=contents.parity,
+        libraries=library_versions(),
+        artifacts=staged.artifacts,
     )
-
-    def complete(content_version: str, artifacts: dict[ArtifactKind, Artifact]) -> Manifest:
-        return Manifest(
-            format_version=FORMAT_VERSION,
-            name=rows.dataset.name,
-            version=content_version,
-            created=utc_now(),
-            task="binary_classification",
-            features=describe_features(rows.dataset, rows.training),
-            target=rows.dataset.target,
-            classes=rows.dataset.classes,
-            positive_class=rows.dataset.classes[1],
-            decision_threshold=model.threshold,
-            metrics=metrics,
-            study=study,
-            data=rows.description,
-            parity=contents.parity,
-            libraries=library_versions(),
-            artifacts=artifacts,
-        )
-
-    return complete
 
 
 def library_versions() -> dict[str, str]:

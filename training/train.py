@@ -15,18 +15,20 @@ from optuna.trial import TrialState
 
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
+from bundle.lock import InUseError
 from bundle.manifest import Manifest, read_manifest
 from training.data.prepare import PreparedRows, prepare_rows
 from training.data.sources import load_rows
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.export.artifacts import BundleContents, make_contents
-from training.export.publish import check_vacant, publish
+from training.export.publish import check_vacant, publish, stage
 from training.manifest import describe_bundle, describe_study
 from training.model.evaluation import Scored
 from training.model.fitting import Model, feature_importance, fit_model
 from training.model.folds import Fold, prepare_folds
 from training.options import Options, parse_options
+from training.ownership import owning_outputs
 from training.report.terminal import print_summary
 from training.report.write_report import Evidence, write_report
 from training.tuning.choose_trial import Choice, choose
@@ -128,8 +130,9 @@ def publish_model(
         BundleError, OSError: the bundle could not be written; the previous one is whole.
     """
     study = describe_study(tuned.study, rows, tuned.choice, seed=options.seed)
-    describe = describe_bundle(rows, model, contents, study, held_out)
-    manifest = publish(rows.dataset.name, contents.artifacts, describe, options.models)
+    staged = stage(rows.dataset.name, contents.artifacts)
+    manifest = describe_bundle(rows, model, contents, study, held_out, staged)
+    publish(manifest, staged, options.models)
     evidence = Evidence(
         study=tuned.study,
         held_out=held_out,
@@ -166,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_and_tell(options: Options, run: Callable[[], Manifest | None]) -> int:
-    """Do the run, and tell how it ended.
+    """Do the run, which owns what it writes to, and tell how it ended.
 
     Exit status: 0 published, 1 nothing published because of an error, 130 interrupted before there was anything.
     """
@@ -174,7 +177,11 @@ def run_and_tell(options: Options, run: Callable[[], Manifest | None]) -> int:
         print(f"{options.models} holds a whole bundle of {options.dataset.name}; nothing to do")
         return 0
     try:
-        manifest = run()
+        with owning_outputs(options):
+            manifest = run()
+    except InUseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except (TrainingError, BundleError, OSError) as error:
         print(f"error: {error}\nnothing was published", file=sys.stderr)
         return 1

@@ -1,6 +1,7 @@
 """Artifacts: no byte of them is handed out that the manifest doesn't vouch for."""
 
 import hashlib
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bundle import artifacts
 from bundle.artifacts import describe_artifact, read_artifact
 from bundle.errors import BundleError
-from bundle.manifest import Artifact, read_manifest
+from bundle.manifest import Artifact, decode_manifest, encode_manifest, read_manifest
 
 KINDS = ("onnx", "onnx_packed", "pickle", "reference")
 
@@ -55,7 +57,10 @@ def test_altered_artifact_is_refused_and_named(manifest, copy, kind, damage):
     with pytest.raises(BundleError) as raised:
         read_artifact(manifest, kind, copy)
     message = str(raised.value)
-    assert message.startswith(f"{path}: SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}…")
+    if path.stat().st_size > manifest.artifacts[kind].bytes:  # not read at all
+        assert message.startswith(f"{path}: more than the manifest's {manifest.artifacts[kind].bytes:,} bytes")
+    else:
+        assert message.startswith(f"{path}: SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}…")
     assert manifest.artifacts[kind].sha256[:12] in message
     assert message.endswith("the file was altered; train again")
     for other in set(KINDS) - {kind}:
@@ -78,6 +83,33 @@ def test_artifact_that_is_a_folder_is_refused(manifest, copy):
         read_artifact(manifest, "onnx", copy)
 
 
+@pytest.mark.parametrize("make", ["pipe", "device", "sparse"])
+def test_artifact_that_has_no_end_is_not_read(manifest, copy, make):
+    path = copy / manifest.artifacts["onnx"].file
+    path.unlink()
+    if make == "pipe":
+        os.mkfifo(path)
+    elif make == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as stream:
+            stream.truncate(1 << 42)
+    expected = "more than the manifest's" if make == "sparse" else "not a regular file, but the manifest lists it"
+    with pytest.raises(BundleError, match=f"^{path}: {expected}"):
+        read_artifact(manifest, "onnx", copy)
+
+
+@pytest.mark.parametrize(
+    "file", ["/etc/passwd", "../model.pkl", "a/../../model.pkl", "a\\model.pkl", "a\0b", "", "a//b", "./a", "a/", "a/."]
+)
+def test_path_that_could_leave_the_bundle_is_refused_where_the_manifest_is_read(manifest, file):
+    content = encode_manifest(manifest).replace(
+        msgspec.json.encode(manifest.artifacts["onnx"].file), msgspec.json.encode(file), 1
+    )
+    with pytest.raises(BundleError, match=r"^m\.json: not a valid manifest: .* is not a relative path inside"):
+        decode_manifest(content, "m.json")
+
+
 def test_artifact_that_the_manifest_does_not_list_is_an_error(manifest, models):
     without = {kind: artifact for kind, artifact in manifest.artifacts.items() if kind != "onnx_packed"}
     with pytest.raises(BundleError, match=r"lists no artifact 'onnx_packed'; train again"):
@@ -88,16 +120,16 @@ def test_bytes_that_were_checked_are_the_bytes_that_are_returned(manifest, copy,
     """A file that is swapped right after it was read changes nothing: it is not read a second time."""
     path = copy / manifest.artifacts["pickle"].file
     original = path.read_bytes()
-    read_bytes = Path.read_bytes
+    read = artifacts.read_regular
 
-    def read_and_swap(self):
-        content = read_bytes(self)
-        self.write_bytes(b"swapped")
+    def read_and_swap(path, *, most):
+        content = read(path, most=most)
+        path.write_bytes(b"swapped")
         return content
 
-    monkeypatch.setattr(Path, "read_bytes", read_and_swap)
+    monkeypatch.setattr(artifacts, "read_regular", read_and_swap)
     assert read_artifact(manifest, "pickle", copy) == original
-    assert read_bytes(path) == b"swapped"
+    assert path.read_bytes() == b"swapped"
 
 
 class RunsCode:

@@ -1,6 +1,7 @@
 """The manifest: what is written is what is read, and anything else is refused with a message that names the file."""
 
 import json
+import os
 import re
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ import pytest
 from bundle.errors import BundleError
 from bundle.manifest import (
     FORMAT_VERSION,
+    MAX_MANIFEST_BYTES,
     Feature,
     decode_manifest,
     encode_manifest,
@@ -129,6 +131,26 @@ def test_manifest_that_cannot_be_read_is_named(tmp_path):
 def test_broken_manifest_in_a_folder_is_named_with_its_path(tmp_path):
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(BundleError, match=f"^{tmp_path / 'model.json'}: not a valid manifest"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b'{"a":' * 100_000, b'{"format_version":' + b"[" * 2000 + b"]" * 2000 + b"}"])
+def test_manifest_of_nested_brackets_is_not_a_valid_one(tmp_path, content):
+    (tmp_path / "model.json").write_bytes(content)
+    with pytest.raises(BundleError, match=f"^{tmp_path / 'model.json'}: not a valid manifest: nested too deeply"):
+        read_manifest(tmp_path)
+
+
+def test_manifest_that_is_too_long_is_not_read(tmp_path):
+    with (tmp_path / "model.json").open("wb") as stream:
+        stream.truncate(MAX_MANIFEST_BYTES + 1)
+    with pytest.raises(BundleError, match=r"model\.json: 16,777,217 bytes, but at most 16,777,216 are read"):
+        read_manifest(tmp_path)
+
+
+def test_manifest_that_is_no_regular_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "model.json")
+    with pytest.raises(BundleError, match=r"model\.json: not a regular file"):
         read_manifest(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import random
@@ -18,8 +19,8 @@ import pytest
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import encode_manifest, read_manifest
-from training.export import publish as publishing
-from training.export.publish import SUFFIXES, publish
+from training.export import publish as module
+from training.export.publish import SUFFIXES, publish, stage
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "orchard"
@@ -40,9 +41,22 @@ def describe(manifest):
 
 
 @pytest.fixture
-def put(describe, tmp_path):
+def put_contents(describe, tmp_path):
+    """Publish these contents, as training does."""
+
+    def make(artifacts, models=tmp_path):
+        staged = stage(NAME, artifacts)
+        manifest = describe(staged.version, staged.artifacts)
+        publish(manifest, staged, models)
+        return manifest
+
+    return make
+
+
+@pytest.fixture
+def put(put_contents, tmp_path):
     """Publish the contents that stand for `text`."""
-    return lambda text, models=tmp_path: publish(NAME, contents(text), describe, models)
+    return lambda text, models=tmp_path: put_contents(contents(text), models)
 
 
 def published(models):
@@ -90,17 +104,17 @@ def test_version_is_that_of_the_content(put, tmp_path):
 
 
 @pytest.mark.parametrize("kind", SUFFIXES)
-def test_change_of_any_artifact_is_another_version(describe, tmp_path, kind):
-    before = publish(NAME, contents("same"), describe, tmp_path).version
+def test_change_of_any_artifact_is_another_version(put_contents, kind):
+    before = put_contents(contents("same")).version
     changed = {**contents("same"), kind: contents("same")[kind] + b"."}
-    assert publish(NAME, changed, describe, tmp_path).version != before
+    assert put_contents(changed).version != before
 
 
-def test_artifacts_that_swap_their_content_are_another_version(describe, tmp_path):
-    before = publish(NAME, contents("same"), describe, tmp_path).version
+def test_artifacts_that_swap_their_content_are_another_version(put_contents):
+    before = put_contents(contents("same")).version
     swapped = contents("same")
     swapped["onnx"], swapped["pickle"] = swapped["pickle"], swapped["onnx"]
-    assert publish(NAME, swapped, describe, tmp_path).version != before
+    assert put_contents(swapped).version != before
 
 
 def test_publishing_again_mends_a_damaged_version(put, tmp_path):
@@ -194,14 +208,16 @@ def failing(function, *, at, error):
 
 
 OPERATIONS = [
-    (publishing.os, "fsync"),
-    (publishing.tempfile, "mkdtemp"),
+    (module.os, "fsync"),
+    (module.tempfile, "mkdtemp"),
     (Path, "open"),
     (Path, "mkdir"),
     (Path, "chmod"),
     (Path, "rename"),
     (Path, "replace"),
     (Path, "read_bytes"),
+    (fcntl, "flock"),
+    (module, "read_artifact"),
 ]
 
 
@@ -225,23 +241,21 @@ def test_failure_of_any_file_operation_leaves_one_whole_bundle(put, tmp_path, mo
 
 def fill_the_disk(patch):
     full = OSError(errno.ENOSPC, "No space left on device")
-    patch.setattr(publishing.os, "fsync", failing(os.fsync, at=3, error=full))
+    patch.setattr(module.os, "fsync", failing(os.fsync, at=3, error=full))
 
 
 def lose_bytes(patch):
-    write = publishing._write
-    patch.setattr(publishing, "_write", lambda path, content: write(path, content[:-1]))
+    write = module._write
+    patch.setattr(module, "_write", lambda path, content: write(path, content[:-1]))
 
 
 def lose_bytes_of_the_pickle(patch):
-    write = publishing._write
-    patch.setattr(publishing, "_write", lambda path, content: write(path, content[: -(path.suffix == ".pkl") or None]))
+    write = module._write
+    patch.setattr(module, "_write", lambda path, content: write(path, content[: -(path.suffix == ".pkl") or None]))
 
 
 def change_the_manifest(patch):
-    patch.setattr(
-        publishing, "encode_manifest", lambda manifest: encode_manifest(manifest).replace(b">50K", b">90K", 1)
-    )
+    patch.setattr(module, "encode_manifest", lambda manifest: encode_manifest(manifest).replace(b">50K", b">90K", 1))
 
 
 def break_renaming_the_folder(patch):
@@ -283,14 +297,6 @@ def test_failure_before_the_manifest_is_in_place_changes_nothing(
     assert published(tmp_path) == contents("new")
 
 
-def test_error_in_describing_the_bundle_changes_nothing(put, tmp_path):
-    put("old")
-    with pytest.raises(ZeroDivisionError):
-        publish(NAME, contents("new"), lambda *_: 1 / 0, tmp_path)
-    assert published(tmp_path) == contents("old")
-    assert leftovers(tmp_path) == []
-
-
 def test_models_that_is_a_file_is_an_error(put, tmp_path):
     (tmp_path / "models").write_text("mine")
     with pytest.raises(OSError, match="File exists"):
@@ -298,7 +304,7 @@ def test_models_that_is_a_file_is_an_error(put, tmp_path):
     assert (tmp_path / "models").read_text() == "mine"
 
 
-def test_file_that_does_not_fit_on_the_disk_changes_nothing(put, tmp_path, describe):
+def test_file_that_does_not_fit_on_the_disk_changes_nothing(put, put_contents, tmp_path):
     """The operating system itself refuses to write on: a limit on file sizes stands for the full disk."""
     put("old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -306,7 +312,7 @@ def test_file_that_does_not_fit_on_the_disk_changes_nothing(put, tmp_path, descr
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            publish(NAME, large, describe, tmp_path)
+            put_contents(large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert published(tmp_path) == contents("old")
@@ -318,23 +324,21 @@ import itertools, sys
 from pathlib import Path
 import msgspec
 from bundle.manifest import decode_manifest
-from training.export.publish import SUFFIXES, publish
+from training.export.publish import SUFFIXES, publish, stage
 
 models = Path(sys.argv[1])
 manifest = decode_manifest(sys.stdin.buffer.read(), "stdin")
 
-def describe(version, artifacts):
-    return msgspec.structs.replace(manifest, version=version, artifacts=artifacts)
-
 for number in itertools.count():
     contents = {kind: f"{kind} {number % 3} ".encode() * 20_000 for kind in SUFFIXES}
-    publish(manifest.name, contents, describe, models)
+    staged = stage(manifest.name, contents)
+    publish(msgspec.structs.replace(manifest, version=staged.version, artifacts=staged.artifacts), staged, models)
     if number == 0:
         print("published", flush=True)
 """
 
 
-def test_kill_at_any_moment_leaves_one_whole_bundle(manifest, describe, tmp_path):
+def test_kill_at_any_moment_leaves_one_whole_bundle(put, describe, tmp_path):
     random_delays = random.Random(1)
     encoded = encode_manifest(describe("", {}))
     unfinished = 0
@@ -360,7 +364,93 @@ def test_kill_at_any_moment_leaves_one_whole_bundle(manifest, describe, tmp_path
         number = numbers.pop().decode()
         assert artifacts == {kind: f"{kind} {number} ".encode() * 20_000 for kind in SUFFIXES}
     assert unfinished  # the kills did come in the middle of something
-    publish(NAME, contents("last"), describe, tmp_path)
+    put("last")
     assert published(tmp_path) == contents("last")
     assert leftovers(tmp_path) == []
     assert len(versions(tmp_path)) == 2
+
+
+PUBLISH_ROUNDS = """
+import sys
+from pathlib import Path
+import msgspec
+from bundle.artifacts import read_artifact
+from bundle.lock import waiting_for
+from bundle.manifest import decode_manifest, read_manifest
+from training.export.publish import SUFFIXES, publish, stage
+
+models, who, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+manifest = decode_manifest(sys.stdin.buffer.read(), "stdin")
+for number in range(rounds):
+    staged = stage(manifest.name, {kind: f"{kind} {who} {number} ".encode() * 1000 for kind in SUFFIXES})
+    publish(msgspec.structs.replace(manifest, version=staged.version, artifacts=staged.artifacts), staged, models)
+    with waiting_for(models / ".publishing"):  # between two publishes
+        published = read_manifest(models)
+        for kind in SUFFIXES:
+            read_artifact(published, kind, models)
+"""
+
+
+@contextlib.contextmanager
+def publishing(folder, manifest, rounds):
+    """A process that publishes bundles of its own, and checks between any two publishes that the folder is whole."""
+    command = [sys.executable, "-c", PUBLISH_ROUNDS, str(folder), str(time.monotonic_ns()), str(rounds)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            process.stdin.write(encode_manifest(manifest))
+            process.stdin.close()
+            yield process
+        finally:
+            process.kill()
+
+
+def ended_well(process):
+    error = process.stderr.read().decode()
+    return process.wait(60) == 0 and not error
+
+
+@pytest.mark.parametrize(("count", "rounds"), [(2, 10), pytest.param(4, 150, marks=pytest.mark.slow)])
+def test_processes_that_publish_at_once_all_publish_a_whole_bundle(describe, tmp_path, count, rounds):
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(publishing(tmp_path, describe("", {}), rounds)) for _ in range(count)]
+        assert [ended_well(process) for process in processes] == [True] * count
+    assert set(published(tmp_path)) == set(SUFFIXES)
+    assert len(versions(tmp_path)) == 2
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_processes_that_are_killed_while_others_publish_keep_nobody_out(describe, put, tmp_path):
+    delays = random.Random(2)
+    with publishing(tmp_path, describe("", {}), 200) as going_on:
+        for _ in range(10):
+            with publishing(tmp_path, describe("", {}), 10_000) as victim:
+                time.sleep(delays.uniform(0.3, 0.6))
+                victim.kill()
+        assert ended_well(going_on)
+    put("last")
+    assert published(tmp_path) == contents("last")
+    assert leftovers(tmp_path) == []
+
+
+def test_folder_that_another_model_took_meanwhile_is_refused(put, tmp_path):
+    put("first")
+    (tmp_path / f"{NAME}.json").rename(tmp_path / "apples.json")
+    with pytest.raises(BundleError, match=r"another model \(apples\.json\); name another folder with MODELS="):
+        put("second")
+    assert not (tmp_path / f"{NAME}.json").exists()
+
+
+def test_folders_that_are_no_version_stay_whatever_they_are_called(put, tmp_path):
+    for name in (f"{NAME}-notes", f"{NAME}-0123456789abc", f"{NAME}-ABCDEF012345"):
+        (tmp_path / name).mkdir()
+    for text in ("first", "second", "third"):
+        put(text)
+    assert {f"{NAME}-notes", f"{NAME}-0123456789abc", f"{NAME}-ABCDEF012345"} <= {p.name for p in tmp_path.iterdir()}
+
+
+def test_version_is_known_before_anything_is_written():
+    staged = stage(NAME, contents("same"))
+    assert {kind: artifact.file for kind, artifact in staged.artifacts.items()} == {
+        kind: f"{NAME}-{staged.version}/{NAME}{suffix}" for kind, suffix in SUFFIXES.items()
+    }

@@ -2,20 +2,24 @@
 
 The artifacts of a version stand in a folder named after it. The manifest beside the folders names their files, so that
 replacing the manifest, one atomic rename, is the moment in which the new bundle is published. A run that is killed
-before it leaves the old bundle whole, and one killed after it the new one; at no time do the two mix.
+before it leaves the old bundle whole, and one killed after it the new one; at no time do the two mix. Processes that
+publish into the same folder do so one after the other, whatever they publish.
 """
 
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bundle.artifacts import describe_artifact, read_artifact
 from bundle.errors import BundleError
-from bundle.manifest import Artifact, ArtifactKind, Manifest, decode_manifest, encode_manifest
+from bundle.lock import waiting_for
+from bundle.manifest import Artifact, ArtifactKind, Manifest, decode_manifest, encode_manifest, read_manifest
 
 SUFFIXES: Mapping[ArtifactKind, str] = {
     "onnx": ".onnx",
@@ -23,52 +27,55 @@ SUFFIXES: Mapping[ArtifactKind, str] = {
     "pickle": ".pkl",
     "reference": ".reference.parquet",
 }
-Describe = Callable[[str, dict[ArtifactKind, Artifact]], Manifest]
-"""Makes the manifest of a version and its artifacts."""
 
+_LOCK = ".publishing"
 _PENDING = ".pending-"
 
 
-def publish(
-    name: str,
-    contents: Mapping[ArtifactKind, bytes],
-    describe: Describe,
-    models: Path,
-) -> Manifest:
-    """Write the artifacts and the manifest that `describe(version, artifacts)` makes of them.
+@dataclass(frozen=True)
+class StagedArtifacts:
+    """The artifacts of a bundle to be: what its manifest is to say of them, and what their files are to hold."""
 
-    The version is derived from the artifacts' content: the same artifacts are the same version.
+    version: str
+    artifacts: dict[ArtifactKind, Artifact]
+    contents: Mapping[ArtifactKind, bytes]
 
-    Raises:
-        BundleError: what was written can't be read back as it was meant.
-        OSError: the disk is full or not writable. The previous bundle is untouched.
+
+def stage(name: str, contents: Mapping[ArtifactKind, bytes]) -> StagedArtifacts:
+    """Name the files of the artifacts, and derive the version from their content: the same artifacts are the same
+    version.
     """
-    models.mkdir(parents=True, exist_ok=True)
     digests = "".join(hashlib.sha256(contents[kind]).hexdigest() for kind in sorted(contents))
     version = hashlib.sha256(digests.encode()).hexdigest()[:12]
-    final = models / f"{name}-{version}"
-    previous = _published(models, name)
-    pending = Path(tempfile.mkdtemp(dir=models, prefix=_PENDING))
-    try:
-        folder = pending / final.name
-        folder.mkdir()
-        artifacts = {}
-        for kind, content in contents.items():
-            path = folder / f"{name}{SUFFIXES[kind]}"
-            _write(path, content)
-            artifacts[kind] = describe_artifact(content, path.relative_to(pending).as_posix())
-        manifest = describe(version, artifacts)
-        draft = pending / f"{name}.json"
-        _write(draft, encode_manifest(manifest))
-        _verify(draft, manifest, pending)
-        _make_readable(pending)
-        _place(folder, final)
-        draft.replace(models / draft.name)
-        _sync(models)
-    finally:
-        shutil.rmtree(pending, ignore_errors=True)
-    _tidy(models, name, final, previous)
-    return manifest
+    artifacts = {
+        kind: describe_artifact(content, f"{name}-{version}/{name}{SUFFIXES[kind]}")
+        for kind, content in contents.items()
+    }
+    return StagedArtifacts(version, artifacts, contents)
+
+
+def publish(manifest: Manifest, staged: StagedArtifacts, models: Path) -> None:
+    """Write the artifacts and the manifest that was made of them. Waits for others that publish into the folder.
+
+    Raises:
+        BundleError: what was written can't be read back as it was meant, or the folder holds another model's bundle.
+        OSError: the disk is full or not writable. The previous bundle is untouched.
+    """
+    with waiting_for(models / _LOCK):
+        check_vacant(manifest.name, models)
+        previous = _published(models)
+        for path in models.glob(f"{_PENDING}*"):  # of runs that were killed: those that live wait for the lock
+            shutil.rmtree(path, ignore_errors=True)
+        pending = Path(tempfile.mkdtemp(dir=models, prefix=_PENDING))
+        try:
+            _write_all(manifest, staged, pending)
+            _place(pending / _folder(manifest), models / _folder(manifest))
+            draft = pending / f"{manifest.name}.json"
+            draft.replace(models / draft.name)
+            _sync(models)
+        finally:
+            shutil.rmtree(pending, ignore_errors=True)
+        _tidy(models, manifest, previous)
 
 
 def check_vacant(name: str, models: Path) -> None:
@@ -79,7 +86,26 @@ def check_vacant(name: str, models: Path) -> None:
     """
     others = [path.name for path in sorted(models.glob("*.json")) if path.name != f"{name}.json"]
     if others:
-        raise BundleError(f"{models} holds the bundle of another model ({others[0]}); move it away, or give --models")
+        raise BundleError(f"{models} holds the bundle of another model ({others[0]}); name another folder with MODELS=")
+
+
+def _folder(manifest: Manifest) -> str:
+    return f"{manifest.name}-{manifest.version}"
+
+
+def _write_all(manifest: Manifest, staged: StagedArtifacts, pending: Path) -> None:
+    """The version's folder and the manifest's draft beside it, read back and compared."""
+    (pending / _folder(manifest)).mkdir()
+    for kind, content in staged.contents.items():
+        _write(pending / staged.artifacts[kind].file, content)
+    draft = pending / f"{manifest.name}.json"
+    _write(draft, encode_manifest(manifest))
+    if decode_manifest(draft.read_bytes(), str(draft)) != manifest or manifest.artifacts != staged.artifacts:
+        raise BundleError(f"{draft.name}: the manifest does not read back as it was written")
+    for kind in manifest.artifacts:
+        read_artifact(manifest, kind, pending)
+    for path in (pending, *pending.rglob("*")):  # mkdtemp keeps others out, but services run as users of their own
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -87,19 +113,6 @@ def _write(path: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _verify(draft: Path, manifest: Manifest, folder: Path) -> None:
-    if decode_manifest(draft.read_bytes(), str(draft)) != manifest:
-        raise BundleError(f"{draft.name}: the manifest does not read back as it was written")
-    for kind in manifest.artifacts:
-        read_artifact(manifest, kind, folder)
-
-
-def _make_readable(pending: Path) -> None:
-    # mkdtemp keeps others out, but services run as users of their own
-    for path in (pending, *pending.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _place(folder: Path, final: Path) -> None:
@@ -121,22 +134,23 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _published(models: Path, name: str) -> Path | None:
-    """The folder of the version that the manifest in place names, if there is one and it can be read."""
-    path = models / f"{name}.json"
-    with contextlib.suppress(OSError, BundleError):
-        return models / f"{name}-{decode_manifest(path.read_bytes(), str(path)).version}"
+def _published(models: Path) -> str | None:
+    """Name of the folder of the version that is published, if there is one and its manifest can be read."""
+    with contextlib.suppress(BundleError):
+        return _folder(read_manifest(models))
     return None
 
 
-def _tidy(models: Path, name: str, current: Path, previous: Path | None) -> None:
-    """Keep the version before (a service may be starting from it); remove older ones, and what killed runs left."""
-    versions = [path for path in models.glob(f"{name}-*") if path.is_dir() and path != current]
-    versions.sort(key=lambda path: (path == previous, path.stat().st_mtime))
-    for path in [*versions[:-1], *models.glob(f"{_PENDING}*")]:
+def _tidy(models: Path, manifest: Manifest, previous: str | None) -> None:
+    """Keep the version before (a service may be starting from it), and remove older ones; no other folder."""
+    current = _folder(manifest)
+    pattern = re.compile(re.escape(manifest.name) + "-[0-9a-f]{12}")
+    versions = [path for path in models.iterdir() if pattern.fullmatch(path.name) and path.name != current]
+    versions.sort(key=lambda path: (path.name == previous, path.lstat().st_mtime))
+    for path in versions[:-1]:
         shutil.rmtree(path, ignore_errors=True)
     for suffix in SUFFIXES.values():
-        _link(models / f"{name}{suffix}", f"{current.name}/{name}{suffix}")
+        _link(models / f"{manifest.name}{suffix}", f"{current}/{manifest.name}{suffix}")
 
 
 def _link(path: Path, target: str) -> None:

@@ -1,0 +1,109 @@
+"""Locks on the files and folders that one process at a time may write to.
+
+A lock is held on a file of its own, which is removed when the lock is given up. The operating system gives it up itself
+when the process ends, however it ends, so that a killed run keeps nobody out.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bundle.machine import command_line
+
+OWNER = ".in-use"
+"""Name of the lock file in a folder that a command owns while it runs."""
+
+_LONGEST_NOTE = 4096
+
+
+class InUseError(OSError):
+    """Another process owns what this one was to write to. The message says which process, and since when."""
+
+
+@contextmanager
+def owning(lock: Path, what: str, remedy: str) -> Iterator[None]:
+    """Own `what` until the block ends; `lock` is the lock's file. Its folder is made if it isn't there.
+
+    Raises:
+        InUseError: another process owns it. The message ends with `remedy`, what the user can do.
+        OSError: the lock's file can't be written, or the file system has no locks.
+    """
+    try:
+        handle = _acquire(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InUseError(f"{what} is in use by {_holder(lock)}; {remedy}") from None
+    try:
+        os.write(handle, _note().encode(errors="replace"))
+        yield
+    finally:
+        _release(lock, handle)
+
+
+@contextmanager
+def waiting_for(lock: Path) -> Iterator[None]:
+    """Hold the lock until the block ends, after as long as others hold it: for work of seconds, not of hours.
+
+    Raises:
+        OSError: the lock's file can't be written, or the file system has no locks.
+    """
+    handle = _acquire(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        _release(lock, handle)
+
+
+def _acquire(lock: Path, operation: int) -> int:
+    """An open file with the lock on it. Whoever held the lock before may have removed the file, which frees no one
+    else: then there is another one by now, or none.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(handle, operation)
+            if _is_at(lock, handle):
+                os.ftruncate(handle, 0)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _is_at(lock: Path, handle: int) -> bool:
+    try:
+        found = lock.lstat()
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(handle)
+    return stat.S_ISREG(mine.st_mode) and (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
+
+
+def _release(lock: Path, handle: int) -> None:
+    with contextlib.suppress(OSError):  # removed with its folder, or the folder is no longer writable
+        if _is_at(lock, handle):
+            lock.unlink()
+    os.close(handle)
+
+
+def _note() -> str:
+    """Who holds a lock, as the message to others has it. Passwords in URLs stay out."""
+    command = re.sub(r"(://[^:/@\s]*:)[^@\s]*@", r"\1***@", command_line())
+    since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"process {os.getpid()} on {socket.gethostname()} since {since} ({command})"
+
+
+def _holder(lock: Path) -> str:
+    try:
+        note = lock.read_bytes()[:_LONGEST_NOTE].decode(errors="replace")
+    except OSError:
+        note = ""
+    return note if note.isprintable() and note else "another process"

@@ -1,0 +1,113 @@
+"""Locks: one owner at a time, told to the second one, and free as soon as the owner's process has ended."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from bundle.lock import OWNER, InUseError, owning, waiting_for
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLD = """
+import sys
+from pathlib import Path
+from bundle.lock import owning
+
+with owning(Path(sys.argv[1]), "it", "wait"):
+    print("owned", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def another_process(lock, *more):
+    """A process that owns the lock until its standard input is closed, or it is killed."""
+    command = [sys.executable, "-c", HOLD, str(lock), *more]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"owned\n"
+        try:
+            yield process
+        finally:
+            process.stdin.close()
+
+
+def own(lock):
+    with owning(lock, "the folder", "wait for it"):
+        pass
+
+
+def test_second_owner_is_told_who_holds_it(tmp_path):
+    with another_process(tmp_path / OWNER) as process:
+        with pytest.raises(InUseError) as raised:
+            own(tmp_path / OWNER)
+        assert re.fullmatch(
+            rf"the folder is in use by process {process.pid} on \S+ since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC "
+            rf"\(python -c {tmp_path}/\.in-use\); wait for it",
+            str(raised.value),
+        )
+    own(tmp_path / OWNER)
+
+
+def test_lock_of_a_killed_process_is_free(tmp_path):
+    with another_process(tmp_path / OWNER) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        assert (tmp_path / OWNER).exists()
+        own(tmp_path / OWNER)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_password_in_a_command_is_not_told(tmp_path):
+    with another_process(tmp_path / OWNER, "--storage", "postgresql+psycopg://me:secret@host/db"):
+        assert "secret" not in (tmp_path / OWNER).read_text()
+        with pytest.raises(InUseError, match=r"postgresql\+psycopg://me:\*\*\*@host/db"):
+            own(tmp_path / OWNER)
+
+
+def test_lock_makes_its_folder_and_leaves_no_file(tmp_path):
+    lock = tmp_path / "not" / "yet" / OWNER
+    with owning(lock, "it", "wait"):
+        assert lock.is_file()
+    assert list(lock.parent.iterdir()) == []
+
+
+def test_link_in_place_of_the_lock_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / OWNER).symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError, match="symbolic link"):
+        own(tmp_path / OWNER)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_folder_that_was_removed_meanwhile_can_be_owned_again(tmp_path):
+    lock = tmp_path / "folder" / OWNER
+    with owning(lock, "it", "wait"):
+        lock.unlink()
+        lock.parent.rmdir()
+        own(lock)
+        with owning(lock, "it", "wait"):
+            pass
+
+
+def test_those_who_wait_come_one_after_the_other(tmp_path):
+    """Each adds one to a number that they read and write in separate steps."""
+    number = tmp_path / "number"
+    number.write_text("0")
+
+    def count():
+        for _ in range(50):
+            with waiting_for(tmp_path / "lock"):
+                number.write_text(str(int(number.read_text()) + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert number.read_text() == "200"
+    assert list(tmp_path.iterdir()) == [number]
