@@ -94,9 +94,24 @@ def running(spec: ServiceSpec, models: Path, cpus: frozenset[int], workers: int)
     Raises:
         ServiceError: it ended, or wasn't ready within 60 s.
     """
-    port = _free_port()
+    with reserved_port() as port, tempfile.TemporaryFile() as log:
+        started = time.perf_counter()
+        process = _spawn(spec.command, _environment(spec, models, port, workers), cpus, log)
+        try:
+            _await_ready(spec, process, port, log)
+            cold_start = time.perf_counter() - started
+            try:
+                yield Service(spec, f"http://{HOST}:{port}", process.pid, cold_start)
+            finally:
+                if process.poll() is not None:  # whatever went wrong in between, this is why
+                    raise ServiceError(_breakdown(spec, f"ended by itself with status {process.returncode}", log))
+        finally:
+            _stop(process)
+
+
+def _environment(spec: ServiceSpec, models: Path, port: int, workers: int) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SERVE_")}
-    environment = (
+    return (
         inherited
         | {"SERVE_MAX_WAIT_MS": str(PATIENT_MS)}
         | dict(spec.environment)
@@ -108,19 +123,6 @@ def running(spec: ServiceSpec, models: Path, cpus: frozenset[int], workers: int)
             "SERVE_LOG_LEVEL": "warning",
         }
     )
-    with tempfile.TemporaryFile() as log:
-        started = time.perf_counter()
-        process = _spawn(spec.command, environment, cpus, log)
-        try:
-            _await_ready(spec, process, port, log)
-            cold_start = time.perf_counter() - started
-            try:
-                yield Service(spec, f"http://{HOST}:{port}", process.pid, cold_start)
-            finally:
-                if process.poll() is not None:  # whatever went wrong in between, this is why
-                    raise ServiceError(_breakdown(spec, f"ended by itself with status {process.returncode}", log))
-        finally:
-            _stop(process)
 
 
 def _spawn(
@@ -179,7 +181,14 @@ def _breakdown(spec: ServiceSpec, what: str, log: IO[bytes]) -> str:
     return f"the {spec.name} service {what}. The end of its log:\n{tail}"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port for a service to listen on, which the system gives to no other process before the block ends.
+
+    It is bound here, without listening. A service can bind it beside that, since servers set SO_REUSEADDR; until one
+    does, connections are refused.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((HOST, 0))
+        yield int(holder.getsockname()[1])

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
 
 # Before XGBoost is loaded, here and in the processes that tests start: a second thread is no faster on so few rows, and
 # waiting for it costs as much CPU time again.
@@ -14,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from bundle.manifest import Manifest
+from tests.dask_cluster import local_cluster
 from training import adult
 from training.dataset import Dataset
 from training.train import Options, train
@@ -66,6 +66,5 @@ def scheduler() -> Iterator[str]:
 
     They end with the module: they draw random numbers, which Hypothesis takes for its own tests' doing.
     """
-    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "protocol": "tcp"}
-    with LocalCluster(processes=False, dashboard_address="127.0.0.1:0", **options) as cluster:
+    with local_cluster(n_workers=2, threads_per_worker=1, processes=False) as cluster:
         yield cluster.scheduler_address

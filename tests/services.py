@@ -1,21 +1,25 @@
-"""Start real services for tests: a process, a free port, and a client."""
+"""Start real services for tests: a process, a port of its own, and a client."""
 
 import contextlib
 import os
-import socket
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
+from load_testing.services import reserved_port
+
 ROOT = Path(__file__).resolve().parent.parent
 AXUM = ROOT / "serving/axum/target/release/axum-service"
-START_SECONDS = 30
+PATIENCE_SECONDS = 120
+"""How long anything may take before it counts as hanging. No test depends on how fast the machine is."""
+POLL_SECONDS = 0.02
 
 
 @dataclass
@@ -50,41 +54,47 @@ def onnxruntime_library() -> str:
     return str(next(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*")))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
 def running(backend: str, models: Path, folder: Path, **settings: object) -> Iterator[Service]:
-    """A service that is ready; it is ended with SIGTERM, and must then exit with status 0."""
-    port = free_port()
-    log = folder / f"{backend}-{port}.log"
-    given = {"workers": 1, **settings, "port": port}
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command(backend), cwd=ROOT, env=environment(models, **given), stdout=stream, stderr=stream
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until_ready(process, client, log)
-            yield Service(backend, process, client, port, log)
-        if process.poll() is None:
-            process.terminate()
-        assert process.wait(20) == 0, log.read_text()
-    finally:
-        if process.poll() is None:
-            process.kill()
+    """A service that is ready; it is ended with SIGTERM, and must then exit with status 0.
+
+    Whatever happens, none of its processes is left: the workers of a killed service would go on without it.
+    """
+    with reserved_port() as port:
+        log = folder / f"{backend}-{port}.log"
+        given = {"workers": 1, **settings, "port": port}
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                command(backend),
+                cwd=ROOT,
+                env=environment(models, **given),
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
+                wait_until(lambda: is_ready(process, client, log), log)
+                yield Service(backend, process, client, port, log)
+            if process.poll() is None:
+                process.terminate()
+            assert process.wait(PATIENCE_SECONDS) == 0, log.read_text()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-def wait_until_ready(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the service ended: {log.read_text()}"
-        with contextlib.suppress(httpx.TransportError):
-            if client.get("/health/ready").status_code == 200:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"not ready after {START_SECONDS} s: {log.read_text()}")
+def is_ready(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> bool:
+    assert process.poll() is None, f"the service ended: {log.read_text()}"
+    with contextlib.suppress(httpx.TransportError):
+        return client.get("/health/ready").status_code == 200
+    return False
+
+
+def wait_until(condition: Callable[[], object], log: Path | None = None) -> None:
+    """Ask until the condition holds. A test that hangs fails in the end, with the service's log."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text() if log else "it never came true"
+        time.sleep(POLL_SECONDS)

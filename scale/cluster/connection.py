@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import dask.system
 from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
+from tornado.ioloop import IOLoop
 
 from scale.cluster.errors import ClusterError
+from scale.cluster.event_loop import event_loop
 from scale.cluster.sameness import check_sameness
 
 CONNECT_SECONDS = 10
@@ -17,6 +19,18 @@ WORKER_SECONDS = 30
 
 LOCAL_SHARE = 0.8
 """Of the memory that the machine or the cgroup has, for all local workers; the rest is the command's own."""
+
+
+class ClosingClient(Client):  # type: ignore[misc]  # distributed has no types
+    """A client that is closed where it can't connect. Dask's own is left to the garbage collector."""
+
+    def start(self, **options: object) -> None:
+        """Connect; called by the constructor."""
+        try:
+            super().start(**options)
+        except BaseException:
+            self.close()
+            raise
 
 
 @contextmanager
@@ -29,22 +43,23 @@ def connected(scheduler: str, packages: Sequence[str]) -> Iterator[Client]:
     Raises:
         ClusterError: nobody answers at the address, no worker joins, or one has other versions or other code.
     """
-    if not scheduler:
-        with _local_cluster() as cluster, Client(cluster) as client:
+    with event_loop() as loop:
+        if not scheduler:
+            with _local_cluster(loop) as cluster, ClosingClient(cluster, loop=loop) as client:
+                yield client
+            return
+        try:
+            client = ClosingClient(scheduler, timeout=CONNECT_SECONDS, loop=loop)
+        except (OSError, ValueError, ImportError) as error:  # ImportError: how Dask tells of an older scheduler
+            reason = (str(error.__cause__ or "") or str(error)).splitlines()[0].rpartition(": ")[2]
+            raise ClusterError(f"SCHEDULER={scheduler}: no Dask scheduler could be reached there: {reason}") from error
+        with client:
+            _wait_for_workers(client, scheduler)
+            check_sameness(client, packages)
             yield client
-        return
-    try:
-        client = Client(scheduler, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError, ImportError) as error:  # ImportError: how Dask tells of an older scheduler
-        reason = (str(error.__cause__ or "") or str(error)).splitlines()[0].rpartition(": ")[2]
-        raise ClusterError(f"SCHEDULER={scheduler}: no Dask scheduler could be reached there: {reason}") from error
-    with client:
-        _wait_for_workers(client, scheduler)
-        check_sameness(client, packages)
-        yield client
 
 
-def _local_cluster() -> LocalCluster:
+def _local_cluster(loop: IOLoop) -> LocalCluster:
     """Processes, bound to the loopback interface, without a dashboard."""
     workers = dask.system.CPU_COUNT
     memory = int(MEMORY_LIMIT * LOCAL_SHARE / workers)
@@ -58,6 +73,7 @@ def _local_cluster() -> LocalCluster:
         dashboard_address="127.0.0.1:0",
         scheduler_kwargs={"dashboard": False},
         silence_logs=logging.CRITICAL,
+        loop=loop,
     )
 
 

@@ -1,5 +1,6 @@
 """The images, a fresh clone, and the compose project started from it: each made once, and the project torn down."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from load_testing.services import reserved_port
 from tests.docker.engine import (
     BUILD_SECONDS,
     IMAGES,
@@ -23,7 +25,6 @@ from tests.docker.engine import (
     wait_until_healthy,
     without,
 )
-from tests.services import free_port
 
 FOREIGN = 4242  # nobody here and nobody in the images: as the user of another machine
 
@@ -94,13 +95,19 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def project(images: dict[str, str], clone: Path) -> Iterator[Project]:
+def ports() -> Iterator[dict[str, int]]:
+    """A port of this machine for each service."""
+    with contextlib.ExitStack() as stack:
+        yield {service: stack.enter_context(reserved_port()) for service in SERVICES}
+
+
+@pytest.fixture(scope="session")
+def project(images: dict[str, str], clone: Path, ports: dict[str, int]) -> Iterator[Project]:
     """`docker compose up` in the clone."""
     command = compose_command()
     if command is None:
         pytest.skip("no docker compose")
     name = f"train-to-serve-{uuid.uuid4().hex[:8]}"
-    ports = {service: free_port() for service in SERVICES}
     environment = without(os.environ, "SERVE_", "DATA", "PUBLISH_", "COMPOSE_") | {
         "COMPOSE_PROJECT_NAME": name, "TRIALS": "2", "DATA": "synthetic",
         **{f"{service.upper()}_PORT": str(port) for service, port in ports.items()},

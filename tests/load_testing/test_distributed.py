@@ -14,9 +14,8 @@ import psutil
 import pytest
 
 from load_testing.cpus import available_cpus
-from load_testing.services import ROOT, ServiceSpec, running
+from load_testing.services import ROOT, ServiceSpec, reserved_port, running
 from tests.load_testing.conftest import STUB
-from tests.services import free_port
 
 LOCUST = (sys.executable, "-m", "locust", "-f", "load_testing/locustfile.py")
 SECONDS = 40
@@ -90,14 +89,17 @@ def runs(model_folder: Path, other_bundle: Path, tmp_path_factory: pytest.TempPa
         def start(models: Path, *arguments: str) -> Started:
             return Started(stack, tmp_path_factory.mktemp("run"), models, *arguments)
 
-        port = str(free_port())
-        lone = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(free_port()), "--headless")
+        def port() -> str:
+            return str(stack.enter_context(reserved_port()))
+
+        shared = port()
+        lone = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port(), "--headless")
         found = {
-            "stranger": start(other_bundle, "--worker", "--master-port", port),  # waits for the master of the next one
-            "visited": start(model_folder, *arguments(urls["honest"], port)),
-            "honest": start(model_folder, *arguments(urls["honest"], str(free_port()))),
-            "robbed": start(model_folder, *arguments(urls["honest"], str(free_port()))),
-            "lying": start(model_folder, *arguments(urls["lying"], str(free_port()))),
+            "stranger": start(other_bundle, "--worker", "--master-port", shared),  # its master is the next one
+            "visited": start(model_folder, *arguments(urls["honest"], shared)),
+            "honest": start(model_folder, *arguments(urls["honest"], port())),
+            "robbed": start(model_folder, *arguments(urls["honest"], port())),
+            "lying": start(model_folder, *arguments(urls["lying"], port())),
             "lonely": start(model_folder, "--host", urls["honest"], *lone, "--expect-workers-max-wait", "1"),
             "unequipped": start(tmp_path_factory.mktemp("none"), "--host", urls["honest"], "--headless"),
         }

@@ -1,16 +1,20 @@
 """What a command is told when its cluster is not as it must be, and the order in which results come."""
 
+import asyncio
 import socket
+import threading
 import time
 from types import SimpleNamespace
 
 import pytest
-from distributed import Client, KilledWorker, LocalCluster
+from distributed import Client, KilledWorker
 
 from scale.cluster import connection, sameness
 from scale.cluster.collect import in_order
-from scale.cluster.connection import connected
+from scale.cluster.connection import ClosingClient, connected
 from scale.cluster.errors import ClusterError
+from scale.cluster.event_loop import event_loop
+from tests.dask_cluster import local_cluster
 
 
 def later(seconds: float) -> float:
@@ -48,13 +52,40 @@ def test_nobody_listens_at_the_address(monkeypatch):
         connected("tcp://nonsense", []).__enter__()
 
 
+def test_a_client_that_cannot_connect_is_closed_at_once():
+    """Left to the garbage collector it could deadlock with the start of the next one."""
+    with event_loop() as loop, pytest.raises(ValueError, match="missing port") as failure:
+        ClosingClient("tcp://nonsense", loop=loop)
+    frames = [entry.frame.f_locals.get("self") for entry in failure.traceback]
+    assert {client.status for client in frames if isinstance(client, Client)} == {"closed"}
+
+
+def test_an_event_loop_ends_with_its_block_and_closes_what_runs_in_it():
+    before = threading.active_count()
+    ended: list[bool] = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    with event_loop() as loop:
+        asyncio.run_coroutine_threadsafe(endless(), loop.asyncio_loop)
+    assert ended == [True]
+    assert loop.asyncio_loop.is_closed()
+    assert threading.active_count() == before
+
+
 def test_a_scheduler_without_workers_and_a_cluster_that_goes_away(monkeypatch):
     monkeypatch.setattr(connection, "WORKER_SECONDS", 0.1)
-    options = {"host": "127.0.0.1", "protocol": "tcp", "dashboard_address": "127.0.0.1:0"}
-    with LocalCluster(n_workers=0, processes=False, **options) as empty:
+    with local_cluster(n_workers=0, processes=False) as empty:
         with pytest.raises(ClusterError, match=r"no worker has joined for 0\.1 s; start some: make dask-worker"):
             connected(empty.scheduler_address, []).__enter__()
-        with Client(empty) as client, pytest.raises(ClusterError, match="all workers have been away for 0 s"):
+        with (
+            Client(empty, loop=empty.loop) as client,
+            pytest.raises(ClusterError, match="all workers have been away for 0 s"),
+        ):
             list(in_order(client, [client.submit(later, 0.0)], patience=0))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from bundle.manifest import read_manifest
 from scale.training import dask_trees
@@ -20,6 +20,7 @@ from scale.training.partitions import Partition, open_partitions
 from scale.training.sample import plan_parts, survey
 from scale.training.synthetic_parquet import write_census
 from scale.training.train import PartitionedOptions, main, train_partitioned
+from tests.dask_cluster import local_cluster
 from training import adult
 from training.errors import DataError, TrainingError
 
@@ -101,8 +102,8 @@ def test_one_workers_failure_is_told_by_its_own_words_and_not_by_the_others(engi
 
 def test_a_killed_worker_ends_the_run_and_frees_the_other_one(engine, monkeypatch):
     rows, wait, killed = survey(engine.partitions, engine.plan), dask_trees.wait, []
-    options = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "silence_logs": 50}
-    with LocalCluster(processes=True, dashboard_address="127.0.0.1:0", **options) as cluster, Client(cluster) as client:
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "silence_logs": 50}
+    with local_cluster(**options) as cluster, Client(cluster, loop=cluster.loop) as client:
 
         def killing(*arguments, **options):
             if not killed:
