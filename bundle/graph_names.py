@@ -1,17 +1,24 @@
 """What every reader of the bundle's ONNX graphs has to know: names, and what a value may be."""
 
+from typing import Literal
+
+Task = Literal["binary_classification", "multiclass_classification", "regression"]
+
 CATEGORICAL, NUMERIC = "categorical", "numeric"
-"""Inputs of the packed graph: string [N, categorical features] and float32 [N, numeric features], each in the
-manifest's order; NaN is a missing number. A data set without one kind has no such input."""
+"""Inputs of the packed graph: string [N, ordinal and nominal features] and float32 [N, all other features], each in the
+manifest's order. A missing number is NaN. A model without features of one of the two groups has no such input."""
 
 LABEL, PROBABILITIES = "label", "probabilities"
-OUTPUTS = (LABEL, PROBABILITIES)
-"""Outputs of the packed and the named graph: class indices int64 [N], the decision threshold applied, and float32
-[N, 2]."""
+"""Outputs of a classifier's graphs, packed and named: class indices int64 [N], the decision threshold applied, and
+float32 [N, K]."""
+
+VALUE = "value"
+"""The only output of a regressor's graphs: float32 [N]."""
 
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 """The largest finite number of the graph's type; what is larger is refused."""
 
-UNSEEN = "\N{REPLACEMENT CHARACTER}unseen"
-"""What an unseen category is handed on as. Encoders treat all unseen ones alike; one spelling keeps a string that a
-runtime might read differently (ONNX Runtime's Python binding stops at a NUL) from being taken for a seen one."""
+
+def outputs_of(task: Task) -> tuple[str, ...]:
+    """Names of the outputs that the graphs of a task have, in order."""
+    return (VALUE,) if task == "regression" else (LABEL, PROBABILITIES)

@@ -1,7 +1,7 @@
 """The manifest: the typed description of a bundle, as `<name>.json` holds it.
 
 Every fact about the data set that a service, a load test or a report needs (column names, categories, class labels, the
-threshold) is read from here and stands nowhere else in their code.
+threshold) is read from here and stands nowhere else in their code. docs/bundle.md describes it field by field.
 """
 
 import hashlib
@@ -14,33 +14,81 @@ import msgspec
 
 from bundle.errors import BundleError
 from bundle.files import read_regular
+from bundle.graph_names import Task
+from bundle.training_record import Data, Metrics, Parity, Study, TrainingRecord
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 MAX_MANIFEST_BYTES = 16 << 20
 """A longer manifest is not read."""
 
-FeatureKind = Literal["numeric", "ordinal", "nominal"]
+FeatureKind = Literal["numeric", "boolean", "date", "ordinal", "nominal"]
 ArtifactKind = Literal["onnx", "onnx_packed", "pickle", "reference"]
+Frame = Literal["polars", "pandas", "numpy"]
+ClassLabel = bool | int | str
+"""A class as the data has it; all labels of a model are of one type."""
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
-    """One input column, in the order in which the pipeline was fitted.
+    """One input column, in the order in which the pipeline was fitted. `name` is the JSON key and the column's name.
 
-    `categories` are the strings seen in training (ordinal: in rank order); `minimum` and `maximum` the observed range
-    of a numeric feature. A null in a `nullable` feature means missing: NaN for a numeric one, `missing_token` for the
-    rest.
+    A null in a `nullable` feature means missing. `integer` numbers are whole. `categories` are the strings that are
+    published (ordinal: in rank order), `rare` those that the model knows as well but that few rows had: nothing public
+    names them. An `open` feature has no known categories: every string is passed on as it is. `minimum` and `maximum`
+    are the observed range of a numeric feature, or of a date in days since 1970-01-01. `dtype` is the column type that
+    the pickle wants, in the terms of `Manifest.frame`; empty for the usual one. `graph_input` is the name of the named
+    graph's input where it can't be the feature's own.
     """
 
     name: str
     kind: FeatureKind
     nullable: bool
-    example: str | int | float | None
+    example: str | int | float | bool | None
+    integer: bool = False
     description: str = ""
     categories: tuple[str, ...] = ()
-    missing_token: str | None = None
+    rare: tuple[str, ...] = ()
+    open: bool = False
     minimum: float | None = None
     maximum: float | None = None
+    dtype: str = ""
+    graph_input: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: the parts contradict each other."""
+        categorical = self.kind in ("ordinal", "nominal")
+        if not self.name:
+            raise ValueError("a feature has no name")
+        if self.example is None and not self.nullable:
+            raise ValueError(f"feature {self.name!r} is not nullable, but its example is null")
+        if not categorical and (self.categories or self.rare or self.open):
+            raise ValueError(f"feature {self.name!r} is {self.kind}, and can't have categories")
+        if self.open and (self.categories or self.rare or self.nullable or self.kind != "nominal"):
+            raise ValueError(f"feature {self.name!r} is open: it must be nominal, not nullable, without categories")
+        if self.integer and self.kind != "numeric":
+            raise ValueError(f"feature {self.name!r} is {self.kind}, and can't be integer")
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in a string tensor for a missing and for an unseen category.
+
+    They differ from each other and from all categories of the bundle, so that no string of a client is special.
+    """
+
+    missing: str
+    unseen: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: the two are the same."""
+        if self.missing == self.unseen:
+            raise ValueError("the tokens for missing and unseen categories are the same")
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """The model's answer to the row of all features' examples: class index and probabilities, or a value."""
+
+    prediction: int | float
+    probabilities: tuple[float, ...] = ()
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,114 +105,85 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{self.file!r} is not a relative path inside the bundle, with '/' between its parts")
 
 
-class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A raw data file that training read."""
-
-    name: str
-    bytes: int
-    sha256: str
-
-
-class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the rows came from. `source` is the data set's own name for its real files, or `synthetic`."""
-
-    source: str
-    files: tuple[SourceFile, ...]
-    rows: int
-    training_rows: int
-    held_out_rows: int
-    positive_fraction: float
-    split_seed: int
-
-
-class FrontTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial on the Pareto front of F2 against latency.
-
-    `f2` is out of fold, `standard_error` its own over samples of such rows. `us_per_row` is ONNX Runtime's time for the
-    packed graph in microseconds, one row a call; `us_per_row_of_100` that of a row in calls of a hundred. `depth` is
-    the largest one allowed; `nodes` are all trees' inner nodes and leaves.
-    """
-
-    trial: int
-    f2: float
-    standard_error: float
-    us_per_row: float
-    us_per_row_of_100: float
-    trees: int
-    depth: int
-    nodes: int
-    graph_bytes: int
-
-
-class Study(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The hyperparameter search: F2 on out-of-fold predictions of the training split, alone or against latency.
-
-    `best_value` and `best_parameters` are F2 and parameters of the trial that was published. `chosen_trial` is its
-    number and `choice` says how it was chosen, if it wasn't for the best F2; `front` is empty where F2 was the only
-    objective. None of these three stands in the manifest of a run that doesn't need them.
-    """
-
-    objective: str
-    seed: int
-    folds: int
-    trials: int
-    completed: int
-    pruned: int
-    best_value: float
-    best_parameters: dict[str, int | float]
-    chosen_trial: int | None = None
-    choice: str = ""
-    front: tuple[FrontTrial, ...] = ()
-
-
-class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parity gate measured between the pickled pipeline and ONNX Runtime, over both graphs."""
-
-    rows: int
-    edge_case_rows: int
-    label_mismatches: int
-    max_abs_difference: float
-    mean_abs_difference: float
-    tolerance: float
-    trees: int
-
-
-class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Scores at the decision threshold (F2, precision, recall, ...) and over all thresholds (areas, losses)."""
-
-    out_of_fold: dict[str, float]
-    held_out: dict[str, float]
-
-
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """The whole manifest. `classes[i]` is the label of class index i; the services' `prediction` is that index."""
+    """The whole manifest. `classes[i]` is the label of class index i; the services' `prediction` is that index.
+
+    `classes` is empty for a regressor; `positive_class` and `decision_threshold` are a binary classifier's alone. What
+    only training knows is None in a bundle that was packaged. `frame` is what the pickle takes rows in.
+    """
 
     format_version: int
     name: str
     version: str
     created: datetime
-    task: Literal["binary_classification"]
+    task: Task
     features: tuple[Feature, ...]
     target: str
-    classes: tuple[str, str]
-    positive_class: str
-    decision_threshold: float
-    metrics: Metrics
-    study: Study
-    data: Data
-    parity: Parity
+    classes: tuple[ClassLabel, ...] = ()
+    positive_class: ClassLabel | None = None
+    decision_threshold: float | None = None
+    tokens: Tokens
+    expected: Expected
+    frame: Frame = "polars"
+    metrics: Metrics | None = None
+    study: Study | None = None
+    data: Data | None = None
+    parity: Parity | None = None
     libraries: dict[str, str]
     artifacts: dict[ArtifactKind, Artifact]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: the parts contradict each other."""
+        names = [feature.name for feature in self.features]
+        if not names or len(set(names)) != len(names):
+            raise ValueError("there must be features, and their names must differ")
+        for feature in self.features:
+            if taken := {self.tokens.missing, self.tokens.unseen}.intersection(feature.categories + feature.rare):
+                raise ValueError(f"feature {feature.name!r} has a token as a category: {sorted(taken)}")
+        self._check_classes()
+
+    def _check_classes(self) -> None:
+        kinds = {type(label) for label in self.classes}
+        if len(kinds) > 1 or len(set(self.classes)) != len(self.classes):
+            raise ValueError("the classes must differ, and be of one type")
+        least, most = {"binary_classification": (2, 2), "multiclass_classification": (3, None), "regression": (0, 0)}[
+            self.task
+        ]
+        if len(self.classes) < least or (most is not None and len(self.classes) > most):
+            raise ValueError(f"{len(self.classes)} classes are not those of {self.task}")
+        binary = self.task == "binary_classification"
+        if (self.positive_class is not None, self.decision_threshold is not None) != (binary, binary):
+            raise ValueError("positive_class and decision_threshold belong to binary_classification, and only there")
+        if binary and self.positive_class not in self.classes:
+            raise ValueError(f"positive_class {self.positive_class!r} is none of the classes")
+        if len(self.expected.probabilities) != len(self.classes):
+            raise ValueError("the expected answer needs a probability for every class")
 
     @cached_property
     def categorical(self) -> tuple[Feature, ...]:
         """Ordinal and nominal features, in feature order: the columns of the packed graph's string input."""
-        return tuple(feature for feature in self.features if feature.kind != "numeric")
+        return tuple(feature for feature in self.features if feature.kind in ("ordinal", "nominal"))
 
     @cached_property
     def numeric(self) -> tuple[Feature, ...]:
-        """Numeric features, in feature order: the columns of the packed graph's float input."""
-        return tuple(feature for feature in self.features if feature.kind == "numeric")
+        """All other features, in feature order: the columns of the packed graph's float input."""
+        return tuple(feature for feature in self.features if feature.kind not in ("ordinal", "nominal"))
+
+    @property
+    def data_source(self) -> str:
+        """Where the training rows came from, as far as it is known."""
+        return self.data.source if self.data else "unknown"
+
+    @property
+    def record(self) -> TrainingRecord:
+        """What training knows of the model.
+
+        Raises:
+            BundleError: the model was not trained here.
+        """
+        if self.metrics is None or self.study is None or self.data is None or self.parity is None:
+            raise BundleError(f"{self.name}: the bundle was packaged, so that it holds no record of its training")
+        return TrainingRecord(metrics=self.metrics, study=self.study, data=self.data, parity=self.parity)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -176,12 +195,16 @@ def decode_manifest(content: bytes, origin: str) -> Manifest:
     """Parse a manifest; `origin` names it in errors.
 
     Raises:
-        BundleError: not JSON, not a manifest, or of a format that this code doesn't read.
+        BundleError: not JSON, not a manifest, of a format that this code doesn't read, or its parts contradict each
+            other.
     """
     try:
         version = msgspec.json.decode(content, type=dict[str, object]).get("format_version")
         if version != FORMAT_VERSION:
-            raise BundleError(f"{origin}: bundle format {version!r}, but this code reads {FORMAT_VERSION}; train again")
+            raise BundleError(
+                f"{origin}: bundle format {version!r}, but this code reads {FORMAT_VERSION}; "
+                "`make train` (or `make package`) makes a new one"
+            )
         return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{origin}: not a valid manifest: {error}") from error

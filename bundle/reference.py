@@ -1,15 +1,25 @@
-"""Columns that the reference parquet has beside the features. A feature name must not start with an underscore."""
+"""Columns of the reference rows, a Parquet file.
 
-CASE = "_case"
-"""`held_out`, or the name of the edge case that made the row."""
+The features stand inside one struct column, so that no name of theirs can be that of another column.
+"""
 
-TARGET = "_target"
-"""True class index of a held-out row (int8); null for an edge case."""
+ROW = "row"
+"""Struct with a field per feature, by its name: Float64 for a numeric feature, Boolean, Date or String. Null is
+missing."""
 
-LABEL = "_label"
-"""Class index that the in-process pipeline predicted (int8)."""
+CASE = "case"
+"""String: `held_out`, or the name of the edge case that made the row."""
 
-PROBABILITY = "_probability"
-"""Probability of the positive class from the in-process pipeline (float32)."""
+TARGET = "target"
+"""True class index (Int32) or value (Float64) of a held-out row; null for an edge case and where it is unknown."""
+
+LABEL = "label"
+"""Class index that the model predicted when the bundle was made (Int32); classification only."""
+
+PROBABILITIES = "probabilities"
+"""Probabilities by class index that the model predicted then (List or Array of Float32); classification only."""
+
+VALUE = "value"
+"""Value that the model predicted then (Float32); regression only."""
 
 HELD_OUT = "held_out"

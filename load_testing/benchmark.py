@@ -50,7 +50,7 @@ def benchmark(options: argparse.Namespace) -> Benchmark:
     return Benchmark(
         model=manifest.name,
         version=manifest.version,
-        data_source=manifest.data.source,
+        data_source=manifest.data_source,
         created=utc_now(),
         command=command_line(),
         machine=describe_machine(),

@@ -103,7 +103,7 @@ def origin(manifest: Manifest) -> dict[str, Any]:
     return {
         "model": manifest.name,
         "version": manifest.version,
-        "data_source": manifest.data.source,
+        "data_source": manifest.data_source,
         "created": utc_now(),
         "command": command_line(),
         "machine": describe_machine(),

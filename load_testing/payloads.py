@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import Feature, Manifest, read_manifest
-from bundle.reference import CASE, LABEL, PROBABILITY
+from bundle.reference import CASE, LABEL, PROBABILITIES, ROW
 
 _EXACT_INTEGER = 2**53  # a double holds every whole number up to here
 
@@ -42,9 +42,9 @@ def read_reference(folder: Path) -> Reference:
     rows = pl.read_parquet(io.BytesIO(read_artifact(manifest, "reference", folder)))
     return Reference(
         manifest=manifest,
-        bodies=encode_rows(rows, manifest.features),
+        bodies=encode_rows(rows[ROW].struct.unnest(), manifest.features),
         labels=rows[LABEL].to_numpy().astype(np.int8, copy=False),
-        probabilities=rows[PROBABILITY].to_numpy().astype(np.float32, copy=False),
+        probabilities=np.array(rows[PROBABILITIES].to_list(), dtype=np.float32)[:, 1],
         cases=rows[CASE].to_list(),
     )
 

@@ -35,7 +35,7 @@ class Answers:
     def __init__(self, manifest: Manifest) -> None:
         self.largest_difference = 0.0
         self._classes = manifest.classes
-        self._positive = manifest.classes.index(manifest.positive_class)
+        self._positive = manifest.classes.index(manifest.positive_class or manifest.classes[1])
         one = msgspec.defstruct(
             "Prediction",
             [("prediction", int), ("probabilities", tuple[float, float]), ("label", str)],

@@ -2,8 +2,10 @@
 
 import onnxruntime
 
-from bundle.graph_names import CATEGORICAL, NUMERIC, OUTPUTS
+from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 from serving.predictor import Batch, Predictions, Predictor
+
+OUTPUTS = (LABEL, PROBABILITIES)
 
 
 class OnnxPredictor:

@@ -18,6 +18,7 @@ class PicklePredictor:
         """`model` must have been checked against the manifest: unpickling runs what the pickle says."""
         self._classifier = pickle.loads(model)  # noqa: S301 - the caller checked its digest
         self._threshold = np.float32(self._classifier.threshold)
+        self._missing = manifest.tokens.missing
         self._names = [feature.name for feature in manifest.features]
         self._categorical = [feature.name for feature in manifest.categorical]
         self._numeric = [feature.name for feature in manifest.numeric]
@@ -25,7 +26,7 @@ class PicklePredictor:
     def predict(self, batch: Batch) -> Predictions:
         """Probabilities from the pipeline, asked for once; the label is what its `predict` would say of them."""
         columns = {
-            name: pl.Series(name, batch.categorical[:, i].tolist(), pl.String)
+            name: pl.Series(name, batch.categorical[:, i].tolist(), pl.String).replace(self._missing, None)
             for i, name in enumerate(self._categorical)
         }
         columns |= {name: pl.Series(name, batch.numeric[:, i]).cast(pl.Float64) for i, name in enumerate(self._numeric)}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from bundle.graph_names import FLOAT32_MAX, UNSEEN
+from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import Feature, Manifest
 from serving.diagnosis import diagnose
 from serving.errors import InvalidRows, MalformedBody, Problem, TooLarge
@@ -44,8 +44,8 @@ class RequestSchema:
         self._categorical = manifest.categorical
         self._split = len(manifest.categorical)
         self._names = tuple(feature.name for feature in manifest.categorical)
-        self._tokens = tuple(feature.missing_token for feature in manifest.categorical)
-        self._known = tuple(frozenset((*f.categories, f.missing_token)) for f in manifest.categorical)
+        self._tokens = manifest.tokens
+        self._known = tuple(_known(feature) for feature in manifest.categorical)
         # Fields in packed order, so that a decoded row's tuple falls into the two parts of a batch.
         fields = [(feature.name, _field_type(feature)) for feature in (*manifest.categorical, *manifest.numeric)]
         row: Any = msgspec.defstruct("Row", fields, forbid_unknown_fields=True, kw_only=True, gc=False)
@@ -64,13 +64,15 @@ class RequestSchema:
         except REFUSALS as error:
             raise self._refusal(body, error, many=False) from None
         strings = values[: self._split]
-        if None in strings:
-            strings = tuple(t if s is None else s for s, t in zip(strings, self._tokens, strict=True))
-        unseen = [i for i, s in enumerate(strings) if s not in self._known[i]]
-        if unseen:
-            strings = tuple(UNSEEN if i in unseen else s for i, s in enumerate(strings))
+        unseen: list[str] = []
+        strange = [i for i, s in enumerate(strings) if s not in self._known[i]]
+        if strange:
+            cleaned = list(strings)
+            for i in strange:
+                (cleaned[i],) = self._clean(i, (strings[i],), unseen)
+            strings = tuple(cleaned)
         batch = Batch(np.array([strings], dtype=object), np.array([values[self._split :]], dtype=np.float32))
-        return (Piece(batch, [self._names[i] for i in unseen]),)
+        return (Piece(batch, unseen),)
 
     def decode_rows(self, body: bytes) -> Iterator[Piece]:
         """All rows of the array that the body holds.
@@ -117,18 +119,32 @@ class RequestSchema:
         )
         return Piece(batch, unseen)
 
-    def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[str]) -> tuple[str | None, ...]:
+    def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[str]) -> tuple[str, ...]:
         """The column, its missing and unseen values replaced; appends its name to `unseen` for each of the latter."""
-        known, token = self._known[index], self._tokens[index]
-        filled = [token if value is None else value for value in column]
-        cleaned = tuple(value if value in known else UNSEEN for value in filled)
-        unseen.extend(self._names[index] for value in cleaned if value is UNSEEN)
+        known, missing, strange = self._known[index], self._tokens.missing, self._tokens.unseen
+        cleaned = tuple(v if v in known else missing if v is None else strange for v in column)
+        unseen.extend(self._names[index] for value in cleaned if value is strange)
         return cleaned
 
     def _refusal(self, body: bytes, error: Exception, *, many: bool) -> InvalidRows | MalformedBody:
         if isinstance(error, msgspec.ValidationError):
             return InvalidRows(diagnose(body, str(error), self._manifest, many=many))
         return MalformedBody(str(error).removeprefix("JSON is malformed: "))
+
+
+class _Everything(frozenset[str]):
+    """The known categories of an open feature: all strings there are."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def issuperset(self, _: Iterable[object]) -> bool:
+        """True."""
+        return True
+
+
+def _known(feature: Feature) -> frozenset[str]:
+    return _Everything() if feature.open else frozenset(feature.categories + feature.rare)
 
 
 def _field_type(feature: Feature) -> Any:  # noqa: ANN401 - a type made at run time

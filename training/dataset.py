@@ -71,7 +71,6 @@ class Dataset:
     classes: tuple[str, str]
     files: tuple[RemoteFile, ...]
     parse: Callable[[Mapping[str, bytes]], pl.DataFrame]
-    missing_token: str = "?"  # noqa: S105 - a category, not a secret
     synthetic_statistics: Path | None = None
     synthetic_rows: int = 0
     held_out_fraction: float = 0.33

@@ -7,8 +7,9 @@ import optuna
 import xgboost
 from optuna.trial import TrialState
 
-from bundle.manifest import FORMAT_VERSION, Manifest, Metrics, Study, utc_now
-from training.data.prepare import PreparedRows, describe_features
+from bundle.manifest import FORMAT_VERSION, Manifest, utc_now
+from bundle.training_record import Metrics, Study
+from training.data.prepare import PreparedRows
 from training.export.artifacts import BundleContents
 from training.export.publish import StagedArtifacts
 from training.model.evaluation import Scored, score
@@ -28,6 +29,7 @@ def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, *, s
     latency = "; against µs per row of the packed graph, one row a call" if len(study.directions) > 1 else ""
     return Study(
         objective=f"F2 on out-of-fold predictions{sample}, at the best threshold{latency}",
+        score="f2",
         seed=seed,
         folds=FOLDS,
         trials=completed + pruned,
@@ -51,11 +53,13 @@ def describe_bundle(
         version=staged.version,
         created=utc_now(),
         task="binary_classification",
-        features=describe_features(rows.dataset, rows.training),
+        features=contents.features,
         target=rows.dataset.target,
         classes=rows.dataset.classes,
         positive_class=rows.dataset.classes[1],
         decision_threshold=model.threshold,
+        tokens=rows.tokens,
+        expected=contents.expected,
         metrics=Metrics(
             out_of_fold=score(model.out_of_sample.target, model.out_of_sample.probability, model.threshold),
             held_out=score(held_out.target, held_out.probability, model.threshold),

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from bundle.manifest import Manifest
 from experiments.report.files import decode, read_svg
 from experiments.report.page_errors import ReportError
 from experiments.report.section import Picture, Section, Table, machine_facts
 from training.report.front import HEADS, front_cells
-from training.report.training_report import TrainingReport
+from training.report.training_report import TrainedModel, TrainingReport
 
 SCORES = ("f2", "recall", "precision", "f1", "accuracy", "pr_auc", "roc_auc", "brier", "log_loss")
 
@@ -34,7 +33,7 @@ def training_section(folder: Path) -> Section:
     )
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def _facts(manifest: TrainedModel) -> dict[str, str]:
     data, study, parity = manifest.data, manifest.study, manifest.parity
     return {
         "model": f"{manifest.name} {manifest.version}, decision threshold {manifest.decision_threshold:.6f}",
@@ -46,7 +45,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _key_figures(manifest: Manifest) -> tuple[str, ...]:
+def _key_figures(manifest: TrainedModel) -> tuple[str, ...]:
     scores = manifest.metrics.held_out
     shown = [f"{name} {scores[name]:.3f}" for name in ("f2", "recall", "precision", "roc_auc") if name in scores]
     return (
@@ -55,7 +54,7 @@ def _key_figures(manifest: Manifest) -> tuple[str, ...]:
     )
 
 
-def _scores(path: Path, manifest: Manifest) -> Table:
+def _scores(path: Path, manifest: TrainedModel) -> Table:
     out_of_fold, held_out = manifest.metrics.out_of_fold, manifest.metrics.held_out
     if missing := [name for name in SCORES if name not in out_of_fold or name not in held_out]:
         raise ReportError(f"{path}: the score {missing[0]} is missing; train again")
@@ -63,12 +62,12 @@ def _scores(path: Path, manifest: Manifest) -> Table:
     return Table("Scores", ("score", "out of sample", "held out"), rows)
 
 
-def _front(manifest: Manifest) -> list[Table]:
+def _front(manifest: TrainedModel) -> list[Table]:
     """What could have been published instead, where the study looked for it."""
     rows = front_cells(manifest.study, "{} (published)")
     return [Table("Accuracy against latency: the Pareto front, out of fold", HEADS, rows)] if rows else []
 
 
-def _parameters(manifest: Manifest) -> Table:
+def _parameters(manifest: TrainedModel) -> Table:
     rows = tuple((name, f"{value:.5g}") for name, value in manifest.study.best_parameters.items())
     return Table("Parameters that the study chose", ("parameter", "value"), rows)

@@ -8,12 +8,13 @@ import polars as pl
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
+from bundle.manifest import Tokens
 from experiments.study.contestants import Batch, NativePipeline, OnnxGraph
-from experiments.study.conversion import export_pipeline
+from experiments.study.conversion import TOKENS, export_pipeline
 from experiments.study.families import Family, build_pipeline
 from experiments.study.measure import measure_cells
 from experiments.study.results import Agreement, Cell, FamilyFacts, Protocol
-from training.data.prepare import PreparedRows, fill_missing
+from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset
 from training.export.parity import TOLERANCE
 
@@ -40,7 +41,7 @@ def compare(
         ParityError: a converter lost or gained trees.
     """
     facts, cells = [], []
-    held_out = fill_missing(rows.dataset, rows.held_out)
+    held_out = pipeline_frame(rows.dataset, rows.held_out)
     batches = {count: distinct_batches(rows.dataset, held_out, count) for count in protocol.batch_rows}
     for family in families:
         pipeline = fit(rows, rows.features, family, seed=seed)
@@ -54,7 +55,7 @@ def compare(
     return facts, cells
 
 
-def distinct_batches(dataset: Dataset, frame: pl.DataFrame, rows: int) -> tuple[Batch, ...]:
+def distinct_batches(dataset: Dataset, frame: pl.DataFrame, rows: int, tokens: Tokens = TOKENS) -> tuple[Batch, ...]:
     """Batches of so many rows, one after the other in the frame, begun again from the first row as often as needed.
 
     There are as many as the frame fills, up to `DISTINCT_BATCHES`. A processor learns the branches that the same few
@@ -62,7 +63,7 @@ def distinct_batches(dataset: Dataset, frame: pl.DataFrame, rows: int) -> tuple[
     """
     count = max(1, min(DISTINCT_BATCHES, frame.height // rows))
     return tuple(
-        Batch.of(dataset, frame[np.arange(start, start + rows) % frame.height])
+        Batch.of(dataset, frame[np.arange(start, start + rows) % frame.height], tokens)
         for start in range(0, count * rows, rows)
     )
 
@@ -72,7 +73,7 @@ def fit(rows: PreparedRows, features: pl.DataFrame, family: Family, *, seed: int
 
     On one thread: OpenMP's threads wait for each other spinning, which takes minutes where a core is busy otherwise.
     """
-    pipeline = build_pipeline(rows.dataset, family, seed=seed)
+    pipeline = build_pipeline(rows.dataset, features, family, seed=seed)
     drawn = np.arange(features.height)
     if family.training_rows is not None and family.training_rows < features.height:
         drawn = np.random.default_rng(seed).choice(features.height, family.training_rows, replace=False)

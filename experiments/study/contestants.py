@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 from xgboost import XGBClassifier
 
 from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
-from experiments.study.conversion import PREDICTION
+from bundle.manifest import Tokens
+from experiments.study.conversion import PREDICTION, TOKENS
 from experiments.study.families import ESTIMATOR
 from training.dataset import Dataset
 
@@ -29,15 +30,16 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """The same rows as each side takes them: a frame, and the graph's packed tensors, nulls filled in both."""
+    """The same rows as each side takes them: the pipeline's frame, and the graph's packed tensors."""
 
     frame: pl.DataFrame
     feeds: dict[str, NDArray[np.object_] | NDArray[np.float32]]
 
     @classmethod
-    def of(cls, dataset: Dataset, frame: pl.DataFrame) -> "Batch":
-        """The batch of a frame of features."""
-        strings = frame.select(f.name for f in dataset.categorical).to_numpy().astype(object)
+    def of(cls, dataset: Dataset, frame: pl.DataFrame, tokens: Tokens = TOKENS) -> "Batch":
+        """The batch of a frame of features, for a graph with these tokens."""
+        categories = frame.select(f.name for f in dataset.categorical).fill_null(tokens.missing)
+        strings = categories.to_numpy().astype(object)
         numbers = np.ascontiguousarray(frame.select(f.name for f in dataset.numeric).to_numpy().astype(np.float32))
         groups = ((CATEGORICAL, strings), (NUMERIC, numbers))
         return cls(frame, {name: array for name, array in groups if array.shape[1]})

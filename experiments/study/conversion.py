@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
 from bundle.graph_names import PROBABILITIES
+from bundle.manifest import Tokens
 from experiments.study.families import ESTIMATOR, PREPROCESSING
 from training.dataset import Dataset
 from training.export.graph_builder import FEATURES, Graph, declare, preprocess
@@ -28,13 +29,16 @@ from training.export.onnx_export import ML_OPSET, OPSET, add_trees, decide, seri
 PREDICTION = "prediction"
 """Output of a regressor: float [N, 1]. A classifier has the product's outputs."""
 
+TOKENS = Tokens(missing="\N{REPLACEMENT CHARACTER}missing", unseen="\N{REPLACEMENT CHARACTER}unseen")
+"""What stands for missing and unseen categories in the study's own graphs."""
+
 _PREFIX = "_estimator_"
 
 
 def export_pipeline(dataset: Dataset, pipeline: Pipeline, threshold: float) -> bytes:
     """The fitted pipeline as a checked, serialized ONNX model; `threshold` decides a classifier's label."""
     graph = Graph()
-    inputs = preprocess(dataset, pipeline.named_steps[PREPROCESSING], graph, packed=True)
+    inputs = preprocess(dataset, pipeline.named_steps[PREPROCESSING], TOKENS, graph, packed=True)
     estimator = pipeline.named_steps[ESTIMATOR]
     if isinstance(estimator, XGBClassifier):
         add_trees(graph, estimator)

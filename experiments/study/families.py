@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import polars as pl
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -107,7 +108,7 @@ def _histogram_boosting(trees: int, leaves: int) -> Family:
     )
 
 
-def build_pipeline(dataset: Dataset, family: Family, *, seed: int) -> Pipeline:
+def build_pipeline(dataset: Dataset, features: pl.DataFrame, family: Family, *, seed: int) -> Pipeline:
     """The unfitted pipeline: the product's preprocessing, then the estimator.
 
     An imputer stands before an estimator that can't take NaN, if the data set can have any.
@@ -118,4 +119,4 @@ def build_pipeline(dataset: Dataset, family: Family, *, seed: int) -> Pipeline:
     if family.scaled:
         steps.append(StandardScaler())
     estimator = make_pipeline(*steps, family.build(seed)) if steps else family.build(seed)
-    return Pipeline([(PREPROCESSING, build_preprocessing(dataset)), (ESTIMATOR, estimator)])
+    return Pipeline([(PREPROCESSING, build_preprocessing(dataset, features)), (ESTIMATOR, estimator)])

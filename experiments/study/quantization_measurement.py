@@ -16,7 +16,7 @@ from experiments.study.quantization import added_operators, dynamic, static
 from experiments.study.session_measurement import Batches, Expected, latencies, measure_sessions, noise_of
 from experiments.study.session_results import QuantizationResult
 from experiments.study.timing import Budget
-from training.data.prepare import PreparedRows, fill_missing
+from training.data.prepare import PreparedRows, pipeline_frame
 from training.model.evaluation import best_threshold, score
 
 CALIBRATION_ROWS = 2_000
@@ -48,7 +48,7 @@ def measure_quantization(
     sessions = [opener() for opener in openers]
     _, rounds = measure_sessions(openers, batches, budget)
     noise = {count: noise_of(measured) for count, measured in rounds.items()}
-    held_out = Batch.of(rows.dataset, fill_missing(rows.dataset, rows.held_out))
+    held_out = Batch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
     labels, probabilities = sessions[0].run([LABEL, PROBABILITIES], held_out.feeds)
     expected = Expected(held_out, labels, probabilities[:, 1])
     results = []

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from bundle.artifacts import read_artifact
 from bundle.machine import command_line
 from bundle.manifest import Manifest, read_manifest, utc_now
-from bundle.reference import LABEL, PROBABILITY
+from bundle.reference import LABEL, PROBABILITIES, ROW
 from experiments.study.arguments import add_data_arguments, find_dataset, load, report_or_fail
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import Batch
@@ -30,7 +30,7 @@ from experiments.study.session_report import write_session_report
 from experiments.study.session_results import SessionResult
 from experiments.study.session_settings import all_settings, provider_chain
 from experiments.study.timing import Budget
-from training.data.prepare import PreparedRows, fill_missing
+from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset
 
 BATCH_ROWS = (1, 1_000)
@@ -46,23 +46,26 @@ def read_expected(dataset: Dataset, manifest: Manifest, models: Path) -> Expecte
     if manifest.name != dataset.name:
         raise StudyError(f"{models}: the bundle is {manifest.name}, not {dataset.name}; name its module: DATASET=...")
     reference = pl.read_parquet(read_artifact(manifest, "reference", models))
-    batch = Batch.of(dataset, fill_missing(dataset, reference))
+    batch = Batch.of(dataset, pipeline_frame(dataset, reference[ROW].struct.unnest()), manifest.tokens)
     labels = reference[LABEL].to_numpy().astype(np.int64)
-    return Expected(batch, labels, reference[PROBABILITY].to_numpy())
+    return Expected(batch, labels, reference[PROBABILITIES].to_numpy()[:, 1])
 
 
 def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: int, budget: Budget) -> SessionResult:
     """Measure everything, with a progress bar on standard error."""
+    threshold = manifest.decision_threshold
+    if threshold is None:
+        raise StudyError(f"{models}: {manifest.name} is no binary classifier, which this study needs")
     expected = read_expected(rows.dataset, manifest, models)
     content = read_artifact(manifest, "onnx_packed", models)
     chain, absent = provider_chain(os.environ)
-    held_out = fill_missing(rows.dataset, rows.held_out)
-    batches = {count: distinct_batches(rows.dataset, held_out, count) for count in BATCH_ROWS}
+    held_out = pipeline_frame(rows.dataset, rows.held_out)
+    batches = {count: distinct_batches(rows.dataset, held_out, count, manifest.tokens) for count in BATCH_ROWS}
     clock = OthersClock()
     with tqdm(total=3, unit="step", dynamic_ncols=True) as bar:
         settings, noise, rounds = measure_settings(content, all_settings(chain), expected, batches, budget)
         bar.update()
-        quantized = measure_quantization("trees", content, manifest.decision_threshold, rows, batches, budget)
+        quantized = measure_quantization("trees", content, threshold, rows, batches, budget)
         bar.update()
         quantized += measure_quantization("MLP", *train_mlp(rows, seed=seed), rows, batches, budget)
         bar.update()

@@ -17,7 +17,7 @@ from experiments.study.node_profile import profile_nodes
 from experiments.study.session_settings import CPU
 from experiments.study.timing import Budget, measure
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share
-from training.data.prepare import PreparedRows, fill_missing
+from training.data.prepare import PreparedRows, pipeline_frame
 from training.export.graph_builder import FEATURES, Graph, declare
 from training.export.onnx_export import add_trees, decide, serialize
 
@@ -89,7 +89,7 @@ def measure_batches(pipeline: Pipeline, matrix: Matrix, budget: Budget) -> Itera
 
 def measure_share(rows: PreparedRows, pipeline: Pipeline, budget: Budget) -> Share:
     """What the preprocessing costs beside the trees, on a large batch: native steps, and the nodes of the graph."""
-    frame = fill_missing(rows.dataset, rows.held_out).head(ROWS)
+    frame = pipeline_frame(rows.dataset, rows.held_out).head(ROWS)
     batch = Batch.of(rows.dataset, frame)
     preprocessing, estimator = (pipeline.named_steps[name] for name in (PREPROCESSING, ESTIMATOR))
     matrix = preprocessing.transform(frame)

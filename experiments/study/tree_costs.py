@@ -23,7 +23,7 @@ from experiments.study.machine import OthersClock, describe_machine
 from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
 from experiments.study.tree_costs_results import TreeCosts, render
-from training.data.prepare import PreparedRows, fill_missing
+from training.data.prepare import PreparedRows, pipeline_frame
 
 SHAPES = ((100, 5), (300, 3), (300, 5), (300, 6), (300, 8), (300, 10), (1000, 5))
 USUAL = (300, 5)
@@ -32,7 +32,7 @@ USUAL = (300, 5)
 def measure_all(rows: PreparedRows, *, seed: int, budget: Budget) -> TreeCosts:
     """Fit every shape and measure, with a progress bar on standard error."""
     clock = OthersClock()
-    held_out = fill_missing(rows.dataset, rows.held_out)
+    held_out = pipeline_frame(rows.dataset, rows.held_out)
     shapes = []
     with tqdm(SHAPES, unit="ensemble", dynamic_ncols=True) as bar:
         for shape in bar:

@@ -36,12 +36,12 @@ def prediction(manifest: Manifest, label: int, probabilities: list[float]) -> di
     }
 
 
-def filled(manifest: Manifest, row: BaseModel) -> dict[str, Any]:
-    """The row's values by feature name, a missing category as its token."""
+def filled(manifest: Manifest, row: BaseModel, missing: str | None) -> dict[str, Any]:
+    """The row's values by feature name; a category that is missing is `missing`, a number NaN."""
     values = row.model_dump()
     for feature in manifest.features:
         if values[feature.name] is None:
-            values[feature.name] = feature.missing_token if feature.missing_token is not None else float("nan")
+            values[feature.name] = float("nan") if feature.kind == "numeric" else missing
     return values
 
 

@@ -34,7 +34,7 @@ class Batch(BaseModel):
 
 def feeds(rows: list[BaseModel]) -> dict[str, Any]:
     """A column [rows, 1] per input."""
-    values = [filled(manifest, row) for row in rows]
+    values = [filled(manifest, row, manifest.tokens.missing) for row in rows]
     return {
         feature.name: np.array(
             [[value[feature.name]] for value in values], dtype=np.float32 if feature.kind == "numeric" else object

@@ -18,6 +18,7 @@ models = Path(os.environ.get("SERVE_MODEL_DIR", "models"))
 manifest = read_manifest(models)
 pipeline = pickle.loads(read_artifact(manifest, "pickle", models))  # noqa: S301 - the digest was checked
 Row, Prediction = row_model(manifest), prediction_model(manifest)
+SCHEMA = {feature.name: pl.Float64 if feature.kind == "numeric" else pl.String for feature in manifest.features}
 
 app = FastAPI()
 add_health(app)
@@ -32,7 +33,7 @@ class Batch(BaseModel):
 
 def answers(rows: list[BaseModel]) -> list[dict[str, object]]:
     """Predictions of the rows: a frame, `predict` and then `predict_proba`."""
-    frame = pl.DataFrame([filled(manifest, row) for row in rows])
+    frame = pl.DataFrame([filled(manifest, row, None) for row in rows], schema=SCHEMA)
     labels, probabilities = pipeline.predict(frame), pipeline.predict_proba(frame)
     return [
         prediction(manifest, int(label), [float(p) for p in row])

@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bundle.graph_names import UNSEEN
-from bundle.manifest import Feature, Manifest
+from bundle.manifest import Manifest
 
 
 class Encoded(NamedTuple):
@@ -33,8 +32,9 @@ class Encoder:
     def __init__(self, manifest: Manifest) -> None:
         self._categorical = manifest.categorical
         self._numeric = [feature.name for feature in manifest.numeric]
-        self._known = [_known(feature) for feature in manifest.categorical]
-        self.strings = np.array([text for known in self._known for text in (*known, UNSEEN)], dtype=object)
+        self._known = [(*feature.categories, *feature.rare) for feature in manifest.categorical]
+        tokens = (manifest.tokens.unseen, manifest.tokens.missing)
+        self.strings = np.array([text for known in self._known for text in (*known, *tokens)], dtype=object)
 
     def encode(self, features: pl.DataFrame) -> Encoded:
         """The columns of `scale.scoring.columns.read_features`, encoded."""
@@ -43,17 +43,10 @@ class Encoder:
         start = 0
         for index, (feature, known) in enumerate(zip(self._categorical, self._known, strict=True)):
             column = features[feature.name]
-            if feature.missing_token is not None:
-                column = column.fill_null(feature.missing_token)
             position = column.cast(pl.Enum(known), strict=False).to_physical().cast(pl.UInt32)
-            unseen[feature.name] = position.null_count()
-            codes[:, index] = (position.fill_null(len(known)) + start).to_numpy()
-            start += len(known) + 1
+            unseen[feature.name] = position.null_count() - column.null_count()
+            codes[:, index] = (position.fill_null(len(known) + column.is_null().cast(pl.UInt32)) + start).to_numpy()
+            start += len(known) + 2
         numbers = features.select(pl.col(self._numeric).cast(pl.Float32).fill_null(float("nan")))
         numeric = np.ascontiguousarray(numbers.to_numpy()).reshape(features.height, len(self._numeric))
         return Encoded(codes, numeric.astype(np.float32, copy=False), unseen)
-
-
-def _known(feature: Feature) -> list[str]:
-    token = () if feature.missing_token is None else (feature.missing_token,)
-    return list(dict.fromkeys((*feature.categories, *token)))

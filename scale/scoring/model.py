@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from bundle.graph_names import CATEGORICAL, NUMERIC, OUTPUTS
+from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 from bundle.manifest import Manifest
 from scale.scoring.encoding import Encoded, Encoder
 
@@ -17,6 +17,9 @@ RUN_ROWS = 2000
 """Rows of one `session.run`: the intermediate tensors of so many stay in a core's cache."""
 
 LIMIT_ROWS, LIMIT_ROUNDS = 100_000, 3
+
+
+OUTPUTS = (LABEL, PROBABILITIES)
 
 
 class Scores(NamedTuple):

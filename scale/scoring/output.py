@@ -33,7 +33,8 @@ def score_columns(manifest: Manifest) -> tuple[str, str, str]:
 def write_part(path: Path, kept: pl.DataFrame, scores: Scores, manifest: Manifest, unseen: Mapping[str, int]) -> None:
     """Write the part under its final name when it is complete, and not before."""
     prediction, probability, label = score_columns(manifest)
-    labels = pl.Series(label, manifest.classes, dtype=pl.Enum(manifest.classes)).gather(scores.labels)
+    names = [str(name) for name in manifest.classes]
+    labels = pl.Series(label, names, dtype=pl.Enum(names)).gather(scores.labels)
     added = [pl.Series(prediction, scores.labels), pl.Series(probability, scores.probability), labels]
     frame = pl.DataFrame([*kept.get_columns(), *added])
     summary = PartSummary(manifest.name, manifest.version, len(labels), int(scores.labels.sum()), unseen)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
 from scale.training.sample import Plan
-from training.data.prepare import PreparedRows, class_indices, fill_missing
+from training.data.prepare import PreparedRows, class_indices, pipeline_frame
 from training.dataset import Nominal
 from training.model.evaluation import Scored, best_threshold
 from training.model.fitting import Model
@@ -44,7 +44,7 @@ def fit_partitioned(
     Raises:
         DataError: a file can't be read any more.
     """
-    pipeline = build_pipeline(rows.dataset, parameters, seed=seed)
+    pipeline = build_pipeline(rows.dataset, rows.features, parameters, seed=seed)
     pipeline.named_steps["preprocessing"].fit(rows.features)
     pipeline.named_steps["classifier"].load_model(bytearray(grow(pipeline)))
     validation = predict_part(pipeline, partitions, plan.validation, "threshold", for_each)
@@ -82,7 +82,7 @@ def _predict_file(shared: tuple[Pipeline, Part], partition: Partition) -> Scored
     targets: list[NDArray[np.int8]] = [np.empty(0, dtype=np.int8)]
     probabilities: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)]
     for frame in partition.read(part):
-        features = fill_missing(partition.dataset, frame)
+        features = pipeline_frame(partition.dataset, frame)
         probabilities.append(pipeline.predict_proba(features)[:, 1].astype(np.float32))
         targets.append(class_indices(partition.dataset, frame).astype(np.int8))
     return Scored(np.concatenate(targets), np.concatenate(probabilities))
@@ -120,7 +120,7 @@ class EncodedBatches(xgb.DataIter):  # type: ignore[misc]  # XGBoost has no type
         if frame is None:
             return False
         dataset = self._partitions[0].dataset
-        matrix = self._preprocessing.transform(fill_missing(dataset, frame)).astype(np.float32)
+        matrix = self._preprocessing.transform(pipeline_frame(dataset, frame)).astype(np.float32)
         input_data(data=matrix, label=class_indices(dataset, frame))
         self._advance(frame.height)
         return True

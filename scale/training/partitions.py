@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
-from bundle.manifest import SourceFile
+from bundle.training_record import SourceFile
 from training.dataset import Dataset
 from training.errors import DataError
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import polars as pl
 from tqdm import tqdm
 
-from bundle.manifest import Data
+from bundle.training_record import Data
 from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
-from training.data.prepare import PreparedRows, check_presence, check_split, check_values, class_indices, fill_missing
+from training.data.prepare import PreparedRows, check_presence, check_split, check_values, class_indices, pipeline_frame
 from training.dataset import Dataset
 from training.errors import DataError
 
@@ -146,7 +146,7 @@ def survey(partitions: Partitions, plan: Plan, for_each: ForEach = one_by_one) -
     check_presence(dataset, rows)
     target = class_indices(dataset, rows)
     check_split(dataset, rows, target)
-    features = fill_missing(dataset, rows)
+    features = pipeline_frame(dataset, rows)
     held_out_target = class_indices(dataset, held_out)
     return PreparedRows(dataset, rows, held_out, features, target, held_out_target, _describe(partitions, counts))
 

@@ -48,9 +48,10 @@ def test_unknown_keys_are_left_to_later_versions(manifest):
     assert decode_manifest(changed(manifest, remark="new"), "new.json") == manifest
 
 
-@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, "1", None, 1.5])
+@pytest.mark.parametrize("version", [0, 1, FORMAT_VERSION + 1, "1", None, 1.5])
 def test_other_format_version_is_refused_whatever_the_rest(manifest, version):
-    message = re.escape(f"old.json: bundle format {version!r}, but this code reads {FORMAT_VERSION}; train again")
+    advice = "`make train` (or `make package`) makes a new one"
+    message = re.escape(f"old.json: bundle format {version!r}, but this code reads {FORMAT_VERSION}; {advice}")
     with pytest.raises(BundleError, match=f"^{message}$"):
         decode_manifest(changed(manifest, format_version=version), "old.json")
     with pytest.raises(BundleError, match=f"^{message}$"):
@@ -85,14 +86,17 @@ def test_every_truncation_is_refused(manifest):
         ({"features": "age"}, "$.features"),
         ({"features": [{"name": "age", "kind": "cardinal", "nullable": False, "example": 1}]}, "$.features[0].kind"),
         ({"features": [{"name": "age"}]}, "$.features[0]"),
-        ({"classes": ["only one"]}, "$.classes"),
+        ({"classes": ["only one"]}, "1 classes are not those of binary_classification"),
         ({"decision_threshold": "0.5"}, "$.decision_threshold"),
-        ({"decision_threshold": None}, "$.decision_threshold"),
-        ({"task": "regression"}, "$.task"),
+        ({"decision_threshold": None}, "decision_threshold belong to binary_classification"),
+        ({"task": "ranking"}, "$.task"),
+        ({"task": "regression"}, "2 classes are not those of regression"),
         ({"artifacts": {"exe": {"file": "x", "bytes": 1, "sha256": ""}}}, "$.artifacts"),
         ({"artifacts": {"onnx": {"file": "x", "bytes": "many", "sha256": ""}}}, "$.artifacts[...].bytes"),
         ({"created": "yesterday"}, "$.created"),
-        ({"data": None}, "$.data"),
+        ({"data": 7}, "$.data"),
+        ({"tokens": None}, "$.tokens"),
+        ({"expected": ...}, "`expected`"),
     ],
 )
 def test_wrong_or_missing_value_is_named_with_its_place(manifest, values, place):
@@ -155,11 +159,11 @@ def test_manifest_that_is_no_regular_file_is_not_read(tmp_path):
 
 
 def test_columns_are_grouped_in_feature_order(manifest):
-    kinds = {"d": "nominal", "c": "numeric", "b": "ordinal", "a": "numeric", "e": "nominal"}
-    features = tuple(Feature(name=name, kind=kind, nullable=False, example=None) for name, kind in kinds.items())
+    kinds = {"d": "nominal", "c": "date", "b": "ordinal", "a": "numeric", "e": "nominal", "f": "boolean"}
+    features = tuple(Feature(name=name, kind=kind, nullable=True, example=None) for name, kind in kinds.items())
     mixed = msgspec.structs.replace(manifest, features=features)
     assert [feature.name for feature in mixed.categorical] == ["d", "b", "e"]
-    assert [feature.name for feature in mixed.numeric] == ["c", "a"]
+    assert [feature.name for feature in mixed.numeric] == ["c", "a", "f"]
     assert mixed.categorical is mixed.categorical
     assert decode_manifest(encode_manifest(mixed), "mixed.json").categorical == mixed.categorical
 

@@ -11,7 +11,7 @@ import pytest
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import Manifest
-from bundle.reference import LABEL, PROBABILITY
+from bundle.reference import LABEL, PROBABILITIES, ROW
 from tests.services import Service, running
 
 BACKENDS = [pytest.param("onnx"), pytest.param("pickle"), pytest.param("axum", marks=pytest.mark.cargo)]
@@ -41,9 +41,9 @@ class Reference:
 
     def __init__(self, manifest: Manifest, models: Path) -> None:
         frame = pl.read_parquet(io.BytesIO(read_artifact(manifest, "reference", models)))
-        self.rows: list[dict[str, Any]] = frame.select(feature.name for feature in manifest.features).to_dicts()
+        self.rows: list[dict[str, Any]] = frame[ROW].to_list()
         self.labels: list[int] = frame[LABEL].to_list()
-        self.probabilities: list[float] = frame[PROBABILITY].to_list()
+        self.probabilities: list[float] = [both[1] for both in frame[PROBABILITIES].to_list()]
 
 
 @pytest.fixture(scope="session")

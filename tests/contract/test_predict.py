@@ -63,11 +63,15 @@ def test_a_repeated_field_counts_with_its_last_value(service: Service, row):
     assert service.client.post("/predict", content=text).json() == predict(service, row)
 
 
-def test_null_in_a_nullable_category_is_the_missing_token(service: Service, manifest, row):
+def test_a_token_s_text_is_an_unseen_category_like_any_other(service: Service, manifest, row):
+    """Only a null means missing: no string that a client can send stands for it."""
     for feature in manifest.categorical:
-        if feature.nullable:
-            missing = predict(service, {**row, feature.name: None})
-            assert missing == predict(service, {**row, feature.name: feature.missing_token})
+        unseen = predict(service, {**row, feature.name: "never seen"})
+        for text in (manifest.tokens.missing, manifest.tokens.unseen):
+            assert predict(service, {**row, feature.name: text}) == unseen
+    nullable = [feature.name for feature in manifest.categorical if feature.nullable]
+    missing = predict(service, {**row, **dict.fromkeys(nullable)})
+    assert missing != predict(service, {**row, **dict.fromkeys(nullable, manifest.tokens.missing)})
 
 
 def test_all_unseen_categories_are_alike(service: Service, manifest, row):

@@ -55,5 +55,4 @@ DATASET = Dataset(
         RemoteFile(name="apples.csv", bytes=len(_CONTENT), sha256=hashlib.sha256(_CONTENT).hexdigest(), sources=()),
     ),
     parse=parse,
-    missing_token="unknown",
 )

@@ -10,7 +10,7 @@ import pytest
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import read_manifest
-from bundle.reference import LABEL, PROBABILITY
+from bundle.reference import LABEL, PROBABILITIES
 from tests.e2e import orchard
 from tests.services import ROOT, running
 
@@ -36,7 +36,7 @@ def orchard_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_its_reference_rows_are_served_with_its_own_names(backend: str, orchard_models: Path, tmp_path: Path):
     manifest = read_manifest(orchard_models)
     reference = pl.read_parquet(io.BytesIO(read_artifact(manifest, "reference", orchard_models)))
-    rows = reference.select(feature.name for feature in manifest.features).to_dicts()
+    rows = reference["row"].to_list()
     assert any(row["sugar"] is None for row in rows)
     with running(backend, orchard_models, tmp_path) as service:
         predictions = service.client.post("/predict/batch", json=rows).json()["predictions"]
@@ -44,8 +44,8 @@ def test_its_reference_rows_are_served_with_its_own_names(backend: str, orchard_
         schema = service.client.get("/openapi.json").json()["components"]["schemas"]["Row"]
     assert [got["prediction"] for got in predictions] == reference[LABEL].to_list()
     assert {got["predicted_verdict"] for got in predictions} == {"ja", "nein"}
-    pairs = zip(predictions, reference[PROBABILITY], strict=True)
-    assert max(abs(got["probabilities"][1] - p) for got, p in pairs) <= 1e-6
+    pairs = zip(predictions, reference[PROBABILITIES], strict=True)
+    assert max(abs(got["probabilities"][1] - p[1]) for got, p in pairs) <= 1e-6
     assert refused["detail"][0]["loc"] == ["body", "weight"]
     assert list(schema["properties"]) == ["weight", "variety", "ripeness", "sugar"]
 

@@ -13,16 +13,15 @@ import pytest
 from bundle.manifest import (
     FORMAT_VERSION,
     Artifact,
-    Data,
+    Expected,
     Feature,
     Manifest,
-    Metrics,
-    Parity,
-    Study,
+    Tokens,
     encode_manifest,
     utc_now,
 )
-from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITY, TARGET
+from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITIES, ROW, TARGET
+from bundle.training_record import Data, Metrics, Parity, Study
 from load_testing.services import ServiceSpec
 
 STUB = Path(__file__).with_name("stub_service.py")
@@ -40,15 +39,25 @@ def make_manifest(reference: bytes = b"") -> Manifest:
         features=(
             Feature(name="number", kind="numeric", nullable=False, example=1),
             Feature(name="half", kind="numeric", nullable=True, example=0.5),
-            Feature(name="colour", kind="nominal", nullable=True, example="red", missing_token="none"),
+            Feature(name="colour", kind="nominal", nullable=True, example="red"),
         ),
         target="taste",
         classes=("sour", "sweet"),
         positive_class="sweet",
         decision_threshold=0.5,
+        tokens=Tokens(missing="<missing>", unseen="<unseen>"),
+        expected=Expected(prediction=0, probabilities=(0.999, 0.001)),
         metrics=Metrics(out_of_fold={}, held_out={}),
         study=Study(
-            objective="f2", seed=0, folds=2, trials=1, completed=1, pruned=0, best_value=0.0, best_parameters={}
+            objective="F2",
+            score="f2",
+            seed=0,
+            folds=2,
+            trials=1,
+            completed=1,
+            pruned=0,
+            best_value=0.0,
+            best_parameters={},
         ),
         data=Data(
             source="synthetic",
@@ -76,15 +85,20 @@ def make_manifest(reference: bytes = b"") -> Manifest:
 def reference_rows() -> pl.DataFrame:
     """P(positive) is number / 1000, as the stub service has it."""
     number = np.arange(ROWS, dtype=np.float64) * 4
-    return pl.DataFrame(
+    rows = pl.DataFrame(
         {
             "number": number,
             "half": [None if i % 5 == 0 else i + 0.5 for i in range(ROWS)],
             "colour": [None if i % 7 == 0 else 'bl"ue' for i in range(ROWS)],
+        }
+    )
+    return pl.DataFrame(
+        {
+            ROW: rows.to_struct(),
             CASE: [HELD_OUT] * (ROWS - 10) + ["missing:half"] * 10,
-            TARGET: pl.Series([0] * ROWS, dtype=pl.Int8),
-            LABEL: pl.Series(number >= 500).cast(pl.Int8),
-            PROBABILITY: pl.Series(number / 1000, dtype=pl.Float32),
+            TARGET: pl.Series([0] * ROWS, dtype=pl.Int32),
+            LABEL: pl.Series(number >= 500).cast(pl.Int32),
+            PROBABILITIES: pl.Series([[1 - p, p] for p in number / 1000], dtype=pl.List(pl.Float32)),
         }
     )
 

@@ -12,7 +12,7 @@ from serving.request_schema import RequestSchema
 
 FEATURES = (
     Feature(name="size", kind="numeric", nullable=True, example=1.0),
-    Feature(name="color", kind="nominal", nullable=True, example="red", categories=("red",), missing_token="?"),
+    Feature(name="color", kind="nominal", nullable=True, example="red", categories=("red",)),
     Feature(name="grade", kind="ordinal", nullable=False, example="b", categories=("a", "b")),
     Feature(name="count", kind="numeric", nullable=False, example=2),
 )

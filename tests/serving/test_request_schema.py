@@ -6,22 +6,23 @@ import msgspec
 import numpy as np
 import pytest
 
-from bundle.manifest import Feature
+from bundle.manifest import Feature, Tokens
 from serving.errors import InvalidRows, MalformedBody, TooLarge
-from serving.request_schema import PIECE_BYTES, UNSEEN, Piece, RequestSchema
+from serving.request_schema import PIECE_BYTES, Piece, RequestSchema
 
 FEATURES = (
     Feature(name="size", kind="numeric", nullable=True, example=1.0),
-    Feature(name="color", kind="nominal", nullable=True, example="red", categories=("?", "red"), missing_token="?"),
+    Feature(name="color", kind="nominal", nullable=True, example="red", categories=("?", "red")),
     Feature(name="grade", kind="ordinal", nullable=False, example="b", categories=("a", "b")),
     Feature(name="count", kind="numeric", nullable=False, example=2),
 )
+TOKENS = Tokens(missing="<missing>", unseen="<unseen>")
 GOOD = {"size": 1.5, "color": "red", "grade": "b", "count": 3}
 
 
 @pytest.fixture
 def schema(manifest) -> RequestSchema:
-    return RequestSchema(msgspec.structs.replace(manifest, features=FEATURES), max_rows=3)
+    return RequestSchema(msgspec.structs.replace(manifest, tokens=TOKENS, features=FEATURES), max_rows=3)
 
 
 def one(pieces: Iterable[Piece]) -> Piece:
@@ -45,7 +46,7 @@ def test_rows_become_a_string_part_and_a_float_part(schema: RequestSchema):
 @pytest.mark.parametrize("many", [False, True])
 def test_null_is_the_missing_token_or_nan(schema: RequestSchema, many: bool):
     decoded = decode(schema, {**GOOD, "size": None, "color": None}, many=many)
-    assert decoded.batch.categorical.tolist() == [["?", "b"]]
+    assert decoded.batch.categorical.tolist() == [[TOKENS.missing, "b"]]
     assert math.isnan(decoded.batch.numeric[0, 0])
     assert list(decoded.unseen) == []
 
@@ -53,8 +54,16 @@ def test_null_is_the_missing_token_or_nan(schema: RequestSchema, many: bool):
 @pytest.mark.parametrize("many", [False, True])
 def test_unseen_categories_are_made_one_and_counted(schema: RequestSchema, many: bool):
     decoded = decode(schema, {**GOOD, "color": "red\x00", "grade": "z"}, many=many)
-    assert decoded.batch.categorical.tolist() == [[UNSEEN, UNSEEN]]
+    assert decoded.batch.categorical.tolist() == [[TOKENS.unseen, TOKENS.unseen]]
     assert list(decoded.unseen) == ["color", "grade"]
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("token", [TOKENS.missing, TOKENS.unseen])
+def test_a_client_that_sends_a_token_s_text_has_sent_an_unseen_category(schema: RequestSchema, token: str, many: bool):
+    decoded = decode(schema, {**GOOD, "color": token}, many=many)
+    assert decoded.batch.categorical.tolist() == [[TOKENS.unseen, "b"]]
+    assert list(decoded.unseen) == ["color"]
 
 
 def test_numbers_are_rounded_to_float32_as_the_trees_see_them(schema: RequestSchema):
@@ -88,7 +97,7 @@ def test_a_large_refused_body_is_not_decoded_a_second_time(schema: RequestSchema
 
 def test_a_data_set_of_numbers_alone_has_an_empty_string_part(manifest):
     features = tuple(feature for feature in FEATURES if feature.kind == "numeric")
-    schema = RequestSchema(msgspec.structs.replace(manifest, features=features), max_rows=3)
+    schema = RequestSchema(msgspec.structs.replace(manifest, tokens=TOKENS, features=features), max_rows=3)
     batch = one(schema.decode_rows(b'[{"size": 1, "count": 2}]')).batch
     assert batch.categorical.shape == (1, 0)
     assert batch.numeric.tolist() == [[1.0, 2.0]]
@@ -96,7 +105,7 @@ def test_a_data_set_of_numbers_alone_has_an_empty_string_part(manifest):
 
 def test_a_data_set_of_categories_alone_has_an_empty_float_part(manifest):
     features = tuple(feature for feature in FEATURES if feature.kind != "numeric")
-    schema = RequestSchema(msgspec.structs.replace(manifest, features=features), max_rows=3)
+    schema = RequestSchema(msgspec.structs.replace(manifest, tokens=TOKENS, features=features), max_rows=3)
     for many in (True, False):
         decoded = decode(schema, {"color": "red", "grade": "a"}, many=many)
         assert decoded.batch.categorical.tolist() == [["red", "a"]]
@@ -105,7 +114,7 @@ def test_a_data_set_of_categories_alone_has_an_empty_float_part(manifest):
 
 @pytest.fixture
 def large(manifest) -> RequestSchema:
-    return RequestSchema(msgspec.structs.replace(manifest, features=FEATURES), max_rows=100_000)
+    return RequestSchema(msgspec.structs.replace(manifest, tokens=TOKENS, features=FEATURES), max_rows=100_000)
 
 
 def test_a_large_batch_comes_in_pieces_with_all_rows_in_order(large: RequestSchema):

@@ -74,7 +74,7 @@ def fitted(
 
     The threshold is chosen on the training rows themselves: good enough where only its application is tested.
     """
-    pipeline = build_pipeline(rows.dataset, {"n_estimators": 12, "max_depth": 3, **parameters}, seed=1)
+    pipeline = build_pipeline(rows.dataset, rows.features, {"n_estimators": 12, "max_depth": 3, **parameters}, seed=1)
     if fit is None:
         pipeline.fit(rows.features, rows.target)
     else:

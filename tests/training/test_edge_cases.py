@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bundle.reference import CASE
-from training.data.prepare import fill_missing
+from bundle.reference import CASE, ROW
+from training.data.prepare import pipeline_frame
 from training.export.edge_cases import BASE_ROWS, edge_cases, split_thresholds
 from training.model.fitting import feature_importance
 
@@ -20,7 +20,7 @@ def model(made_up):
 
 @pytest.fixture(scope="module")
 def cases(made_up, model):
-    return edge_cases(made_up.rows.dataset, made_up.rows.training, model.booster, model.columns)
+    return edge_cases(made_up.rows.dataset, made_up.rows.training, model.booster, model.columns).unnest(ROW)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_the_two_sides_of_a_root_split_get_different_predictions(made_up, model,
     )
     assert below.height == at.height == BASE_ROWS
     left, right = (
-        model.classifier.predict_proba(fill_missing(made_up.rows.dataset, rows))[:, 1] for rows in (below, at)
+        model.classifier.predict_proba(pipeline_frame(made_up.rows.dataset, rows))[:, 1] for rows in (below, at)
     )
     assert (left != right).all()
 
@@ -159,7 +159,7 @@ def test_one_column_is_changed_at_a_time(made_up, cases):
 
 def test_same_model_gives_the_same_rows(made_up, model, cases):
     again = edge_cases(made_up.rows.dataset, made_up.rows.training, model.booster, model.columns)
-    assert again.equals(cases)
+    assert again.unnest(ROW).equals(cases)
 
 
 def test_many_splits_are_sampled_from_lowest_to_highest(made_up):
@@ -167,7 +167,7 @@ def test_many_splits_are_sampled_from_lowest_to_highest(made_up):
     model = made_up.fitted(rows, n_estimators=60, max_depth=6)
     splits = split_thresholds(model.booster, model.columns)["weight"]
     assert len(splits) > 48
-    cases = edge_cases(rows.dataset, rows.training, model.booster, model.columns)
+    cases = edge_cases(rows.dataset, rows.training, model.booster, model.columns).unnest(ROW)
     found = values(cases, "split:weight", "weight")
     assert len(found) == 3 * 48
     assert {splits[0], splits[-1]} <= found

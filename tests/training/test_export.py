@@ -1,7 +1,6 @@
 """Both graphs give what the pickle gives, on any rows and for any kind of data set, and the pickle needs no project."""
 
 import contextlib
-import dataclasses
 import json
 import subprocess
 import sys
@@ -13,7 +12,9 @@ import polars as pl
 import pytest
 
 from bundle.artifacts import read_artifact
-from training.data.prepare import fill_missing
+from bundle.manifest import Tokens
+from bundle.reference import ROW
+from training.data.prepare import pipeline_frame
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
 from training.errors import ParityError
 from training.export.artifacts import make_contents
@@ -45,14 +46,17 @@ def random_rows(dataset, training, count=1500, seed=0):
     return pl.DataFrame(columns)
 
 
+TOKENS = Tokens(missing="<missing>", unseen="<unseen>")
+
+
 def graphs(dataset, classifier):
-    return {packed: export_onnx(dataset, classifier, packed=packed) for packed in (False, True)}
+    return {packed: export_onnx(dataset, classifier, TOKENS, packed=packed) for packed in (False, True)}
 
 
 def assert_agree(dataset, classifier, rows):
     expected = predict_pickle(export_pickle(classifier), dataset, rows)
     for graph in graphs(dataset, classifier).values():
-        got = predict_onnx(graph, dataset, rows)
+        got = predict_onnx(graph, dataset, rows, TOKENS)
         assert got.labels.tolist() == expected.labels.tolist()
         assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
     return expected
@@ -65,12 +69,12 @@ def model(made_up):
 
 @pytest.fixture(scope="module")
 def named(made_up, model):
-    return export_onnx(made_up.rows.dataset, model.classifier, packed=False)
+    return export_onnx(made_up.rows.dataset, model.classifier, TOKENS, packed=False)
 
 
 @pytest.fixture(scope="module")
 def packed(made_up, model):
-    return export_onnx(made_up.rows.dataset, model.classifier, packed=True)
+    return export_onnx(made_up.rows.dataset, model.classifier, TOKENS, packed=True)
 
 
 def signature(values):
@@ -113,7 +117,7 @@ def test_outputs_and_versions_are_as_documented(graph, request):
 
 def test_shapes_that_come_out_are_those_that_are_declared(made_up, packed):
     for count in (1, 2, 7):
-        got = predict_onnx(packed, made_up.rows.dataset, made_up.rows.held_out.head(count))
+        got = predict_onnx(packed, made_up.rows.dataset, made_up.rows.held_out.head(count), TOKENS)
         assert (got.labels.shape, got.labels.dtype) == ((count,), np.int64)
         assert (got.probabilities.shape, got.probabilities.dtype) == ((count, 2), np.float32)
         assert got.probabilities.sum(axis=1) == pytest.approx(1)
@@ -135,20 +139,20 @@ def test_graphs_agree_with_the_pickle_on_random_rows(made_up, model):
 
 
 def test_published_graphs_agree_with_the_published_pickle_on_random_rows(manifest, models, small_dataset):
-    training = pl.read_parquet(models / manifest.artifacts["reference"].file)
+    training = pl.read_parquet(models / manifest.artifacts["reference"].file)[ROW].struct.unnest()
     rows = random_rows(small_dataset, training, count=3000, seed=5)
     expected = predict_pickle(read_artifact(manifest, "pickle", models), small_dataset, rows)
     for kind in ("onnx", "onnx_packed"):
-        got = predict_onnx(read_artifact(manifest, kind, models), small_dataset, rows)
+        got = predict_onnx(read_artifact(manifest, kind, models), small_dataset, rows, manifest.tokens)
         assert got.labels.tolist() == expected.labels.tolist()
         assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
 
 
 def test_a_row_alone_gives_what_it_gives_in_a_batch(made_up, model, packed):
     rows = random_rows(made_up.rows.dataset, made_up.rows.training, count=50)
-    whole = predict_onnx(packed, made_up.rows.dataset, rows)
+    whole = predict_onnx(packed, made_up.rows.dataset, rows, TOKENS)
     for index in range(rows.height):
-        alone = predict_onnx(packed, made_up.rows.dataset, rows[index])
+        alone = predict_onnx(packed, made_up.rows.dataset, rows[index], TOKENS)
         assert alone.probabilities[0] == pytest.approx(whole.probabilities[index], abs=TOLERANCE)
         assert alone.labels[0] == whole.labels[index]
 
@@ -167,16 +171,17 @@ def test_label_output_applies_the_threshold(made_up, model, threshold):
 def test_probability_that_equals_the_threshold_is_positive(made_up, model):
     rows = made_up.rows
     pipeline = model.classifier.estimator_.estimator
-    graph = export_onnx(rows.dataset, model.classifier, packed=True)
-    for probability in np.unique(predict_onnx(graph, rows.dataset, rows.held_out).probabilities[:, 1])[:20]:
+    graph = export_onnx(rows.dataset, model.classifier, TOKENS, packed=True)
+    for probability in np.unique(predict_onnx(graph, rows.dataset, rows.held_out, TOKENS).probabilities[:, 1])[:20]:
         classifier = apply_threshold(pipeline, float(probability), rows.features, rows.target)
-        got = predict_onnx(export_onnx(rows.dataset, classifier, packed=True), rows.dataset, rows.held_out)
+        graph = export_onnx(rows.dataset, classifier, TOKENS, packed=True)
+        got = predict_onnx(graph, rows.dataset, rows.held_out, TOKENS)
         assert got.labels.tolist() == (got.probabilities[:, 1] >= probability).tolist()
 
 
 def test_graph_does_not_contain_the_label_of_the_trees_alone(made_up, model, packed):
     """What a converter without the threshold would give differs, so that the tests above do test something."""
-    expected = predict_onnx(packed, made_up.rows.dataset, made_up.rows.training)
+    expected = predict_onnx(packed, made_up.rows.dataset, made_up.rows.training, TOKENS)
     assert (expected.labels != expected.probabilities.argmax(axis=1)).any()
 
 
@@ -247,18 +252,24 @@ def test_awkward_names_and_categories_export_and_agree(made_up):
 def test_splits_are_found_for_a_feature_that_is_named_like_a_column_of_the_trees(made_up):
     rows = made_up.prepared(*awkward())
     model = made_up.fitted(rows)
-    cases = edge_cases(rows.dataset, rows.training, model.booster, model.columns)["_case"]
+    cases = edge_cases(rows.dataset, rows.training, model.booster, model.columns)["case"]
     assert "split:one_hot" in cases
     assert not any(case == "split:codes" for case in cases)
 
 
-@pytest.mark.parametrize("token", ["?", "good", "n/a"])
-def test_missing_token_is_the_data_set_s_own_even_if_it_is_a_category(made_up, token):
+def test_category_that_looks_like_a_token_is_told_apart_from_a_missing_one(made_up):
+    usual = made_up.rows.tokens.missing
     dataset, frame = made_up.orchard()
-    dataset = dataclasses.replace(dataset, missing_token=token)
+    frame = frame.with_columns(pl.col("colour").replace("yellow", usual))
     rows = made_up.prepared(dataset, frame)
+    assert rows.tokens.missing != usual
     model = made_up.fitted(rows)
-    assert_agree(dataset, model.classifier, random_rows(dataset, rows.training, count=300))
+    graph = export_onnx(dataset, model.classifier, rows.tokens, packed=True)
+    sample = random_rows(dataset, rows.training, count=300)
+    expected = predict_pickle(export_pickle(model.classifier), dataset, sample)
+    got = predict_onnx(graph, dataset, sample, rows.tokens)
+    assert got.labels.tolist() == expected.labels.tolist()
+    assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
 
 
 def grown(rows, **parameters):
@@ -309,7 +320,7 @@ def test_model_that_was_fitted_in_an_unusual_way_is_converted_or_refused(made_up
         sample = random_rows(rows.dataset, rows.training)
         expected = predict_pickle(artifacts["pickle"], rows.dataset, sample)
         for kind in ("onnx", "onnx_packed"):
-            got = predict_onnx(artifacts[kind], rows.dataset, sample)
+            got = predict_onnx(artifacts[kind], rows.dataset, sample, rows.tokens)
             assert got.labels.tolist() == expected.labels.tolist()
             assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
 
@@ -326,25 +337,22 @@ from pathlib import Path
 import polars as pl
 
 assert not any(find_spec(name) for name in ("training", "bundle", "serving", "load_testing", "tests"))
-folder, name, token, features = Path(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+folder, name = Path(sys.argv[1]), sys.argv[2]
 classifier = pickle.loads((folder / f"{name}.pkl").read_bytes())
 rows = pl.read_parquet(folder / f"{name}.reference.parquet")
-features = rows.select(features)
-features = features.with_columns(pl.col(pl.String).fill_null(token), pl.col(pl.Float64).fill_null(float("nan")))
+features = rows["row"].struct.unnest()
 labels = classifier.predict(features).tolist()
 probability = classifier.predict_proba(features)[:, 1].astype("float32")
-assert labels == rows["_label"].to_list()
-assert probability.tolist() == rows["_probability"].to_list()
+assert labels == rows["label"].to_list()
+assert probability.tolist() == [both[1] for both in rows["probabilities"].to_list()]
 foreign = sorted(name for name in sys.modules if name.split(".")[0] in ("training", "bundle"))
 print(json.dumps([len(labels), sum(labels), foreign]))
 """
 
 
 def test_pickle_predicts_the_same_where_there_is_no_project_code(manifest, models, tmp_path):
-    names = [feature.name for feature in manifest.features]
-    token = next(feature.missing_token for feature in manifest.features if feature.missing_token)
     finished = subprocess.run(
-        [sys.executable, "-I", "-c", PREDICT_ALONE, models, manifest.name, token, json.dumps(names)],
+        [sys.executable, "-I", "-c", PREDICT_ALONE, models, manifest.name],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -373,13 +381,14 @@ def test_fitting_does_not_touch_the_rows(made_up):
     model = made_up.fitted(made_up.rows)
     predict_pickle(export_pickle(model.classifier), made_up.rows.dataset, made_up.rows.training)
     assert made_up.rows.features.equals(before)
-    assert fill_missing(made_up.rows.dataset, made_up.rows.training).equals(before)
+    assert pipeline_frame(made_up.rows.dataset, made_up.rows.training).equals(before)
 
 
 def test_threshold_of_the_manifest_is_the_one_in_the_pickle_and_in_the_graphs(manifest, models, small_dataset):
     reference = pl.read_parquet(models / manifest.artifacts["reference"].file)
-    expected = (reference["_probability"] >= np.float32(manifest.decision_threshold)).cast(pl.Int8)
-    assert reference["_label"].equals(expected)
+    expected = reference["probabilities"].to_numpy()[:, 1] >= np.float32(manifest.decision_threshold)
+    assert reference["label"].to_list() == expected.tolist()
     for kind in ("onnx", "onnx_packed"):
-        got = predict_onnx(read_artifact(manifest, kind, models), small_dataset, reference)
-        assert got.labels.tolist() == expected.to_list()
+        content, rows = read_artifact(manifest, kind, models), reference[ROW].struct.unnest()
+        got = predict_onnx(content, small_dataset, rows, manifest.tokens)
+        assert got.labels.tolist() == expected.tolist()

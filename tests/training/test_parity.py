@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from onnx import helper, numpy_helper
 
-from bundle.reference import CASE, HELD_OUT
+from bundle.reference import CASE, HELD_OUT, ROW
 from training.errors import ParityError
 from training.export.artifacts import make_contents, reference_rows
 from training.export.edge_cases import edge_cases
@@ -33,7 +33,7 @@ def reference(made_up, model):
 
 @pytest.fixture(scope="module")
 def expected(made_up, model, reference):
-    return predict_pickle(export_pickle(model.classifier), made_up.rows.dataset, reference)
+    return predict_pickle(export_pickle(model.classifier), made_up.rows.dataset, reference.select(ROW).unnest(ROW))
 
 
 @pytest.fixture(scope="module", params=["onnx", "onnx_packed"])
@@ -43,7 +43,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def graph(made_up, model, kind):
-    return export_onnx(made_up.rows.dataset, model.classifier, packed=kind == "onnx_packed")
+    return export_onnx(made_up.rows.dataset, model.classifier, made_up.rows.tokens, packed=kind == "onnx_packed")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,8 @@ def gate(made_up, reference, expected, kind, graph):
         changed = onnx.load_from_string(graph)
         change(changed.graph)
         content = changed.SerializeToString()
-        return check_parity(made_up.rows.dataset, reference, expected, {kind: content}, trees=trees)
+        rows = made_up.rows
+        return check_parity(rows.dataset, reference, expected, {kind: content}, rows.tokens, trees=trees)
 
     return check
 
@@ -86,12 +87,13 @@ def test_true_graph_passes_with_its_figures(gate, reference):
 def test_figures_are_those_of_both_graphs_together(made_up, model, reference, expected):
     dataset = made_up.rows.dataset
     graphs = {
-        "onnx": export_onnx(dataset, model.classifier, packed=False),
-        "onnx_packed": export_onnx(dataset, model.classifier, packed=True),
+        "onnx": export_onnx(dataset, model.classifier, made_up.rows.tokens, packed=False),
+        "onnx_packed": export_onnx(dataset, model.classifier, made_up.rows.tokens, packed=True),
     }
-    parity = check_parity(dataset, reference, expected, graphs, trees=TREES)
+    tokens, rows = made_up.rows.tokens, reference.select(ROW).unnest(ROW)
+    parity = check_parity(dataset, reference, expected, graphs, tokens, trees=TREES)
     differences = [
-        np.abs(predict_onnx(content, dataset, reference).probabilities - expected.probabilities).max(axis=1)
+        np.abs(predict_onnx(content, dataset, rows, tokens).probabilities - expected.probabilities).max(axis=1)
         for content in graphs.values()
     ]
     assert parity.max_abs_difference == np.max(differences)
@@ -100,13 +102,12 @@ def test_figures_are_those_of_both_graphs_together(made_up, model, reference, ex
 
 def test_one_bad_graph_of_two_is_enough(made_up, model, reference, expected):
     dataset = made_up.rows.dataset
-    good, bad = (export_onnx(dataset, model.classifier, packed=packed) for packed in (False, True))
+    good, bad = (export_onnx(dataset, model.classifier, made_up.rows.tokens, packed=packed) for packed in (False, True))
     changed = onnx.load_from_string(bad)
     drop_the_threshold(changed.graph)
+    graphs = {"onnx": good, "onnx_packed": changed.SerializeToString()}
     with pytest.raises(ParityError, match=r"^onnx_packed differs from the pickle"):
-        check_parity(
-            dataset, reference, expected, {"onnx": good, "onnx_packed": changed.SerializeToString()}, trees=TREES
-        )
+        check_parity(dataset, reference, expected, graphs, made_up.rows.tokens, trees=TREES)
 
 
 def test_held_out_rows_and_edge_cases_are_both_checked(reference, made_up):
@@ -343,12 +344,13 @@ def test_graph_that_cannot_run_is_refused(gate, kind):
 
 @pytest.mark.parametrize(("difference", "passes"), [(5e-7, True), (2e-6, False)])
 def test_tolerance_is_one_millionth(made_up, model, reference, expected, graph, kind, difference, passes):
-    exact = predict_onnx(graph, made_up.rows.dataset, reference)
+    rows = made_up.rows
+    exact = predict_onnx(graph, rows.dataset, reference.select(ROW).unnest(ROW), rows.tokens)
     shifted = dataclasses.replace(exact, probabilities=exact.probabilities.astype(np.float64))
     shifted.probabilities[3] += difference
     message = rf"on 1 of {reference.height} rows \(0 labels\); first: row 3 "
     with contextlib.nullcontext() if passes else pytest.raises(ParityError, match=message):
-        parity = check_parity(made_up.rows.dataset, reference, shifted, {kind: graph}, trees=TREES)
+        parity = check_parity(rows.dataset, reference, shifted, {kind: graph}, rows.tokens, trees=TREES)
         assert parity.max_abs_difference == pytest.approx(difference, rel=0.1)
 
 
@@ -356,10 +358,9 @@ def test_message_names_the_row_the_case_and_both_answers(made_up, reference, exp
     row = int((reference[CASE] != HELD_OUT).arg_max())
     wrong = expected.labels.copy()
     wrong[row] = 1 - wrong[row]
+    other = dataclasses.replace(expected, labels=wrong)
     with pytest.raises(ParityError) as raised:
-        check_parity(
-            made_up.rows.dataset, reference, dataclasses.replace(expected, labels=wrong), {kind: graph}, trees=TREES
-        )
+        check_parity(made_up.rows.dataset, reference, other, {kind: graph}, made_up.rows.tokens, trees=TREES)
     probability = expected.probabilities[row, 1]
     assert str(raised.value).startswith(
         f"{kind} differs from the pickle on 1 of {reference.height} rows (1 labels); first: row {row} "
@@ -371,13 +372,13 @@ def test_message_names_the_row_the_case_and_both_answers(made_up, reference, exp
 def test_reference_artifact_has_the_pickle_s_predictions_of_every_row(made_up, model, reference, expected):
     contents = make_contents(made_up.rows, model)
     stored = pl.read_parquet(contents.artifacts["reference"])
-    assert stored.drop("_label", "_probability").equals(reference)
-    assert stored["_label"].to_list() == expected.labels.tolist()
-    assert stored["_probability"].to_list() == expected.probabilities[:, 1].tolist()
+    assert stored.drop("label", "probabilities").equals(reference)
+    assert stored["label"].to_list() == expected.labels.tolist()
+    assert stored["probabilities"].to_list() == expected.probabilities.tolist()
     held_out = stored.filter(pl.col(CASE) == HELD_OUT)
-    assert held_out["_target"].to_list() == made_up.rows.held_out_target.tolist()
-    assert stored.filter(pl.col(CASE) != HELD_OUT)["_target"].null_count() == stored.height - held_out.height
-    assert contents.held_out_probability.tolist() == held_out["_probability"].to_list()
+    assert held_out["target"].to_list() == made_up.rows.held_out_target.tolist()
+    assert stored.filter(pl.col(CASE) != HELD_OUT)["target"].null_count() == stored.height - held_out.height
+    assert contents.held_out_probability.tolist() == [both[1] for both in held_out["probabilities"].to_list()]
 
 
 def test_trees_are_counted_in_the_graph(graph):

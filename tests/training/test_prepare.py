@@ -6,9 +6,10 @@ import math
 import polars as pl
 import pytest
 
-from bundle.manifest import Feature
-from training.data.prepare import check_frame, describe_features, fill_missing, prepare_rows, split
+from bundle.manifest import Feature, Tokens
+from training.data.prepare import check_frame, choose_tokens, describe_features, pipeline_frame, prepare_rows, split
 from training.data.sources import RawRows
+from training.dataset import Ordinal
 from training.errors import DataError
 
 
@@ -92,28 +93,33 @@ def test_frame_of_one_class_is_refused(orchard):
         check_frame(dataset, frame.filter(pl.col("sold") == "no"))
 
 
-def test_missing_categories_are_the_token_and_missing_numbers_nan(orchard):
+def test_missing_categories_stay_null_and_missing_numbers_are_nan(orchard):
     dataset, frame = orchard
-    filled = fill_missing(dataset, frame)
+    filled = pipeline_frame(dataset, frame)
     assert filled.columns == ["weight", "age", "grade", "colour", "soil"]
-    assert sum(filled.null_count().row(0)) == 0
+    assert filled["weight"].null_count() == filled["age"].null_count() == 0
     for name in ("grade", "colour"):
-        assert filled[name].to_list() == [value or "?" for value in frame[name]]
+        assert filled[name].null_count() > 0
+        assert filled[name].to_list() == frame[name].to_list()
     assert filled["weight"].is_nan().to_list() == frame["weight"].is_null().to_list()
     assert filled["weight"].fill_nan(None).equals(frame["weight"])
     assert filled["soil"].equals(frame["soil"])
 
 
-def test_token_for_missing_is_the_data_set_s_own(orchard):
+def test_tokens_are_no_value_of_the_rows(orchard):
     dataset, frame = orchard
-    filled = fill_missing(dataclasses.replace(dataset, missing_token="none given"), frame)
-    assert (filled["colour"] == "none given").sum() == frame["colour"].null_count() > 0
+    usual = choose_tokens(dataset, frame)
+    assert usual.missing != usual.unseen
+    taken = changed(frame, "colour", usual.missing, pl.String)
+    ranked = dataclasses.replace(dataset, features=(Ordinal(name="grade", categories=("poor", usual.unseen)),))
+    assert choose_tokens(dataset, frame, taken) == Tokens(missing=f"{usual.missing}1", unseen=usual.unseen)
+    assert choose_tokens(ranked, frame) == Tokens(missing=usual.missing, unseen=f"{usual.unseen}1")
 
 
 def test_only_the_features_are_filled_in_feature_order(orchard):
     dataset, frame = orchard
     shuffled = frame.select(reversed(frame.columns))
-    assert fill_missing(dataset, shuffled).equals(fill_missing(dataset, frame))
+    assert pipeline_frame(dataset, shuffled).equals(pipeline_frame(dataset, frame))
 
 
 def test_split_takes_every_row_once_and_keeps_the_class_fractions(orchard):
@@ -155,15 +161,13 @@ def test_features_are_described_as_the_rows_have_them(orchard):
             nullable=True,
             example="good",
             categories=("poor", "fair", "good"),
-            missing_token="?",
         ),
         Feature(
             name="colour",
             kind="nominal",
             nullable=True,
             example="red",
-            categories=("?", "green", "red"),
-            missing_token="?",
+            categories=("green", "red"),
         ),
         Feature(name="soil", kind="nominal", nullable=False, example="clay", categories=("clay", "sand")),
     )
@@ -176,13 +180,13 @@ def test_example_of_a_whole_number_is_one(orchard):
     assert isinstance(examples["weight"], float)
 
 
-def test_missing_token_is_a_category_only_where_it_was_seen(orchard):
+def test_missing_is_no_category_of_the_manifest(orchard):
     dataset, frame = orchard
-    whole = frame.drop_nulls()
-    described = {feature.name: feature for feature in describe_features(dataset, whole)}
-    assert described["colour"].categories == ("green", "red", "yellow")
-    assert described["colour"].missing_token == "?"
-    assert described["soil"].missing_token is None
+    for rows in (frame, frame.drop_nulls()):
+        described = {feature.name: feature for feature in describe_features(dataset, rows)}
+        assert described["colour"].categories == ("green", "red", "yellow")
+        assert described["colour"].nullable
+        assert not described["soil"].nullable
 
 
 def test_a_class_with_too_few_rows_to_cross_validate_is_refused(made_up):

@@ -255,7 +255,11 @@ def lose_bytes_of_the_pickle(patch):
 
 
 def change_the_manifest(patch):
-    patch.setattr(module, "encode_manifest", lambda manifest: encode_manifest(manifest).replace(b">50K", b">90K", 1))
+    patch.setattr(
+        module,
+        "encode_manifest",
+        lambda manifest: encode_manifest(manifest).replace(b"Age in years", b"Age in months", 1),
+    )
 
 
 def break_renaming_the_folder(patch):

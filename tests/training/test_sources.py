@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from bundle.manifest import SourceFile
+from bundle.training_record import SourceFile
 from training import adult
 from training.data.prepare import prepare_rows
 from training.data.sources import load_rows, read_files

@@ -172,8 +172,8 @@ def test_classification_report_has_the_scores_of_both_classes(run):
 
 def test_scores_in_the_manifest_are_those_of_the_reference_rows(run):
     reference = pl.read_parquet(run.models / run.manifest.artifacts["reference"].file)
-    held_out = reference.filter(pl.col("_case") == "held_out")
-    truth, labels = held_out["_target"].to_numpy(), held_out["_label"].to_numpy()
+    held_out = reference.filter(pl.col("case") == "held_out")
+    truth, labels = held_out["target"].to_numpy(), held_out["label"].to_numpy()
     scores = run.manifest.metrics.held_out
     assert scores["true_positives"] == ((truth == 1) & (labels == 1)).sum()
     assert scores["false_positives"] == ((truth == 0) & (labels == 1)).sum()
@@ -300,10 +300,10 @@ def test_export_that_differs_is_not_published(run, tmp_path, published, monkeypa
     """The gate inside a whole run: the graph is made with another threshold than the pickle has."""
     export = contents.export_onnx
 
-    def export_with_another_threshold(dataset, classifier, *, packed):
+    def export_with_another_threshold(dataset, classifier, tokens, *, packed):
         changed = type(classifier)(classifier.estimator, threshold=0.9)
         changed.estimator_ = classifier.estimator_
-        return export(dataset, changed if packed else classifier, packed=packed)
+        return export(dataset, changed if packed else classifier, tokens, packed=packed)
 
     monkeypatch.setattr(contents, "export_onnx", export_with_another_threshold)
     assert main(command(tmp_path)) == 1

@@ -1,6 +1,8 @@
 """From raw rows to what the pipeline is fitted on: checked, split, filled, and described."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from bundle.manifest import Data, Feature
+from bundle.manifest import Feature, Tokens
+from bundle.training_record import Data
 from training.data.sources import RawRows
 from training.dataset import Dataset, FeatureSpec, Numeric, Ordinal
 from training.errors import DataError
@@ -30,6 +33,11 @@ class PreparedRows:
     held_out_target: NDArray[np.int64]
     description: Data
 
+    @cached_property
+    def tokens(self) -> Tokens:
+        """What stands for missing and unseen categories in the graphs that are made of these rows."""
+        return choose_tokens(self.dataset, self.training, self.held_out)
+
 
 def prepare_rows(dataset: Dataset, rows: RawRows) -> PreparedRows:
     """Check the rows and split them.
@@ -50,7 +58,7 @@ def prepare_rows(dataset: Dataset, rows: RawRows) -> PreparedRows:
         positive_fraction=float(class_indices(dataset, rows.frame).mean()),
         split_seed=dataset.split_seed,
     )
-    features = fill_missing(dataset, training)
+    features = pipeline_frame(dataset, training)
     return PreparedRows(dataset, training, held_out, features, target, held_out_target, description)
 
 
@@ -116,16 +124,26 @@ def _find_problem(feature: FeatureSpec, column: pl.Series) -> str | None:
     return None
 
 
-def fill_missing(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
-    """The feature columns as the pipeline takes them: missing categories are the missing token, numbers NaN.
-
-    Services do the same to a null in a request, so that an artifact never sees a null.
-    """
-    categorical = [feature.name for feature in dataset.categorical]
+def pipeline_frame(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
+    """The feature columns as the pipeline takes them: a missing category is null, a missing number NaN."""
     numeric = [feature.name for feature in dataset.numeric]
     return frame.select(feature.name for feature in dataset.features).with_columns(
-        pl.col(categorical).fill_null(dataset.missing_token), pl.col(numeric).fill_null(float("nan"))
+        pl.col(numeric).fill_null(float("nan"))
     )
+
+
+def choose_tokens(dataset: Dataset, *frames: pl.DataFrame) -> Tokens:
+    """What stands for a missing and for an unseen category in the graph: no value of the given rows."""
+    taken: set[str | None] = set()
+    for feature in dataset.categorical:
+        taken.update(feature.categories if isinstance(feature, Ordinal) else ())
+        taken.update(*(frame[feature.name].unique() for frame in frames))
+    return Tokens(missing=_unused("missing", taken), unseen=_unused("unseen", taken))
+
+
+def _unused(word: str, taken: set[str | None]) -> str:
+    spellings = (f"\N{REPLACEMENT CHARACTER}{word}{number or ''}" for number in count())
+    return next(spelling for spelling in spellings if spelling not in taken)
 
 
 def split(dataset: Dataset, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -161,10 +179,10 @@ def class_indices(dataset: Dataset, frame: pl.DataFrame) -> NDArray[np.int64]:
 
 def describe_features(dataset: Dataset, training: pl.DataFrame) -> tuple[Feature, ...]:
     """What the manifest says of each feature, as seen in the training rows (nulls not yet filled)."""
-    return tuple(_describe(dataset, spec, training[spec.name]) for spec in dataset.features)
+    return tuple(_describe(spec, training[spec.name]) for spec in dataset.features)
 
 
-def _describe(dataset: Dataset, spec: FeatureSpec, column: pl.Series) -> Feature:
+def _describe(spec: FeatureSpec, column: pl.Series) -> Feature:
     # The example is the typical value of each column by itself: a real row is nobody's business but its owner's.
     common: dict[str, Any] = {"name": spec.name, "nullable": spec.nullable, "description": spec.description}
     seen = column.drop_nulls()
@@ -174,11 +192,10 @@ def _describe(dataset: Dataset, spec: FeatureSpec, column: pl.Series) -> Feature
         return Feature(
             kind="numeric", example=example, minimum=float(values.min()), maximum=float(values.max()), **common
         )
-    common |= {"example": _most_frequent(seen), "missing_token": dataset.missing_token if spec.nullable else None}
+    common |= {"example": _most_frequent(seen)}
     if isinstance(spec, Ordinal):
         return Feature(kind="ordinal", categories=spec.categories, **common)
-    categories = {*seen, *([dataset.missing_token] if column.null_count() else [])}
-    return Feature(kind="nominal", categories=tuple(sorted(categories)), **common)
+    return Feature(kind="nominal", categories=tuple(sorted(set(seen))), **common)
 
 
 def _most_frequent(seen: pl.Series) -> Any:  # noqa: ANN401 - a float or a string, as the column is

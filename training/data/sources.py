@@ -17,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bundle.manifest import SourceFile
+from bundle.training_record import SourceFile
 from training.data.synthetic import synthesize
 from training.dataset import Dataset, RemoteFile
 from training.errors import DataError, DownloadError

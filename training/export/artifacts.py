@@ -1,15 +1,17 @@
 """What goes into a bundle: the exported artifacts, proven equal, and the reference predictions."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bundle.manifest import ArtifactKind, Parity
-from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITY, TARGET
-from training.data.prepare import PreparedRows
+from bundle.manifest import ArtifactKind, Expected, Feature
+from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITIES, ROW, TARGET
+from bundle.training_record import Parity
+from training.data.prepare import PreparedRows, describe_features
 from training.export.edge_cases import edge_cases
 from training.export.onnx_export import export_onnx, export_pickle
 from training.export.parity import check_parity, predict_pickle
@@ -18,9 +20,13 @@ from training.model.fitting import Model
 
 @dataclass(frozen=True)
 class BundleContents:
-    """Artifact contents, what the parity gate measured, and P(positive) of the held-out rows (float32)."""
+    """Artifact contents, what the manifest says of the features and expects of their examples, what the parity gate
+    measured, and P(positive) of the held-out rows (float32).
+    """
 
     artifacts: dict[ArtifactKind, bytes]
+    features: tuple[Feature, ...]
+    expected: Expected
     parity: Parity
     held_out_probability: NDArray[np.float32]
 
@@ -33,25 +39,35 @@ def make_contents(rows: PreparedRows, model: Model) -> BundleContents:
     """
     pickled = export_pickle(model.classifier)
     graphs: dict[ArtifactKind, bytes] = {
-        "onnx": export_onnx(rows.dataset, model.classifier, packed=False),
-        "onnx_packed": export_onnx(rows.dataset, model.classifier, packed=True),
+        "onnx": export_onnx(rows.dataset, model.classifier, rows.tokens, packed=False),
+        "onnx_packed": export_onnx(rows.dataset, model.classifier, rows.tokens, packed=True),
     }
     reference = reference_rows(rows, edge_cases(rows.dataset, rows.training, model.booster, model.columns))
-    expected = predict_pickle(pickled, rows.dataset, reference)
-    parity = check_parity(rows.dataset, reference, expected, graphs, trees=model.booster.num_boosted_rounds())
-    probability = expected.probabilities[:, 1]
+    expected = predict_pickle(pickled, rows.dataset, reference[ROW].struct.unnest())
+    trees = model.booster.num_boosted_rounds()
+    parity = check_parity(rows.dataset, reference, expected, graphs, rows.tokens, trees=trees)
     buffer = io.BytesIO()
     reference.with_columns(
-        pl.Series(LABEL, expected.labels, dtype=pl.Int8), pl.Series(PROBABILITY, probability)
+        pl.Series(LABEL, expected.labels, dtype=pl.Int32), pl.Series(PROBABILITIES, expected.probabilities)
     ).write_parquet(buffer)
     artifacts: dict[ArtifactKind, bytes] = {**graphs, "pickle": pickled, "reference": buffer.getvalue()}
-    return BundleContents(artifacts, parity, probability[: rows.held_out.height])
+    features = describe_features(rows.dataset, rows.training)
+    answer = _answer_example(pickled, rows, features)
+    return BundleContents(artifacts, features, answer, parity, expected.probabilities[: rows.held_out.height, 1])
+
+
+def _answer_example(pickled: bytes, rows: PreparedRows, features: Sequence[Feature]) -> Expected:
+    schema = {feature.name: rows.training.schema[feature.name] for feature in features}
+    example = pl.DataFrame({feature.name: [feature.example] for feature in features}, schema=schema)
+    answer = predict_pickle(pickled, rows.dataset, example)
+    return Expected(prediction=int(answer.labels[0]), probabilities=tuple(answer.probabilities[0].tolist()))
 
 
 def reference_rows(rows: PreparedRows, edges: pl.DataFrame) -> pl.DataFrame:
-    """Held-out rows, then edge cases: the features, `_case`, and `_target` (null for an edge case)."""
-    names = [feature.name for feature in rows.dataset.features]
+    """Held-out rows, then edge cases: `row`, `case`, and `target` (null for an edge case)."""
     held_out = rows.held_out.select(
-        *names, pl.lit(HELD_OUT).alias(CASE), pl.Series(TARGET, rows.held_out_target, dtype=pl.Int8)
+        pl.struct(feature.name for feature in rows.dataset.features).alias(ROW),
+        pl.lit(HELD_OUT).alias(CASE),
+        pl.Series(TARGET, rows.held_out_target, dtype=pl.Int32),
     )
-    return pl.concat([held_out, edges.select(*names, CASE, pl.lit(None, dtype=pl.Int8).alias(TARGET))])
+    return pl.concat([held_out, edges.select(ROW, CASE, pl.lit(None, dtype=pl.Int32).alias(TARGET))])

@@ -9,7 +9,7 @@ import polars as pl
 from xgboost import Booster
 
 from bundle.graph_names import FLOAT32_MAX
-from bundle.reference import CASE
+from bundle.reference import CASE, ROW
 from training.dataset import Dataset, Numeric
 
 BASE_ROWS = 3
@@ -21,18 +21,18 @@ Case = tuple[str, dict[str, str | float | None]]
 
 
 def edge_cases(dataset: Dataset, training: pl.DataFrame, booster: Booster, columns: list[str]) -> pl.DataFrame:
-    """Variations of a few training rows, a column changed at a time; `_case` says what was changed.
+    """Variations of a few training rows, a column changed at a time: `row` structs, and the `case` that says what was
+    changed.
 
     `columns` are the features behind the booster's input columns, to find the split thresholds of the numeric ones.
     """
     bases = training.sample(BASE_ROWS, seed=0).select(feature.name for feature in dataset.features)
     splits = split_thresholds(booster, columns)
     changes = [*_categorical(dataset, training), *_missing(dataset), *_numeric(dataset, training, splits)]
-    rows = [
-        {**base, **change, CASE: case}
-        for (case, change), base in itertools.product(changes, bases.iter_rows(named=True))
-    ]
-    return pl.DataFrame(rows, schema={**bases.schema, CASE: pl.String})
+    pairs = list(itertools.product(changes, bases.iter_rows(named=True)))
+    rows = [{**base, **change} for (_, change), base in pairs]
+    cases = [case for (case, _), _ in pairs]
+    return pl.DataFrame({ROW: rows, CASE: cases}, schema={ROW: pl.Struct(bases.schema), CASE: pl.String})
 
 
 def split_thresholds(booster: Booster, columns: list[str]) -> dict[str, list[float]]:

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.compose import ColumnTransformer
 
 from bundle.graph_names import CATEGORICAL, NUMERIC
+from bundle.manifest import Tokens
 from training.dataset import Dataset, Ordinal
 
 FEATURES = "_features"
@@ -47,11 +48,14 @@ def declare(name: str, kind: int, shape: list[str | int]) -> onnx.ValueInfoProto
 
 
 def preprocess(
-    dataset: Dataset, preprocessing: ColumnTransformer, graph: Graph, *, packed: bool
+    dataset: Dataset, preprocessing: ColumnTransformer, tokens: Tokens, graph: Graph, *, packed: bool
 ) -> list[onnx.ValueInfoProto]:
-    """Add the nodes that make `FEATURES` of the inputs. Returns the inputs of the named or the packed graph."""
+    """Add the nodes that make `FEATURES` of the inputs. Returns the inputs of the named or the packed graph.
+
+    The pipeline's missing category, None, is `tokens.missing` in the graph.
+    """
     inputs = _packed_inputs(dataset) if packed else _named_inputs(dataset, graph)
-    blocks = [*_encode(dataset, preprocessing, graph)]
+    blocks = [*_encode(dataset, preprocessing, tokens, graph)]
     if dataset.numeric:
         blocks.append(NUMERIC)
     graph.add("Concat", blocks, FEATURES, axis=1)
@@ -77,23 +81,26 @@ def _named_inputs(dataset: Dataset, graph: Graph) -> list[onnx.ValueInfoProto]:
     ]
 
 
-def _encode(dataset: Dataset, preprocessing: ColumnTransformer, graph: Graph) -> list[str]:
+def _encode(dataset: Dataset, preprocessing: ColumnTransformer, tokens: Tokens, graph: Graph) -> list[str]:
     """Ordinal ranks, then one-hot columns, in the fitted transformer's order: names of float tensors [N, ...]."""
     positions = {feature.name: index for index, feature in enumerate(dataset.categorical)}
     ordinal = [feature for feature in dataset.categorical if isinstance(feature, Ordinal)]
     blocks = [_rank(feature, positions[feature.name], graph) for feature in ordinal]
     one_hot = {name: columns for name, _, columns in preprocessing.transformers_}["nominal"]
-    categories = (
-        dict(zip(one_hot, preprocessing.named_transformers_["nominal"].categories_, strict=True)) if one_hot else {}
-    )
-    if not categories:
+    if not one_hot:
         return blocks
-    codes = {text: code for code, text in enumerate(sorted({str(c) for column in categories.values() for c in column}))}
+    categories = {
+        name: [tokens.missing if category is None else str(category) for category in column]
+        for name, column in zip(one_hot, preprocessing.named_transformers_["nominal"].categories_, strict=True)
+    }
+    codes = {
+        text: code for code, text in enumerate(sorted({text for column in categories.values() for text in column}))
+    }
     graph.add(
         "LabelEncoder", [CATEGORICAL], "_codes", domain="ai.onnx.ml",
         keys_strings=list(codes), values_int64s=list(codes.values()), default_int64=NO_CODE,
     )  # fmt: skip
-    pairs = [(positions[name], codes[str(c)]) for name, column in categories.items() for c in column]
+    pairs = [(positions[name], codes[text]) for name, column in categories.items() for text in column]
     columns = graph.constant("_one_hot_columns", np.array([position for position, _ in pairs], dtype=np.int64))
     expected = graph.constant("_one_hot_codes", np.array([[code for _, code in pairs]], dtype=np.int64))
     graph.add("Gather", ["_codes", columns], "_spread_codes", axis=1)

@@ -27,6 +27,7 @@ from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
 from bundle.graph_names import LABEL, PROBABILITIES
+from bundle.manifest import Tokens
 from training.dataset import Dataset
 from training.errors import ParityError
 from training.export.graph_builder import FEATURES, Graph, declare, preprocess
@@ -40,7 +41,7 @@ def export_pickle(classifier: FixedThresholdClassifier) -> bytes:
     return pickle.dumps(classifier, protocol=5)
 
 
-def export_onnx(dataset: Dataset, classifier: FixedThresholdClassifier, *, packed: bool) -> bytes:
+def export_onnx(dataset: Dataset, classifier: FixedThresholdClassifier, tokens: Tokens, *, packed: bool) -> bytes:
     """The classifier as a checked, serialized ONNX model.
 
     Raises:
@@ -48,7 +49,7 @@ def export_onnx(dataset: Dataset, classifier: FixedThresholdClassifier, *, packe
     """
     pipeline: Pipeline = classifier.estimator_.estimator
     graph = Graph()
-    inputs = preprocess(dataset, pipeline.named_steps["preprocessing"], graph, packed=packed)
+    inputs = preprocess(dataset, pipeline.named_steps["preprocessing"], tokens, graph, packed=packed)
     add_trees(graph, pipeline.named_steps["classifier"])
     return serialize(dataset.name, graph, inputs, decide(graph, classifier.threshold))
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
-from bundle.manifest import ArtifactKind, Parity
-from bundle.reference import CASE, HELD_OUT
-from training.data.prepare import fill_missing
+from bundle.manifest import ArtifactKind, Tokens
+from bundle.reference import CASE, HELD_OUT, ROW
+from bundle.training_record import Parity
+from training.data.prepare import pipeline_frame
 from training.dataset import Dataset
 from training.errors import ParityError
 from training.export.onnx_export import tree_count
@@ -36,15 +37,22 @@ class Predictions:
 def predict_pickle(content: bytes, dataset: Dataset, rows: pl.DataFrame) -> Predictions:
     """What the pickled classifier gives for `rows` (nulls allowed)."""
     classifier = pickle.loads(content)  # noqa: S301 - made a moment ago by this process
-    features = fill_missing(dataset, rows)
+    features = _as_served(dataset, rows)
     probabilities = classifier.predict_proba(features).astype(np.float32)
     return Predictions(classifier.predict(features).astype(np.int64), probabilities)
 
 
-def predict_onnx(content: bytes, dataset: Dataset, rows: pl.DataFrame) -> Predictions:
+def _as_served(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
+    """The pipeline's features, numbers rounded to float32 as services hand them on."""
+    numeric = pl.col([feature.name for feature in dataset.numeric])
+    return pipeline_frame(dataset, rows).with_columns(numeric.cast(pl.Float32).cast(pl.Float64))
+
+
+def predict_onnx(content: bytes, dataset: Dataset, rows: pl.DataFrame, tokens: Tokens) -> Predictions:
     """What ONNX Runtime gives for `rows` (nulls allowed) with a named or a packed graph."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    features = fill_missing(dataset, rows)
+    features = pipeline_frame(dataset, rows)
+    features = features.with_columns(pl.col([f.name for f in dataset.categorical]).fill_null(tokens.missing))
     names = {
         CATEGORICAL: [feature.name for feature in dataset.categorical],
         NUMERIC: [feature.name for feature in dataset.numeric],
@@ -58,27 +66,34 @@ def predict_onnx(content: bytes, dataset: Dataset, rows: pl.DataFrame) -> Predic
 
 
 def check_parity(
-    dataset: Dataset, rows: pl.DataFrame, expected: Predictions, graphs: Mapping[ArtifactKind, bytes], *, trees: int
+    dataset: Dataset,
+    reference: pl.DataFrame,
+    expected: Predictions,
+    graphs: Mapping[ArtifactKind, bytes],
+    tokens: Tokens,
+    *,
+    trees: int,
 ) -> Parity:
-    """Compare every graph with `expected` on `rows`; `trees` is how many were trained.
+    """Compare every graph with `expected` on the reference rows; `trees` is how many were trained.
 
     Raises:
         ParityError: a label differs, a probability differs by more than `TOLERANCE`, a tree was lost or gained, or a
             graph can't be run at all.
     """
-    edge_case_rows = int((rows[CASE] != HELD_OUT).sum())
+    rows = reference[ROW].struct.unnest()
+    edge_case_rows = int((reference[CASE] != HELD_OUT).sum())
     differences = []
     for name, content in graphs.items():
         if tree_count(content) != trees:
             raise ParityError(f"{name}: {tree_count(content)} trees, but {trees} were trained")
         try:
-            got = predict_onnx(content, dataset, rows)
+            got = predict_onnx(content, dataset, rows, tokens)
         except _REFUSALS as error:
             raise ParityError(f"{name}: ONNX Runtime refuses the graph: {error}") from error
         difference = np.abs(got.probabilities - expected.probabilities).max(axis=1)
         wrong = (got.labels != expected.labels) | ~(difference <= TOLERANCE)
         if wrong.any():
-            raise ParityError(_describe(name, rows, expected, got, wrong))
+            raise ParityError(_describe(name, reference, expected, got, wrong))
         differences.append(difference)
     return Parity(
         rows=rows.height,
@@ -91,11 +106,13 @@ def check_parity(
     )
 
 
-def _describe(name: str, rows: pl.DataFrame, expected: Predictions, got: Predictions, wrong: NDArray[np.bool_]) -> str:
+def _describe(
+    name: str, reference: pl.DataFrame, expected: Predictions, got: Predictions, wrong: NDArray[np.bool_]
+) -> str:
     first = int(np.argmax(wrong))
     return (
-        f"{name} differs from the pickle on {int(wrong.sum())} of {rows.height} rows "
-        f"({int((got.labels != expected.labels).sum())} labels); first: row {first} ({rows[CASE][first]}), "
+        f"{name} differs from the pickle on {int(wrong.sum())} of {reference.height} rows "
+        f"({int((got.labels != expected.labels).sum())} labels); first: row {first} ({reference[CASE][first]}), "
         f"label {got.labels[first]} instead of {expected.labels[first]}, "
         f"P(positive) {got.probabilities[first, 1]:.9f} instead of {expected.probabilities[first, 1]:.9f}"
     )

@@ -44,7 +44,7 @@ def fit_model(rows: PreparedRows, folds: list[Fold], parameters: Parameters, *, 
     """Choose the threshold on out-of-fold predictions, then fit the pipeline on all training rows."""
     probability = out_of_fold(folds, parameters, seed=seed, threads=threads)
     threshold = best_threshold(rows.target, probability)
-    pipeline = build_pipeline(rows.dataset, parameters, seed=seed).fit(rows.features, rows.target)
+    pipeline = build_pipeline(rows.dataset, rows.features, parameters, seed=seed).fit(rows.features, rows.target)
     classifier = apply_threshold(pipeline, threshold, rows.features, rows.target)
     return Model(classifier, threshold, Scored(rows.target, probability))
 

@@ -31,7 +31,7 @@ def prepare_folds(dataset: Dataset, features: pl.DataFrame, target: NDArray[np.i
     """Split the training rows; the encoders see only each fold's own training part, as in a real cross-validation."""
     folds = []
     for inside, outside in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, target):
-        preprocessing = build_preprocessing(dataset)
+        preprocessing = build_preprocessing(dataset, features[inside])
         matrix = preprocessing.fit_transform(features[inside]).astype(np.float32)
         training = xgb.QuantileDMatrix(matrix, target[inside])
         matrix = preprocessing.transform(features[outside]).astype(np.float32)

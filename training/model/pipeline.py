@@ -16,11 +16,11 @@ from training.dataset import Dataset, Nominal, Ordinal
 Parameters = Mapping[str, int | float]
 
 
-def build_preprocessing(dataset: Dataset) -> ColumnTransformer:
+def build_preprocessing(dataset: Dataset, features: pl.DataFrame) -> ColumnTransformer:
     """Ordinal ranks, one-hot nominal columns, then the numbers: float matrix [rows, columns], missing as NaN.
 
-    A rank that was never declared is NaN (the trees send it the way of the missing); a nominal category that was never
-    seen is zero in all its columns.
+    A rank that was never declared is NaN (the trees send it the way of the missing). A missing nominal category is a
+    category of its own, the first one, if it stands in `features`; one that isn't there is zero in all its columns.
     """
     ordinal = [feature for feature in dataset.features if isinstance(feature, Ordinal)]
     nominal = [feature.name for feature in dataset.features if isinstance(feature, Nominal)]
@@ -30,25 +30,26 @@ def build_preprocessing(dataset: Dataset) -> ColumnTransformer:
         unknown_value=np.nan,
         encoded_missing_value=np.nan,
     )
+    one_hot = [features[name].unique().sort(nulls_last=False).to_numpy().astype(object) for name in nominal]
     return ColumnTransformer(
         [
             ("ordinal", ranks, [feature.name for feature in ordinal]),
-            ("nominal", OneHotEncoder(handle_unknown="ignore", sparse_output=False), nominal),
+            ("nominal", OneHotEncoder(categories=one_hot, handle_unknown="ignore", sparse_output=False), nominal),
             ("numeric", "passthrough", [feature.name for feature in dataset.numeric]),
         ],
         verbose_feature_names_out=False,
     )
 
 
-def build_pipeline(dataset: Dataset, parameters: Parameters, *, seed: int) -> Pipeline:
-    """The unfitted pipeline with the study's parameters (names as XGBClassifier has them).
+def build_pipeline(dataset: Dataset, features: pl.DataFrame, parameters: Parameters, *, seed: int) -> Pipeline:
+    """The unfitted pipeline with the study's parameters (names as XGBClassifier has them), for these features.
 
     One thread, when it is fitted and when it serves: services scale by processes.
     """
     classifier = XGBClassifier(
         objective="binary:logistic", tree_method="hist", random_state=seed, n_jobs=1, **parameters
     )
-    return Pipeline([("preprocessing", build_preprocessing(dataset)), ("classifier", classifier)])
+    return Pipeline([("preprocessing", build_preprocessing(dataset, features)), ("classifier", classifier)])
 
 
 def apply_threshold(

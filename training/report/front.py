@@ -1,6 +1,6 @@
 """The texts of a study's Pareto front, for whoever shows it as a table."""
 
-from bundle.manifest import FrontTrial, Study
+from bundle.training_record import FrontTrial, Study
 
 HEADS = ("trial", "F2", "± SE", "µs/row", "µs/row of 100", "trees", "depth", "nodes", "KB")
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
-from bundle.manifest import FrontTrial, Study
+from bundle.training_record import FrontTrial, Study
 from training.report.front import HEADS, front_cells
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"

@@ -32,7 +32,7 @@ def summary_lines(manifest: Manifest, models: Path, reports: Path) -> list[str]:
 
 
 def _data_and_study(manifest: Manifest) -> list[str]:
-    data, study = manifest.data, manifest.study
+    data, study = manifest.record.data, manifest.record.study
     warning = "  (SYNTHETIC ROWS: the scores are not those of the real data)" if data.source == "synthetic" else ""
     parameters = ", ".join(f"{name} {value:.4g}" for name, value in study.best_parameters.items())
     return [
@@ -47,14 +47,14 @@ def _data_and_study(manifest: Manifest) -> list[str]:
 
 
 def _front(manifest: Manifest) -> list[str]:
-    study = manifest.study
+    study = manifest.record.study
     if study.front:
         return [*front_lines(study), ""]
     return [f"chosen     trial {study.chosen_trial}: {study.choice}", ""] if study.choice else []
 
 
 def _classification_report(manifest: Manifest) -> list[str]:
-    scores = manifest.metrics.held_out
+    scores = manifest.record.metrics.held_out
     negatives = scores["true_negatives"] + scores["false_positives"]
     positives = scores["true_positives"] + scores["false_negatives"]
     negative_precision = scores["true_negatives"] / max(scores["true_negatives"] + scores["false_negatives"], 1)
@@ -63,7 +63,7 @@ def _classification_report(manifest: Manifest) -> list[str]:
         (manifest.classes[0], negative_precision, negative_recall, negatives),
         (manifest.classes[1], scores["precision"], scores["recall"], positives),
     )
-    width = max(8, *map(len, manifest.classes))
+    width = max(8, *(len(str(label)) for label in manifest.classes))
     lines = [f"held out   {'class':{width}}  precision  recall      F1    rows"]
     for name, precision, recall, count in rows:
         f1 = 2 * precision * recall / max(precision + recall, 1e-12)
@@ -76,7 +76,7 @@ def _classification_report(manifest: Manifest) -> list[str]:
 
 
 def _parity(manifest: Manifest) -> list[str]:
-    parity = manifest.parity
+    parity = manifest.record.parity
     return [
         f"parity     pickle = ONNX on {parity.rows:,} rows ({parity.edge_case_rows:,} edge cases), both graphs, "
         f"{parity.trees} trees",

@@ -20,7 +20,7 @@ from bundle.manifest import Manifest
 from training.manifest import LIBRARIES
 from training.model.evaluation import Scored
 from training.report.front_report import BLUE, GREY, ORANGE, draw_front, front_markdown
-from training.report.training_report import TrainingReport
+from training.report.training_report import TrainedModel, TrainingReport
 
 KINDS = ("png", "svg")
 PARETO = "pareto"
@@ -47,7 +47,7 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         "confusion_matrix": ("Confusion matrix at the threshold", _confusion_matrix),
         "feature_importance": ("Importance of the features", _feature_importance),
     }
-    if manifest.study.front:
+    if manifest.record.study.front:
         pictures[PARETO] = ("Accuracy against latency", _pareto)
     else:
         _remove(folder, PARETO)
@@ -62,12 +62,12 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
             figure.savefig(folder / f"{name}.{kind}", dpi=120)
         lines += [f"## {title}", "", f"![{title}]({name}.png)", ""]
     machine = describe_machine((*LIBRARIES, "xgboost-cpu", "xgboost"))
-    report = TrainingReport(command=command_line(), machine=machine, manifest=manifest)
+    report = TrainingReport(command=command_line(), machine=machine, manifest=TrainedModel.of(manifest))
     write_files(folder, {"report.md": "\n".join(lines).encode(), "report.json": encode_result(report)})
 
 
 def _facts(manifest: Manifest) -> list[str]:
-    data, study, metrics = manifest.data, manifest.study, manifest.metrics
+    data, study, metrics = manifest.record.data, manifest.record.study, manifest.record.metrics
     lines = [
         f"Trained {manifest.created:%Y-%m-%d %H:%M} UTC on {data.training_rows:,} of {data.rows:,} rows "
         f"(source: **{data.source}**), scored once on {data.held_out_rows:,} held-out rows.",
@@ -111,7 +111,7 @@ def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
 
 
 def _pareto(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
-    draw_front(axes, manifest.study, evidence.study.get_trials(deepcopy=False))
+    draw_front(axes, manifest.record.study, evidence.study.get_trials(deepcopy=False))
 
 
 def _parameter_importance(axes: Axes, _: Manifest, evidence: Evidence) -> None:
@@ -145,9 +145,9 @@ def _precision_recall(axes: Axes, manifest: Manifest, evidence: Evidence) -> Non
     )
     for name, color, target, probability, key in curves:
         precision, recall, _ = precision_recall_curve(target, probability)
-        area = getattr(manifest.metrics, key)["pr_auc"]
+        area = getattr(manifest.record.metrics, key)["pr_auc"]
         axes.plot(recall, precision, color=color, label=f"{name}, area {area:.3f}")
-    at = manifest.metrics.held_out
+    at = manifest.record.metrics.held_out
     label = f"threshold {manifest.decision_threshold:.3f}: F2 {at['f2']:.3f}"
     axes.plot(at["recall"], at["precision"], "o", color=ORANGE, label=label)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
@@ -157,16 +157,17 @@ def _precision_recall(axes: Axes, manifest: Manifest, evidence: Evidence) -> Non
 def _calibration(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
     held_out = evidence.held_out
     observed, predicted = calibration_curve(held_out.target, held_out.probability, n_bins=15, strategy="quantile")
-    weight = manifest.study.best_parameters.get("scale_pos_weight", 1)
+    weight = manifest.record.study.best_parameters.get("scale_pos_weight", 1)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="perfect")
     axes.plot(predicted, observed, "o-", color=BLUE, markersize=4, label=f"held out (class weight {weight:.2f})")
-    axes.axvline(manifest.decision_threshold, color=ORANGE, linewidth=1, label="threshold")
+    if manifest.decision_threshold is not None:
+        axes.axvline(manifest.decision_threshold, color=ORANGE, linewidth=1, label="threshold")
     axes.set(xlabel="predicted P(positive)", ylabel="observed fraction")
     axes.legend(frameon=False, loc="lower right")
 
 
 def _confusion_matrix(axes: Axes, manifest: Manifest, _: Evidence) -> None:
-    scores = manifest.metrics.held_out
+    scores = manifest.record.metrics.held_out
     counts = np.array(
         [[scores["true_negatives"], scores["false_positives"]], [scores["false_negatives"], scores["true_positives"]]]
     )
@@ -176,7 +177,7 @@ def _confusion_matrix(axes: Axes, manifest: Manifest, _: Evidence) -> None:
         color = "white" if share[row, column] > 0.5 else "black"
         text = f"{int(count):,}\n{share[row, column]:.1%}"
         axes.text(column, row, text, ha="center", va="center", color=color)
-    axes.set_xticks([0, 1], manifest.classes)
-    axes.set_yticks([0, 1], manifest.classes)
+    axes.set_xticks([0, 1], [str(label) for label in manifest.classes])
+    axes.set_yticks([0, 1], [str(label) for label in manifest.classes])
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from bundle.manifest import FrontTrial
+from bundle.training_record import FrontTrial
 from training.errors import TrainingError
 from training.tuning.tradeoff import MEASURED
 

@@ -56,8 +56,9 @@ def export_trial(rows: PreparedRows, parameters: Parameters, threshold: float, *
     Raises:
         ParityError: the converted trees are not the trained ones.
     """
-    pipeline = build_pipeline(rows.dataset, parameters, seed=seed).fit(rows.features, rows.target)
-    return export_onnx(rows.dataset, apply_threshold(pipeline, threshold, rows.features, rows.target), packed=True)
+    pipeline = build_pipeline(rows.dataset, rows.features, parameters, seed=seed).fit(rows.features, rows.target)
+    classifier = apply_threshold(pipeline, threshold, rows.features, rows.target)
+    return export_onnx(rows.dataset, classifier, rows.tokens, packed=True)
 
 
 def open_session(content: bytes) -> onnxruntime.InferenceSession:
@@ -129,7 +130,8 @@ def _feeds(rows: PreparedRows, count: int) -> list[Feeds]:
     """The pool's rows as inputs of the packed graph, so many in a call; begun again where the data set has fewer."""
     chosen = np.arange(max(POOL_ROWS, count)) % rows.features.height
     frame = rows.features[chosen]
-    strings = frame.select(feature.name for feature in rows.dataset.categorical).to_numpy().astype(object)
+    categories = frame.select(feature.name for feature in rows.dataset.categorical)
+    strings = categories.fill_null(rows.tokens.missing).to_numpy().astype(object)
     numbers = frame.select(feature.name for feature in rows.dataset.numeric).to_numpy().astype(np.float32)
     groups = [(name, array) for name, array in ((CATEGORICAL, strings), (NUMERIC, numbers)) if array.shape[1]]
     starts = range(0, chosen.size - count + 1, count)

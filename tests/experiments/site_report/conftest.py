@@ -23,7 +23,7 @@ from load_testing.process_tree import Memory
 from load_testing.results import Benchmark, Cell, Protocol, ServiceFacts, Spread
 from load_testing.skew import SkewResult
 from load_testing.skew_measurement import SkewRow
-from training.report.training_report import TrainingReport
+from training.report.training_report import TrainedModel, TrainingReport
 
 SVG = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><text>{}</text></svg>\n'
 CREATED = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
@@ -206,7 +206,8 @@ def reports(tmp_path, manifest):
     folder = tmp_path / "reports"
     (folder / "training").mkdir(parents=True)
     (folder / "study").mkdir()
-    report = TrainingReport(command="python -m training.train --trials 2", machine=MACHINE, manifest=manifest)
+    command = "python -m training.train --trials 2"
+    report = TrainingReport(command=command, machine=MACHINE, manifest=TrainedModel.of(manifest))
     (folder / "training/report.json").write_bytes(encode_result(report))
     (folder / "training/calibration.svg").write_text(SVG.format("calibration"))
     for name, result in (

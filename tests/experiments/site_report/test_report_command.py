@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bundle.files import encode_result
-from bundle.manifest import FrontTrial
+from bundle.training_record import FrontTrial
 from experiments.report.page import SOURCES, read_entries
 from experiments.report.report_command import main
 from tests.experiments.site_report.conftest import SVG, benchmark, skew, soak

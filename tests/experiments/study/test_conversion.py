@@ -13,7 +13,7 @@ from experiments.study.comparison import fit
 from experiments.study.contestants import Batch, NativePipeline, OnnxGraph
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import ESTIMATOR, all_families, build_pipeline, xgboost
-from training.data.prepare import fill_missing
+from training.data.prepare import pipeline_frame
 from training.export.onnx_export import ML_OPSET, OPSET, tree_count
 
 FAMILIES = {f"{family.name} {family.description}".strip(): family for family in all_families()}
@@ -23,7 +23,7 @@ SMALL = {name: family for name, family in FAMILIES.items() if "1000" not in name
 def both(rows, family, threshold=0.5):
     pipeline = fit(rows, rows.features, family, seed=3)
     content = export_pipeline(rows.dataset, pipeline, threshold)
-    batch = Batch.of(rows.dataset, fill_missing(rows.dataset, rows.held_out))
+    batch = Batch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
     native = NativePipeline(pipeline, threshold)
     with native.on_threads(1):
         return native.predict(batch), OnnxGraph(content, 1).predict(batch), content
@@ -76,7 +76,7 @@ def test_nothing_in_the_graph_is_there_for_an_output_that_nobody_asks_for(rows):
 
 def test_estimators_that_take_no_missing_values_get_an_imputer_where_there_can_be_any(rows, rows_without_gaps):
     def imputes(prepared, name):
-        estimator = build_pipeline(prepared.dataset, FAMILIES[name], seed=1).named_steps[ESTIMATOR]
+        estimator = build_pipeline(prepared.dataset, prepared.features, FAMILIES[name], seed=1).named_steps[ESTIMATOR]
         return any(isinstance(step, SimpleImputer) for _, step in getattr(estimator, "steps", ()))
 
     forest = "random forest trees=200, depth=12"
@@ -94,7 +94,7 @@ def test_numbers_that_float32_cannot_tell_apart_change_what_histogram_boosting_s
     shifted = pl.col(["weight", "trees"]) + 1e8
     pipeline = fit(prepared, prepared.features.with_columns(shifted), family, seed=3)
     content = export_pipeline(prepared.dataset, pipeline, 0.5)
-    batch = Batch.of(prepared.dataset, fill_missing(prepared.dataset, prepared.held_out).with_columns(shifted))
+    batch = Batch.of(prepared.dataset, pipeline_frame(prepared.dataset, prepared.held_out).with_columns(shifted))
     contestant = NativePipeline(pipeline, 0.5)
     with contestant.on_threads(1):
         native, graph = contestant.predict(batch), OnnxGraph(content, 1).predict(batch)

@@ -19,7 +19,7 @@ from experiments.study.session_report import render
 from experiments.study.session_results import verdict
 from experiments.study.session_settings import CPU, all_settings, provider_chain
 from experiments.study.timing import Budget, Rounds
-from training.data.prepare import fill_missing
+from training.data.prepare import pipeline_frame
 
 QUICK = Budget(seconds=0, round_seconds=0, least_rounds=3, most_rounds=3)
 
@@ -75,7 +75,7 @@ def test_settings_are_made_anew_for_every_session():
 
 def test_profile_says_where_the_nodes_run(manifest, models, bundle_rows):
     content = read_artifact(manifest, "onnx_packed", models)
-    batch = Batch.of(bundle_rows.dataset, fill_missing(bundle_rows.dataset, bundle_rows.held_out))
+    batch = Batch.of(bundle_rows.dataset, pipeline_frame(bundle_rows.dataset, bundle_rows.held_out))
     profile = profile_nodes(content, product_options, (CPU,), batch, calls=2)
     assert list(profile.placed) == [CPU]
     assert profile.placed[CPU]["TreeEnsembleClassifier"] == 1
@@ -85,7 +85,7 @@ def test_profile_says_where_the_nodes_run(manifest, models, bundle_rows):
 
 def test_saved_optimised_graph_gives_the_same(manifest, models, bundle_rows):
     content = read_artifact(manifest, "onnx_packed", models)
-    batch = Batch.of(bundle_rows.dataset, fill_missing(bundle_rows.dataset, bundle_rows.held_out))
+    batch = Batch.of(bundle_rows.dataset, pipeline_frame(bundle_rows.dataset, bundle_rows.held_out))
     before, after = (OnnxGraph(graph, 1).predict(batch) for graph in (content, optimized(content)))
     assert before.values.tolist() == after.values.tolist()
 
@@ -101,7 +101,7 @@ def test_quantisation_works_on_the_layers_of_a_neural_network(rows):
     assert added_operators(content, dynamic(content))["MatMulInteger"] == 2
     quantized = static(content, calibration, ("MatMul", "Gemm"))
     assert added_operators(content, quantized)["QuantizeLinear"] >= 2
-    batch = Batch.of(rows.dataset, fill_missing(rows.dataset, rows.held_out))
+    batch = Batch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
     exact, rounded = OnnxGraph(content, 1).predict(batch), OnnxGraph(quantized, 1).predict(batch)
     assert 0 < np.abs(exact.values - rounded.values).max() < 0.2
 

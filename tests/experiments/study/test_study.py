@@ -18,7 +18,7 @@ from experiments.study.families import all_families, xgboost
 from experiments.study.report import SCHEMA, render, write_report
 from experiments.study.results import Cell, StudyResult
 from experiments.study.study_command import main, protocol, study
-from training.data.prepare import fill_missing
+from training.data.prepare import pipeline_frame
 
 FAMILIES = (xgboost(5, 2), *(family for family in all_families() if family.name == "linear regression"))
 
@@ -66,7 +66,7 @@ def test_what_would_take_longer_than_the_limit_is_left_out_with_the_reason(rows,
 
 
 def test_batches_are_distinct_and_wrap_around(rows):
-    frame = fill_missing(rows.dataset, rows.held_out)
+    frame = pipeline_frame(rows.dataset, rows.held_out)
     height = frame.height
     assert len(distinct_batches(rows.dataset, frame, 10)) == height // 10
     first, second, *_ = distinct_batches(rows.dataset, frame, 10)
@@ -163,6 +163,6 @@ def test_command_measures_and_names_the_files(small_dataset, plan, tmp_path, mon
 
 
 def test_batch_has_the_inputs_that_the_graph_has(rows, numbers_only):
-    assert set(Batch.of(rows.dataset, fill_missing(rows.dataset, rows.held_out)).feeds) == {"categorical", "numeric"}
-    features = fill_missing(numbers_only.dataset, numbers_only.held_out)
+    assert set(Batch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out)).feeds) == {"categorical", "numeric"}
+    features = pipeline_frame(numbers_only.dataset, numbers_only.held_out)
     assert set(Batch.of(numbers_only.dataset, features).feeds) == {"numeric"}

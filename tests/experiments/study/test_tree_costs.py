@@ -11,7 +11,7 @@ from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import Trees
 from experiments.study.tree_costs import measure_all
 from experiments.study.tree_costs_results import render
-from training.data.prepare import fill_missing
+from training.data.prepare import pipeline_frame
 
 QUICK = Budget(seconds=0, round_seconds=0, least_rounds=1, most_rounds=1)
 
@@ -23,7 +23,7 @@ def pipeline(rows):
 
 def test_sorting_by_leaf_keeps_the_rows_and_brings_equal_leaves_together(rows, pipeline):
     trees = Trees(pipeline.named_steps[ESTIMATOR])
-    features = pipeline.named_steps[PREPROCESSING].transform(fill_missing(rows.dataset, rows.held_out))
+    features = pipeline.named_steps[PREPROCESSING].transform(pipeline_frame(rows.dataset, rows.held_out))
     matrix = np.nan_to_num(features).astype(np.float32)
     ordered = trees.sort_by_leaf(matrix)
     assert sorted(map(tuple, ordered)) == sorted(map(tuple, matrix))

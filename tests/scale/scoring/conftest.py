@@ -22,7 +22,7 @@ def reference(models: Path, manifest: Manifest) -> pl.DataFrame:
 
 @pytest.fixture
 def features(reference: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
-    return reference.select(feature.name for feature in manifest.features)
+    return reference["row"].struct.unnest()
 
 
 @pytest.fixture

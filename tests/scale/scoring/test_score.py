@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from bundle.manifest import Manifest, encode_manifest
-from bundle.reference import LABEL, PROBABILITY
+from bundle.reference import LABEL, PROBABILITIES
 from scale.scoring import run as scoring_run
 from tests.scale.scoring.conftest import Run
 
@@ -36,7 +36,7 @@ def test_the_reference_rows_get_the_reference_scores(
     assert scores.columns == ["id", "prediction", "probability", f"predicted_{manifest.target}"]
     assert scores["id"].cast(pl.UInt32).to_list() == list(range(reference.height))
     assert scores["prediction"].to_list() == reference[LABEL].to_list()
-    assert np.abs(scores["probability"].to_numpy() - reference[PROBABILITY].to_numpy()).max() <= 1e-6
+    assert np.abs(scores["probability"].to_numpy() - reference[PROBABILITIES].to_numpy()[:, 1]).max() <= 1e-6
     labels = [manifest.classes[label] for label in reference[LABEL]]
     assert scores[f"predicted_{manifest.target}"].to_list() == labels
 

@@ -20,7 +20,7 @@ from scale.training.sample import plan_parts
 from scale.training.synthetic_parquet import write_census
 from scale.training.train import PartitionedOptions, main, train_partitioned
 from training import adult
-from training.data.prepare import class_indices, fill_missing
+from training.data.prepare import class_indices, pipeline_frame
 from training.data.synthetic import synthesize
 from training.dataset import Dataset
 from training.errors import DataError, TrainingError
@@ -104,9 +104,11 @@ def test_the_model_is_as_good_as_one_fitted_in_memory(opened, small_batches):
     model = fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=2)
     held_out = predict_part(model.pipeline, opened, plan.held_out, "held out")
     training = read(opened, plan.training)
-    features = fill_missing(adult.DATASET, training)
-    twin = build_pipeline(adult.DATASET, PARAMETERS, seed=1).fit(features, class_indices(adult.DATASET, training))
-    kept = fill_missing(adult.DATASET, read(opened, plan.held_out))
+    features = pipeline_frame(adult.DATASET, training)
+    twin = build_pipeline(adult.DATASET, features, PARAMETERS, seed=1).fit(
+        features, class_indices(adult.DATASET, training)
+    )
+    kept = pipeline_frame(adult.DATASET, read(opened, plan.held_out))
     probability = twin.predict_proba(kept)[:, 1]
     here, there = (score(held_out.target, scores, model.threshold) for scores in (held_out.probability, probability))
     assert here["pr_auc"] == pytest.approx(there["pr_auc"], abs=0.01)
@@ -122,8 +124,10 @@ def test_one_batch_gives_the_trees_that_the_classifier_itself_would_fit(tmp_path
     rows = survey.survey(opened, plan)
     model = fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=1)
     training = read(opened, plan.training)
-    features = fill_missing(adult.DATASET, training)
-    twin = build_pipeline(adult.DATASET, PARAMETERS, seed=1).fit(features, class_indices(adult.DATASET, training))
+    features = pipeline_frame(adult.DATASET, training)
+    twin = build_pipeline(adult.DATASET, features, PARAMETERS, seed=1).fit(
+        features, class_indices(adult.DATASET, training)
+    )
     difference = model.pipeline.predict_proba(features) - twin.predict_proba(features)
     assert np.abs(difference).max() < 1e-6
 
