@@ -1,5 +1,8 @@
 //! Who is answered: the API keys that a request may name.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
@@ -8,8 +11,10 @@ use subtle::{Choice, ConstantTimeEq};
 const MIN_KEY_LENGTH: usize = 16;
 
 /// Keys that open the service, as their SHA-256: the keys themselves are in no dump. Without any, it is open to all.
+///
+/// Clones share their keys, so that those of every application change at once.
 #[derive(Clone, Debug, Default)]
-pub struct ApiKeys(Vec<[u8; 32]>);
+pub struct ApiKeys(Arc<ArcSwap<Vec<[u8; 32]>>>);
 
 impl ApiKeys {
     /// Several keys are all good, so that one can be replaced by the next without a gap. An error says what is wrong
@@ -24,12 +29,18 @@ impl ApiKeys {
             }
             Ok(Sha256::digest(key).into())
         };
-        keys.into_iter().map(digest).collect::<Result<_, _>>().map(Self)
+        let digests = keys.into_iter().map(digest).collect::<Result<_, _>>()?;
+        Ok(Self(Arc::new(ArcSwap::from_pointee(digests))))
+    }
+
+    /// Let others open the service in place of those that did.
+    pub fn replace(&self, others: &Self) {
+        self.0.store(others.0.load_full());
     }
 
     /// Whether no key is asked for.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.load().is_empty()
     }
 
     /// Whether a request has an `Authorization: Bearer` header with one of the keys, and no other such header.
@@ -41,7 +52,7 @@ impl ApiKeys {
         let value = value.as_bytes();
         let (scheme, token) = value.split_at(value.iter().position(|byte| *byte == b' ').unwrap_or(value.len()));
         let digest: [u8; 32] = Sha256::digest(token.trim_ascii()).into();
-        let known = self.0.iter().fold(Choice::from(0), |known, key| known | key.ct_eq(&digest));
+        let known = self.0.load().iter().fold(Choice::from(0), |known, key| known | key.ct_eq(&digest));
         scheme.eq_ignore_ascii_case(b"bearer") && bool::from(known)
     }
 }
@@ -71,6 +82,16 @@ mod tests {
             assert!(!admits(&[wrong]), "{wrong}");
         }
         assert!(!admits(&[]) && !admits(&["Bearer first-key-0123456789"; 2]));
+    }
+
+    #[test]
+    fn clones_have_their_keys_replaced_too() {
+        let keys = ApiKeys::new(KEYS).unwrap();
+        let clone = keys.clone();
+        keys.replace(&ApiKeys::new(["third-key-0123456789"]).unwrap());
+        let admits =
+            |key: &str| clone.admit(&HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {key}").parse().unwrap())]));
+        assert!(admits("third-key-0123456789") && !admits(KEYS[0]));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Artifacts on disk, and the digests that bind them to the manifest.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::bundle_error::BundleError;
 use crate::digest::sha256;
-use crate::files::reason;
+use crate::files::{read_regular, reason};
+use crate::formatting::grouped;
 use crate::manifest::Manifest;
 
 /// The content of an artifact, checked against the manifest before anybody gets to parse it.
@@ -17,8 +18,15 @@ pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<V
         return Err(BundleError(format!("{folder}: the manifest lists no artifact '{kind}'; train again")));
     };
     let path = folder.join(&artifact.file);
-    let content = fs::read(&path).map_err(|error| {
-        BundleError(format!("{}: {}, but the manifest lists it; train again", path.display(), reason(&error)))
+    let content = read_regular(&path, artifact.bytes).map_err(|error| {
+        let path = path.display();
+        if error.kind() == ErrorKind::FileTooLarge {
+            let (bytes, digest) = (grouped(artifact.bytes), &artifact.sha256);
+            return BundleError(format!(
+                "{path}: more than the manifest's {bytes} bytes (SHA-256 {digest:.12}…): the file was altered; train again"
+            ));
+        }
+        BundleError(format!("{path}: {}, but the manifest lists it; train again", reason(&error)))
     })?;
     let digest = sha256(&content);
     if digest != artifact.sha256 {

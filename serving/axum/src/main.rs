@@ -12,7 +12,7 @@ use axum_service::manifest::Manifest;
 use axum_service::metrics::Metrics;
 use axum_service::onnx_predictor::{OnnxPredictor, load_runtime};
 use axum_service::server::{ConnectionLimits, Current, serve};
-use axum_service::settings::{Environment, Settings};
+use axum_service::settings::{Environment, Settings, read_keys};
 use axum_service::state::AppState;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -31,16 +31,16 @@ const NOT_SERVED: u8 = 1;
 const OTHER_FILES: usize = 256;
 
 fn main() -> ExitCode {
-    let (loader, settings, current) = match Loader::new().and_then(|loader| {
-        let (settings, current) = loader.load()?;
-        Ok((loader, settings, current))
+    let (loader, current) = match Loader::new().and_then(|loader| {
+        let current = loader.load()?;
+        Ok((loader, current))
     }) {
         Ok(prepared) => prepared,
         Err(error) => return fail(error.as_ref(), NOT_STARTED),
     };
-    let runtime = runtime::Builder::new_multi_thread().worker_threads(settings.workers).enable_all().build();
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(loader.settings.workers).enable_all().build();
     let served = runtime.map_err(Failure::from).and_then(|runtime| {
-        let served = runtime.block_on(run(&settings, Arc::new(loader), current));
+        let served = runtime.block_on(run(Arc::new(loader), current));
         // a large batch may still be at work when the time to stop is up: nobody waits for it
         runtime.shutdown_background();
         served
@@ -59,6 +59,7 @@ fn fail(error: &dyn Error, status: u8) -> ExitCode {
 /// Makes an application of the bundle that is there.
 struct Loader {
     environment: Environment,
+    settings: Settings,
     runtime: ort::environment::Environment,
     metrics: Arc<Metrics>,
 }
@@ -72,18 +73,26 @@ impl Loader {
         log::set_level(settings.log_level);
         read_bundle(&settings)?;
         let runtime = load_runtime(&environment)?;
-        Ok(Self { environment, runtime, metrics: Arc::default() })
+        Ok(Self { environment, settings, runtime, metrics: Arc::default() })
     }
 
     /// Everything that can be wrong with a bundle is found here.
-    fn load(&self) -> Result<(Settings, Current), Failure> {
-        let settings = Settings::read(&self.environment)?;
-        let (manifest, model) = read_bundle(&settings)?;
+    fn load(&self) -> Result<Current, Failure> {
+        let settings = &self.settings;
+        let (manifest, model) = read_bundle(settings)?;
         let unusable = |error| format!("{}: the model can't be used: {error}", settings.model_dir.display());
         let predictor = OnnxPredictor::new(self.runtime.clone(), model, settings.workers).map_err(unusable)?;
-        let state = AppState::new(Box::new(predictor), &manifest, &settings, &self.metrics).map_err(unusable)?;
+        let state = AppState::new(Box::new(predictor), &manifest, settings, &self.metrics).map_err(unusable)?;
         log::write(Level::Info, format_args!("model version {}", manifest.version));
-        Ok((settings, Current { router: app(Arc::clone(&state)), state }))
+        Ok(Current { router: app(Arc::clone(&state)), state })
+    }
+
+    /// Take the keys that are there by now. If one of them is none, all stay as they are; the bundle is another matter.
+    fn reload_keys(&self) {
+        match read_keys(&self.environment) {
+            Ok(keys) => self.settings.api_keys.replace(&keys),
+            Err(error) => log::write(Level::Error, format_args!("not reloaded, the API keys stay: {error}")),
+        }
     }
 }
 
@@ -94,7 +103,8 @@ fn read_bundle(settings: &Settings) -> Result<(Manifest, Vec<u8>), Failure> {
 }
 
 /// Answer requests until a signal, then finish those that were accepted. SIGHUP replaces the model.
-async fn run(settings: &Settings, loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
+async fn run(loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
+    let settings = &loader.settings;
     allow_files(2 * settings.max_connections * settings.workers + OTHER_FILES);
     let listener = TcpListener::bind((settings.host.as_str(), settings.port))
         .await
@@ -103,7 +113,7 @@ async fn run(settings: &Settings, loader: Arc<Loader>, current: Current) -> Resu
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let current = Arc::new(ArcSwap::from_pointee(current));
-    tokio::spawn(reload_at(signal(SignalKind::hangup())?, loader, Arc::clone(&current)));
+    tokio::spawn(reload_at(signal(SignalKind::hangup())?, Arc::clone(&loader), Arc::clone(&current)));
     let (stop, stopped) = oneshot::channel::<()>();
     let limits = ConnectionLimits {
         // per worker, as with workers that are processes
@@ -130,13 +140,17 @@ async fn run(settings: &Settings, loader: Arc<Loader>, current: Current) -> Resu
     Ok(())
 }
 
-/// Put an application of the bundle that is there in place of the current one, at every signal. If that fails, the
-/// current one stays.
+/// At every signal take the API keys that are there, and put an application of the bundle that is there in place of the
+/// current one. If one of the two fails, it stays as it was.
 async fn reload_at(mut signals: Signal, loader: Arc<Loader>, current: Arc<ArcSwap<Current>>) {
     while signals.recv().await.is_some() {
         let loader = Arc::clone(&loader);
-        match spawn_blocking(move || loader.load()).await {
-            Ok(Ok((_, successor))) => {
+        let reload = move || {
+            loader.reload_keys();
+            loader.load()
+        };
+        match spawn_blocking(reload).await {
+            Ok(Ok(successor)) => {
                 current.store(Arc::new(successor));
                 log::write(Level::Info, format_args!("reloaded"));
             }

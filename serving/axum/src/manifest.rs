@@ -9,11 +9,14 @@ use serde_json::{Map, Value};
 
 use crate::bundle_error::BundleError;
 use crate::digest::sha256;
-use crate::files::reason;
+use crate::files::{read_regular, reason};
 use crate::formatting::quoted;
 
 /// The format of bundles that this code reads.
 pub const FORMAT_VERSION: u64 = 1;
+
+/// A longer manifest is not read.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// What a feature's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -99,8 +102,8 @@ impl Manifest {
     /// `pin` is the SHA-256 that its bytes must have; since it holds the digests of the artifacts, it pins them, too.
     pub fn read(folder: &Path, pin: Option<&str>) -> Result<Self, BundleError> {
         let path = find(folder)?;
-        let content =
-            fs::read(&path).map_err(|error| BundleError(format!("{}: {}", path.display(), reason(&error))))?;
+        let content = read_regular(&path, MAX_BYTES)
+            .map_err(|error| BundleError(format!("{}: {}", path.display(), reason(&error))))?;
         let digest = sha256(&content);
         if let Some(pin) = pin.filter(|pin| *pin != digest) {
             return Err(BundleError(format!(

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::api_keys::ApiKeys;
-use crate::files::reason;
+use crate::files::{read_regular, reason};
 use crate::formatting::{grouped, quoted};
 use crate::log::Level;
 
 const PREFIX: &str = "SERVE_";
+/// A longer file of keys is not read.
+const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
 const DEFAULT_PORT: u64 = 3000;
 const NAMES: [&str; 17] = [
     "SERVE_API_KEY",
@@ -116,7 +117,7 @@ impl Settings {
         let cpus = available_parallelism().map_or(1, |cpus| cpus.get() as u64);
         Ok(Self {
             log_level: log_level(&or("SERVE_LOG_LEVEL", "info").to_lowercase())?,
-            api_keys: api_keys(text("SERVE_API_KEY"), text("SERVE_API_KEY_FILE"))?,
+            api_keys: read_keys(environment)?,
             docs: switch("SERVE_DOCS", &or("SERVE_DOCS", "on").to_lowercase())?,
             model_dir: or("SERVE_MODEL_DIR", "models").into(),
             manifest_sha256: pin(&text("SERVE_MANIFEST_SHA256").to_lowercase())?,
@@ -148,8 +149,11 @@ fn pin(digest: &str) -> Result<Option<String>, SettingsError> {
     }
 }
 
-/// The key, or those of the file, one a line; no keys if neither is given. No message has a key in it.
-fn api_keys(key: &str, file: &str) -> Result<ApiKeys, SettingsError> {
+/// The key that the environment gives, or those of the file that it names, one a line; no keys if it has neither. No
+/// message has a key in it.
+pub fn read_keys(environment: &Environment) -> Result<ApiKeys, SettingsError> {
+    let text = |name: &str| environment.get(name).map_or("", |value| value.trim());
+    let (key, file) = (text("SERVE_API_KEY"), text("SERVE_API_KEY_FILE"));
     if file.is_empty() {
         let key = Some(key).filter(|key| !key.is_empty());
         return ApiKeys::new(key).map_err(|error| SettingsError(format!("SERVE_API_KEY: {error}")));
@@ -158,7 +162,7 @@ fn api_keys(key: &str, file: &str) -> Result<ApiKeys, SettingsError> {
         return Err(SettingsError("SERVE_API_KEY and SERVE_API_KEY_FILE: only one of them can be given".to_owned()));
     }
     let wrong = |reason: &str| SettingsError(format!("SERVE_API_KEY_FILE={}: {reason}", quoted(file)));
-    let content = fs::read(file).map_err(|error| wrong(&reason(&error)))?;
+    let content = read_regular(Path::new(file), MAX_KEY_FILE_BYTES).map_err(|error| wrong(&reason(&error)))?;
     let content = str::from_utf8(&content).ok().filter(|content| content.is_ascii());
     let content = content.ok_or_else(|| wrong("it has other characters than ASCII ones"))?;
     let lines = content.lines().map(str::trim).filter(|line| !line.is_empty());
