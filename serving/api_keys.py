@@ -52,7 +52,7 @@ class ApiKeys:
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
-        digest = sha256(token.strip(b" ")).digest()
+        digest = sha256(token.strip(b" \t")).digest()
         known = [hmac.compare_digest(digest, one) for one in self._digests]
         if scheme.lower() != b"bearer" or not any(known):
             raise Unauthorized

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -51,6 +51,8 @@ class Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http":
+            if scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET"}  # whoever sends the answer leaves its body out
             if self.keys:
                 try:
                     self.keys.check(scope)
@@ -98,6 +100,8 @@ def create_app(
         lifespan=lifespan,
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
+        redirect_slashes=False,
+        exception_handlers={405: _refuse_method},
         redoc_url=None,
     )
     app.keys = settings.api_keys
@@ -112,6 +116,13 @@ def create_app(
     _add_information(app, predictor.backend, manifest, settings)
     _describe_predict_routes(app, manifest, settings)
     return app
+
+
+async def _refuse_method(_: Request, error: Exception) -> Response:
+    """Starlette's answer, but for HEAD, which works wherever GET does."""
+    allowed = cast("HTTPException", error).headers or {}
+    methods = allowed.get("Allow", "").replace("GET", "GET, HEAD")
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, headers={"allow": methods})
 
 
 def _add_information(app: Application, backend: str, manifest: Manifest, settings: Settings) -> None:

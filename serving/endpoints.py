@@ -16,10 +16,10 @@ from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
-from serving.errors import InternalError, Overloaded, RequestError, TooLarge
+from serving.errors import EncodedBody, InternalError, Overloaded, RequestError, TooLarge
 from serving.metrics import Metrics
 from serving.predictor import Predictor
-from serving.process.http_protocol import ARRIVED, OVERLOADED
+from serving.process.exchange import ARRIVED, OVERLOADED
 from serving.request_schema import Decode
 from serving.response_schema import Assemble, Encode
 
@@ -106,6 +106,9 @@ class PredictEndpoint:
                 waited = started - scope.get(ARRIVED, started)
                 if waited > self._worker.max_wait or OVERLOADED in scope.get("extensions", ()):
                     raise Overloaded
+                for name, value in scope["headers"]:
+                    if name == b"content-encoding" and value.lower() != b"identity":
+                        raise EncodedBody(value.decode("latin-1"))
                 content = await self._answer(receive, reservation)
             except RequestError as error:
                 status, headers, content = error.status, error.headers, error.body()

@@ -31,12 +31,12 @@ class RequestError(Exception):
 
 
 class BadRequestHead(RequestError):
-    """What came is not HTTP."""
+    """What came is not HTTP, or something in it that the service does not do. The connection is closed."""
 
     status = 400
 
-    def __init__(self) -> None:
-        super().__init__([Problem((), "not an HTTP request", "http_invalid")])
+    def __init__(self, reason: str) -> None:
+        super().__init__([Problem((), f"not an HTTP request: {reason}", "http_invalid")])
 
 
 class Unauthorized(RequestError):
@@ -59,12 +59,22 @@ class RequestTimeout(RequestError):
 
 
 class HeadTooLarge(RequestError):
-    """The request line and headers are too long. The connection is closed."""
+    """The request line and header fields are too long, or too many. The connection is closed."""
 
     status = 431
 
-    def __init__(self, limit: int) -> None:
-        super().__init__([Problem(("header",), f"more than {limit} bytes", "too_many_header_bytes")])
+    def __init__(self, unit: str, limit: int) -> None:
+        super().__init__([Problem(("header",), f"more than {limit} {unit}", f"too_many_header_{unit}")])
+
+
+class EncodedBody(RequestError):
+    """The body is compressed."""
+
+    status = 415
+
+    def __init__(self, encoding: str) -> None:
+        message = f"content encoding {encoding!r} is not supported: send the body as it is"
+        super().__init__([Problem(("header", "content-encoding"), message, "content_encoding_unsupported")])
 
 
 class MalformedBody(RequestError):

@@ -4,6 +4,7 @@ msgspec decodes and checks in one pass over the bytes, into a type made from the
 is looked at again, in `serving.diagnosis`, to name everything that is wrong with it.
 """
 
+import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -16,6 +17,8 @@ from serving.diagnosis import diagnose
 from serving.errors import InvalidRows, MalformedBody, Problem, TooLarge
 from serving.json_array import split_array
 from serving.predictor import Batch
+
+BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a body that it doesn't take."""
@@ -129,6 +132,8 @@ class RequestSchema:
     def _refusal(self, body: bytes, error: Exception, *, many: bool) -> InvalidRows | MalformedBody:
         if isinstance(error, msgspec.ValidationError):
             return InvalidRows(diagnose(body, str(error), self._manifest, many=many))
+        if body.startswith(BYTE_ORDER_MARKS):
+            return MalformedBody("the body starts with a byte order mark")
         return MalformedBody(str(error).removeprefix("JSON is malformed: "))
 
 

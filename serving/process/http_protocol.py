@@ -1,193 +1,343 @@
-"""uvicorn's HTTP protocol, held to limits, and with the head and the body of a response in one system call.
+"""A connection: its requests one after the other, each answered once and in order, within bounds.
 
-uvicorn waits for a slow client without end, takes request heads of any length, and holds any number of connections and
-requests. Here each of these has a limit, and every limit its answer.
-
-uvicorn hands head and body of a response to the transport separately, and uvloop writes each at once: two system calls,
-two wake-ups of the client. For answers of a hundred bytes that is a tenth of the whole request.
+uvicorn's server runs it in place of its own protocols. docs/connections.md states what it promises; the parts are the
+bounds (connections.py), the reading of one request (request_parser.py) and its answer (exchange.py).
 """
 
 import asyncio
-from dataclasses import dataclass, field
+import logging
+import re
 from time import perf_counter
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import ASGIApp
+from uvicorn import Config
+from uvicorn.server import ServerState
 
-from serving.errors import BadRequestHead, HeadTooLarge, RequestError, RequestTimeout
-from serving.process.event_loop import EventLoop
+from serving.errors import Overloaded, RequestError, RequestTimeout
+from serving.process.connections import LINGER_BYTES, LINGER_SECONDS, STATE_KEY, ConnectionLimits
+from serving.process.exchange import ARRIVED, OVERLOADED, STATUS_LINES, Exchange, Headers
+from serving.process.request_parser import HEAD_END, RequestHead, RequestParser, check_unfinished
 
-HEAD_BYTES = 64 << 10
-"""The longest request line and headers, give or take one read of the socket."""
+NEVER = float("inf")
 
-COALESCED_BYTES = 64 << 10
-"""What is longer is handed on at once, so that the transport can say when a client doesn't keep up."""
+TAIL_BYTES = len(HEAD_END) - 1
+"""What is kept of a chunked body's bytes: the end of the body may have begun in them."""
 
-SWEEP_SECONDS = 0.5
-"""How often the connections' times are looked at: so much later than its limit a connection may end."""
+EMPTY_LINES = re.compile(rb"[\r\n]*")
+"""Allowed before a request."""
 
-BEHIND_SECONDS = 0.01
-"""How late the event loop must be with that for the connections that wait to be accepted to be accepted all at once."""
-
-STATE_KEY = "connection_limits"
-"""Where an application puts its ConnectionLimits in its lifespan state."""
-
-OVERLOADED = "overloaded"
-"""The extension in the scope of a request that came when the worker had as many as it takes."""
-
-ARRIVED = "arrived"
-"""Where in its scope a request has the time, of `perf_counter`, at which its head was complete."""
+logger = logging.getLogger("serving")
 
 
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """What the clients of one worker process may take of it, and its connections, which are held to that.
+class Protocol(asyncio.Protocol):
+    """One connection. What has arrived and is not read yet is `_input` from `_at` on.
 
-    `seconds` is how long a request may take to arrive, from its first byte or from the connection's start, and how long
-    a client may leave an answer unread.
+    Only one request is in hand at a time. What comes behind it stays as it came, and once there is something the socket
+    isn't read any more, so that a client that sends without waiting for answers is slowed down, and costs no memory.
+    Times are the event loop's.
     """
 
-    connections: int
-    requests: int
-    seconds: float
-    held: set["Protocol"] = field(default_factory=set)
-
-    async def enforce(self) -> None:
-        """End the connections whose time is up, until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            expected = perf_counter() + SWEEP_SECONDS
-            await asyncio.sleep(SWEEP_SECONDS)
-            if perf_counter() - expected > BEHIND_SECONDS and isinstance(loop, EventLoop):
-                loop.accept_waiting(2 * self.connections - len(self.held))
-            overdue = loop.time() - self.seconds
-            for connection in tuple(self.held):
-                connection.end_if_waiting_since(overdue)
-
-
-class CoalescingTransport:
-    """A transport that sends what is written within one turn of the event loop together, at the turn's end."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._call_soon = loop.call_soon
-        self._pending: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Send `data` soon."""
-        self._pending.append(data)
-        if len(data) > COALESCED_BYTES:
-            self.flush()
-        elif len(self._pending) == 1:
-            self._call_soon(self.flush)
-
-    def flush(self) -> None:
-        """Send what is pending."""
-        if self._pending:
-            data = b"".join(self._pending) if len(self._pending) > 1 else self._pending[0]
-            self._pending.clear()
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Send what is pending, then close."""
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
-        return getattr(self._transport, name)
-
-
-class Protocol(HttpToolsProtocol):
-    """HttpToolsProtocol on a CoalescingTransport, held to the application's ConnectionLimits.
-
-    Times are the event loop's, and 0 while the connection waits for nothing that is the client's to do.
-    """
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Called by uvicorn's server, for each new connection."""
+        self.loop = _loop or asyncio.get_running_loop()
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self.drained: asyncio.Future[None] | None = None
+        self._app = cast("ASGIApp", config.loaded_app)
+        self._idle_seconds = config.timeout_keep_alive
+        self._server = server_state
+        self._app_state = app_state
+        self._limits: ConnectionLimits = app_state[STATE_KEY]
+        self._parser = RequestParser()
+        self._exchange: Exchange | None = None
+        self._refusal: RequestError | None = None
+        self._input: bytes | bytearray = b""
+        self._at = self._held = self._discarded = 0
+        self._paused = self._ending = self._stopping = self._ended_by_client = self._surplus = self._awaited = False
+        self._deadline = self._sending_deadline = NEVER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop with a new connection."""
-        coalescing = CoalescingTransport(cast("asyncio.Transport", transport), self.loop)
-        super().connection_made(cast("asyncio.Transport", coalescing))
-        self._limits: ConnectionLimits = self.app_state[STATE_KEY]
+        self.transport = cast("asyncio.Transport", transport)
+        self._server.connections.add(cast("Any", self))
+        self._client = transport.get_extra_info("peername")
+        self._address = transport.get_extra_info("sockname")
+        self._deadline = self.loop.time() + self._limits.seconds
         self._limits.held.add(self)
-        self._receiving_since = self.loop.time()
-        self._sending_since = 0.0
-        self._arriving: Literal["head", "body"] | None = None
-        self._head_bytes = 0
-        # A surplus connection's first request is answered, with a 503, and its last; twice too many are not heard.
+        # A surplus connection's first request is answered, with a 503, and its last; twice too many are closed unread.
         self._surplus = len(self._limits.held) > self._limits.connections
         if len(self._limits.held) > 2 * self._limits.connections:
             self.transport.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         """Called by the event loop when the connection has ended."""
-        super().connection_lost(exc)
+        self._server.connections.discard(cast("Any", self))
         self._limits.held.discard(self)
+        self._drop_input()
+        self._ending = True
+        if self._exchange is not None:
+            self._exchange.leave()
+        self.resume_writing()
+
+    def eof_received(self) -> bool:
+        """Called by the event loop when the client sends no more. Returns whether it is still owed an answer."""
+        self._ended_by_client = True
+        if self._exchange is None or self._ending:
+            return False
+        if not self._exchange.arrived:
+            self._exchange.leave()  # it broke off in the middle of a body
+        return self._exchange.arrived
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop with what the client sent."""
-        super().data_received(data)
-        if self._arriving == "head":
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self._refuse(HeadTooLarge(HEAD_BYTES))
-
-    def on_message_begin(self) -> None:
-        """Called by the parser at a request's first byte."""
-        super().on_message_begin()
-        self._receiving_since = self.loop.time()
-        self._arriving = "head"
-        self._head_bytes = 0
-
-    def on_headers_complete(self) -> None:
-        """Called by the parser at the end of a request's head."""
-        self._arriving = "body"
-        super().on_headers_complete()
-        self.scope[ARRIVED] = perf_counter()  # type: ignore[literal-required]  # a server's scope may have more
-        if self._surplus or len(self.tasks) > self._limits.requests:
-            self.scope["extensions"] = {OVERLOADED: {}}
-            self.cycle.keep_alive = self.cycle.keep_alive and not self._surplus
-
-    def on_message_complete(self) -> None:
-        """Called by the parser at a request's last byte."""
-        super().on_message_complete()
-        self._arriving = None
-        self._receiving_since = 0.0
+        if self._ending:
+            self._discarded += len(data)
+            if self._discarded > LINGER_BYTES:
+                self.transport.abort()
+            return
+        if self._input:
+            grown = self._input if isinstance(self._input, bytearray) else bytearray(self._input)
+            del grown[: max(self._at - TAIL_BYTES, 0)]
+            grown += data
+            self._input, self._at = grown, min(self._at, TAIL_BYTES)
+        else:
+            self._input, self._at = data, 0
+        self._advance()
 
     def pause_writing(self) -> None:
         """Called by the transport when the client leaves an answer unread."""
-        super().pause_writing()
-        self._sending_since = self.loop.time()
+        self.drained = self.loop.create_future()
+        self._sending_deadline = self.loop.time() + self._limits.seconds
 
     def resume_writing(self) -> None:
         """Called by the transport when the client has read on."""
-        super().resume_writing()
-        self._sending_since = 0.0
+        self._sending_deadline = NEVER
+        if self.drained is not None:
+            self.drained.set_result(None)
+            self.drained = None
 
-    def send_400_response(self, _: str) -> None:
-        """Called by the superclass for what isn't HTTP."""
-        self._refuse(BadRequestHead())
+    def shutdown(self) -> None:
+        """Called by the server when it stops: what has arrived is answered, then the connection ends."""
+        self._stopping = True
+        if self._exchange is None:
+            self.transport.close()
 
-    def end_if_waiting_since(self, overdue: float) -> None:
-        """End the connection if it has waited for its client since before `overdue`."""
-        if self.transport.is_closing():
-            return
-        if 0 < self._sending_since < overdue:
+    def end_if_overdue(self, now: float) -> None:
+        """End the connection if its client has been waited for too long."""
+        if self._sending_deadline < now:
             self.transport.abort()
-        elif 0 < self._receiving_since < overdue:
-            if self.scope is None:  # not a byte of a request, so there is nothing to answer
-                self.transport.close()
+        elif self._deadline >= now:
+            return
+        elif self._ending:
+            if not self.transport.get_write_buffer_size() or self._deadline + self._limits.seconds < now:
+                self.transport.abort()
+        elif self._exchange is None and not self._input:
+            self._end()  # not a byte of a request, so there is nothing to answer
+        else:
+            self._refuse(RequestTimeout(self._limits.seconds))
+
+    def default_headers(self) -> Headers:
+        """The date, which uvicorn writes once a second."""
+        return self._server.default_headers
+
+    def last_answer(self) -> bool:
+        """Whether the connection ends after the present answer whatever its request says."""
+        return self._surplus or (self._at == len(self._input) and (self._stopping or self._ended_by_client))
+
+    def want_body(self) -> None:
+        """The application has taken what there was of the body."""
+        self._resume_reading()
+
+    def answered(self) -> None:
+        """The present answer is complete."""
+        exchange = cast("Exchange", self._exchange)
+        self.finished(exchange)
+        if not exchange.keep_alive:
+            self._end()
+        elif exchange.arrived:
+            self._next()
+        else:
+            self._resume_reading()
+
+    def finished(self, exchange: Exchange) -> None:
+        """The application is done with a request."""
+        self._limits.in_hand.discard(exchange)
+
+    def _next(self) -> None:
+        """The present request is done with; the next one's turn has come."""
+        self._exchange = None
+        self._deadline = self.loop.time() + self._idle_seconds
+        if self._refusal is not None:
+            self._refuse(self._refusal)
+        elif self._at < len(self._input):
+            self._advance()
+        elif self._stopping or self._ended_by_client:
+            self._end()
+        else:
+            self._resume_reading()
+
+    def _advance(self) -> None:
+        """Read what can be read of the input; count the rest of it, and read no more while it waits for its turn."""
+        try:
+            while self._at < len(self._input) and not self._ending:
+                if not (self._take_head() if self._exchange is None else self._take_body(self._exchange)):
+                    break
+        except RequestError as error:
+            self._refuse(error)
+        if self._ending:
+            return
+        exchange = self._exchange
+        unread = len(self._input)
+        if self._at == unread:
+            unread = 0
+            self._input = self._input[-TAIL_BYTES:] if exchange is not None and exchange.missing is None else b""
+            self._at = len(self._input)
+        if exchange is not None and (unread or exchange.is_full()):
+            self._pause_reading()
+        elif self._paused:
+            self._resume_reading()
+        if unread != self._held:
+            if self._limits.hold(self._held, unread):
+                self._held = unread
             else:
-                self._refuse(RequestTimeout(self._limits.seconds))
+                self._drop_input()
+                self._refuse(Overloaded())
+
+    def _take_head(self) -> bool:
+        """Begin the next request, if its head is complete."""
+        if self._input[self._at] in b"\r\n":
+            self._at = cast("re.Match[bytes]", EMPTY_LINES.match(self._input, self._at)).end()
+            return True
+        end = self._input.find(HEAD_END, self._at)
+        if end < 0:
+            check_unfinished(self._input[self._at :])
+            if self._ended_by_client:
+                self._end()
+            self._wait_for_request()
+            return False
+        end += len(HEAD_END)
+        head = self._parser.head(bytes(self._input[self._at : end]))
+        self._at = end
+        self._begin(head)
+        return True
+
+    def _wait_for_request(self) -> None:
+        """Its time runs from the first look at it, however often there is another one."""
+        if not self._awaited:
+            self._awaited = True
+            self._deadline = self.loop.time() + self._limits.seconds
+
+    def _begin(self, head: RequestHead) -> None:
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": head.version,
+            "method": head.method,
+            "scheme": "http",
+            "server": self._address,
+            "client": self._client,
+            "root_path": "",
+            "path": head.path(),
+            "raw_path": head.target.partition(b"?")[0],
+            "query_string": head.target.partition(b"?")[2],
+            "headers": head.headers,
+            "state": self._app_state.copy(),
+            ARRIVED: perf_counter(),
+        }
+        exchange = Exchange(
+            self,
+            scope,
+            keep_alive=head.keep_alive,
+            missing=head.length,
+            expects_continue=head.expects_continue,
+        )
+        self._exchange = exchange
+        if exchange.arrived:
+            self._stop_waiting()
+        else:
+            self._wait_for_request()
+        task = self.loop.create_task(exchange.run(self._app))
+        self._server.tasks.add(task)
+        task.add_done_callback(self._server.tasks.discard)
+        self._limits.in_hand.add(exchange)
+        if self._surplus or len(self._limits.in_hand) > self._limits.requests:
+            scope["extensions"] = {OVERLOADED: {}}
+
+    def _take_body(self, exchange: Exchange) -> bool:
+        """Give the request in hand what has come of its body; what comes behind that waits for its answer."""
+        if exchange.arrived:
+            return False
+        end = len(self._input)
+        if exchange.missing is not None:
+            end = min(end, self._at + exchange.missing)
+            exchange.missing -= end - self._at
+        elif (found := self._input.find(HEAD_END, max(self._at - TAIL_BYTES, 0))) >= 0:
+            end = found + len(HEAD_END)  # which is the end of the body, or in the middle of its content
+        data = bytes(self._input[self._at : end])
+        self._at = end
+        content = self._parser.body(data)
+        exchange.take(content, last=self._parser.complete)
+        if exchange.arrived:
+            self._stop_waiting()
+            if exchange.answered:
+                self._exchange = None
+                self._deadline = self.loop.time() + self._idle_seconds
+        return True
+
+    def _stop_waiting(self) -> None:
+        self._awaited = False
+        self._deadline = NEVER
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer what the application can't, and close. An answer that is under way, or was given, is left alone."""
-        cycle = self.cycle
-        if self._arriving == "body":
-            unanswered = not cycle.response_started
-        else:
-            unanswered = cycle is None or cycle.response_complete
-        if unanswered and not self.pipeline:
+        """Answer what the application can't, when its turn has come, and end the connection."""
+        logger.debug("refused: %s", error)
+        exchange = self._exchange
+        if exchange is not None and exchange.arrived:
+            self._refusal = error
+            return
+        if exchange is None or not exchange.started:
             content = error.body()
+            fields = (*self.default_headers(), *error.headers)
+            lines = b"".join(b"%s: %s\r\n" % field for field in fields if field[0] != b"connection")
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(content)
-            self.transport.write(STATUS_LINE[error.status] + head + content)
-        self.transport.close()
+            self.transport.write(STATUS_LINES[error.status] + lines + head + content)
+        if exchange is not None:
+            exchange.leave()
+        self._end()
+
+    def _end(self) -> None:
+        """Say that nothing more will be sent, and read on for a while: unread bytes would reset the connection.
+
+        The reset could reach the client before the answer does.
+        """
+        if self._ending:
+            return
+        self._ending = True
+        self._drop_input()
+        self._server.connections.discard(cast("Any", self))
+        self._deadline = self.loop.time() + LINGER_SECONDS
+        if self._ended_by_client or self.transport.is_closing():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+            self._resume_reading()
+
+    def _drop_input(self) -> None:
+        self._limits.hold(self._held, 0)
+        self._input, self._at, self._held = b"", 0, 0
+
+    def _pause_reading(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._paused and not (self._ended_by_client or self.transport.is_closing()):
+            self._paused = False
+            self.transport.resume_reading()

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from bundle.errors import BundleError
 from serving.app import Application
 from serving.metrics import Metrics
-from serving.process.http_protocol import STATE_KEY, ConnectionLimits
+from serving.process.connections import STATE_KEY, ConnectionLimits
 from serving.settings import Settings, SettingsError
 
 logger = logging.getLogger("serving")

@@ -1,0 +1,84 @@
+"""What the clients of one worker process may take of it: the bounds of every connection, and who watches the clock.
+
+docs/connections.md states what they add up to.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Protocol
+
+from serving.process.event_loop import EventLoop
+
+HEAD_BYTES = 64 << 10
+"""The longest request line and header fields together."""
+
+MAX_FIELDS = 100
+"""The most header fields of a request."""
+
+UNPARSED_BYTES = 64 << 20
+"""What all connections of a process may hold of unfinished heads and of requests whose turn has not come."""
+
+OWN_BYTES = 4 << 10
+"""What a connection may hold of them in any case, so that full buffers do not shut out ordinary clients."""
+
+LINGER_SECONDS = 5.0
+"""How long a connection that is ending reads on: unread bytes would reset it, perhaps before the answer is read."""
+
+LINGER_BYTES = 32 << 20
+"""How much it reads in that time."""
+
+SWEEP_SECONDS = 0.5
+"""How often the connections' times are looked at: so much later than its limit a connection may end."""
+
+BEHIND_SECONDS = 0.01
+"""How late the event loop must be with that for the connections that wait to be accepted to be accepted all at once."""
+
+STATE_KEY = "connection_limits"
+"""Where an application puts its ConnectionLimits in its lifespan state."""
+
+
+class Connection(Protocol):
+    """What the limits ask of a connection."""
+
+    def end_if_overdue(self, now: float) -> None:
+        """End it if its client has been waited for too long."""
+
+
+@dataclass
+class ConnectionLimits:
+    """The limits of one worker process, and its connections and requests in hand, which are held to them.
+
+    `seconds` is how long a request may take to arrive, from its first byte or from the connection's start, and how long
+    a client may leave an answer unread. `unparsed` is what the connections hold beyond their own bytes.
+    """
+
+    connections: int
+    requests: int
+    seconds: float
+    held: set[Connection] = field(default_factory=set)
+    in_hand: set[object] = field(default_factory=set)
+    unparsed: int = 0
+
+    def hold(self, before: int, now: int) -> bool:
+        """Count a connection's unparsed bytes, which were `before`; returns whether there is room for them.
+
+        If there is none, the connection holds what it held before.
+        """
+        change = max(now - OWN_BYTES, 0) - max(before - OWN_BYTES, 0)
+        if change > 0 and self.unparsed + change > UNPARSED_BYTES:
+            return False
+        self.unparsed += change
+        return True
+
+    async def enforce(self) -> None:
+        """End the connections whose time is up, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            expected = perf_counter() + SWEEP_SECONDS
+            await asyncio.sleep(SWEEP_SECONDS)
+            if perf_counter() - expected > BEHIND_SECONDS and isinstance(loop, EventLoop):
+                loop.accept_waiting(2 * self.connections - len(self.held))
+            now = loop.time()
+            for connection in tuple(self.held):
+                connection.end_if_overdue(now)
