@@ -19,3 +19,7 @@ class ParityError(TrainingError):
 
 class TableError(DataError):
     """A file can't be read as the table that its name says it is. The message names file and line."""
+
+
+class ConversionError(TrainingError):
+    """A fitted estimator or a graph can't be brought into the bundle's form. The message names the step."""
