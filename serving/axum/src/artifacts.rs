@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::bundle_error::BundleError;
 use crate::digest::sha256;
 use crate::files::{read_regular, reason};
-use crate::formatting::grouped;
 use crate::manifest::Manifest;
 
 /// The content of an artifact, checked against the manifest before anybody gets to parse it.
@@ -21,7 +20,7 @@ pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<V
     let content = read_regular(&path, artifact.bytes).map_err(|error| {
         let path = path.display();
         if error.kind() == ErrorKind::FileTooLarge {
-            let (bytes, digest) = (grouped(artifact.bytes), &artifact.sha256);
+            let (bytes, digest) = (artifact.bytes, &artifact.sha256);
             return BundleError(format!(
                 "{path}: more than the manifest's {bytes} bytes (SHA-256 {digest:.12}…): the file was altered; train again"
             ));

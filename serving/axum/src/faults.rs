@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use crate::errors::{BODY, Problem, Step};
 
+const DATE_REQUIRED: &str = "an ISO 8601 date (YYYY-MM-DD) is required";
+
 /// What can be wrong with a body, a row or a field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
@@ -12,6 +14,10 @@ pub(crate) enum Fault {
     NotNullable,
     NoNumber,
     NoString,
+    NoBoolean,
+    NoDateText,
+    NoDate,
+    NotWhole,
     OutOfRange,
     NoObject,
     NoArray,
@@ -26,6 +32,10 @@ impl Fault {
             Self::NotNullable => ("null is not allowed here", "not_nullable"),
             Self::NoNumber => ("a number is required", "float_type"),
             Self::NoString => ("a string is required", "string_type"),
+            Self::NoBoolean => ("true or false is required", "bool_type"),
+            Self::NoDateText => (DATE_REQUIRED, "date_type"),
+            Self::NoDate => (DATE_REQUIRED, "date_invalid"),
+            Self::NotWhole => ("a whole number is required", "int_type"),
             Self::OutOfRange => ("outside the range of a 32-bit float", "float_range"),
             Self::NoObject => ("an object is required", "object_type"),
             Self::NoArray => ("an array of objects is required", "list_type"),

@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 #[allow(missing_docs)]
 pub enum Found<'a> {
     Null,
-    Bool,
+    Bool(bool),
     Number(f64),
     String(&'a str),
     Array,
@@ -67,8 +67,8 @@ where
         self.0(Found::Null).map_err(E::custom)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<T, E> {
-        self.0(Found::Bool).map_err(E::custom)
+    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+        self.0(Found::Bool(value)).map_err(E::custom)
     }
 
     #[allow(clippy::cast_precision_loss)] // rounded to the nearest, as every JSON number is
@@ -115,7 +115,7 @@ mod tests {
     fn names_every_kind_of_value() {
         let cases = [
             ("null", "Null"),
-            ("true", "Bool"),
+            ("true", "Bool(true)"),
             ("-1", "Number(-1.0)"),
             ("18446744073709551615", "Number(1.8446744073709552e19)"),
             ("1e-400", "Number(0.0)"),

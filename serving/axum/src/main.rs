@@ -9,6 +9,7 @@ use axum_service::app::app;
 use axum_service::artifacts::read_artifact;
 use axum_service::log::{self, Level};
 use axum_service::manifest::Manifest;
+use axum_service::manifest_file::read_manifest;
 use axum_service::metrics::Metrics;
 use axum_service::onnx_predictor::{OnnxPredictor, load_runtime};
 use axum_service::server::{ConnectionLimits, Current, serve};
@@ -81,7 +82,8 @@ impl Loader {
         let settings = &self.settings;
         let (manifest, model) = read_bundle(settings)?;
         let unusable = |error| format!("{}: the model can't be used: {error}", settings.model_dir.display());
-        let predictor = OnnxPredictor::new(self.runtime.clone(), model, settings.workers).map_err(unusable)?;
+        let predictor =
+            OnnxPredictor::new(self.runtime.clone(), &manifest, model, settings.workers).map_err(unusable)?;
         let state = AppState::new(Box::new(predictor), &manifest, settings, &self.metrics).map_err(unusable)?;
         log::write(Level::Info, format_args!("model version {}", manifest.version));
         Ok(Current { router: app(Arc::clone(&state)), state })
@@ -97,7 +99,7 @@ impl Loader {
 }
 
 fn read_bundle(settings: &Settings) -> Result<(Manifest, Vec<u8>), Failure> {
-    let manifest = Manifest::read(&settings.model_dir, settings.manifest_sha256.as_deref())?;
+    let manifest = read_manifest(&settings.model_dir, settings.manifest_sha256.as_deref())?;
     let model = read_artifact(&manifest, "onnx_packed", &settings.model_dir)?;
     Ok((manifest, model))
 }

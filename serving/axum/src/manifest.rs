@@ -1,22 +1,19 @@
-//! The manifest: the typed description of a bundle, as `<name>.json` holds it.
+//! The manifest: the typed description of a bundle. docs/bundle.md describes it field by field.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::bundle_error::BundleError;
-use crate::digest::sha256;
-use crate::files::{read_regular, reason};
-use crate::formatting::quoted;
-
-/// The format of bundles that this code reads.
-pub const FORMAT_VERSION: u64 = 1;
-
-/// A longer manifest is not read.
-const MAX_BYTES: u64 = 16 << 20;
+/// What the model's answers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Task {
+    BinaryClassification,
+    MulticlassClassification,
+    Regression,
+}
 
 /// What a feature's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -24,11 +21,13 @@ const MAX_BYTES: u64 = 16 << 20;
 #[allow(missing_docs)]
 pub enum FeatureKind {
     Numeric,
+    Boolean,
+    Date,
     Ordinal,
     Nominal,
 }
 
-/// One input column. A null in a `nullable` feature means missing: NaN for a numeric one, `missing_token` for the rest.
+/// One input column. A null in a `nullable` feature means missing: NaN, or `tokens.missing` for a category.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Feature {
     /// The field's name in a request.
@@ -37,30 +36,68 @@ pub struct Feature {
     pub kind: FeatureKind,
     /// Whether null is allowed.
     pub nullable: bool,
-    /// A value that works: text, a number or null.
+    /// A value that works: text, a number, true, false or null.
     pub example: Value,
+    /// Whether its numbers are whole.
+    #[serde(default)]
+    pub integer: bool,
     /// What the feature means.
     #[serde(default)]
     pub description: String,
-    /// The strings seen in training.
+    /// The known categories that are published; ordinal ones in rank order.
     #[serde(default)]
     pub categories: Vec<String>,
-    /// What a missing category is handed on as.
+    /// The other known categories: too few rows had them to name them in public.
+    #[serde(default, skip_serializing)]
+    pub rare: Vec<String>,
+    /// Whether no categories are known, so that every string is passed on as it is.
     #[serde(default)]
-    pub missing_token: Option<String>,
-    /// The observed range of a numeric feature.
+    pub open: bool,
+    /// The observed range of a number, or of a date in days since 1970-01-01.
     #[serde(default)]
     pub minimum: Option<f64>,
-    /// The observed range of a numeric feature.
+    /// The upper end of that range.
     #[serde(default)]
     pub maximum: Option<f64>,
+    // what only the Python side reads, and this service passes on
+    #[serde(default)]
+    dtype: String,
+    #[serde(default)]
+    graph_input: String,
 }
 
 impl Feature {
-    /// Whether its values are numbers.
-    pub fn is_numeric(&self) -> bool {
-        self.kind == FeatureKind::Numeric
+    /// Whether its values are strings of the packed graph's string input.
+    pub fn is_categorical(&self) -> bool {
+        matches!(self.kind, FeatureKind::Ordinal | FeatureKind::Nominal)
     }
+}
+
+/// A class as the data has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum ClassLabel {
+    Boolean(bool),
+    Integer(i64),
+    Text(String),
+}
+
+/// What stands in a string tensor for a missing and for an unseen category. No category of the bundle is equal to one.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[allow(missing_docs)]
+pub struct Tokens {
+    pub missing: String,
+    pub unseen: String,
+}
+
+/// The model's answer to the row of all features' examples: class index and probabilities, or a value.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[allow(missing_docs)]
+pub struct Expected {
+    pub prediction: f64,
+    #[serde(default)]
+    pub probabilities: Vec<f64>,
 }
 
 /// A file of the bundle: its path relative to the manifest, size in bytes, and SHA-256 in hexadecimal.
@@ -74,7 +111,7 @@ pub struct Artifact {
 
 /// The manifest. Serialized, it is the public part: what only those who run the service need stays out.
 ///
-/// `classes[i]` is the label of class index i; a response's `prediction` is that index.
+/// `classes[i]` is the label of class index i; a response's `prediction` is that index. A regressor has no classes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[allow(missing_docs)]
 pub struct Manifest {
@@ -82,75 +119,37 @@ pub struct Manifest {
     pub name: String,
     pub version: String,
     pub created: String,
-    pub task: String,
+    pub task: Task,
     pub features: Vec<Feature>,
     pub target: String,
-    pub classes: [String; 2],
-    pub positive_class: String,
-    pub decision_threshold: f64,
+    #[serde(default)]
+    pub classes: Vec<ClassLabel>,
+    #[serde(default)]
+    pub positive_class: Option<ClassLabel>,
+    #[serde(default)]
+    pub decision_threshold: Option<f64>,
+    pub tokens: Tokens,
+    pub expected: Expected,
     // what this service only passes on to those who ask for its metadata
-    metrics: Map<String, Value>,
-    data: Map<String, Value>,
-    parity: Map<String, Value>,
+    #[serde(default)]
+    frame: Option<String>,
+    #[serde(default)]
+    metrics: Option<Map<String, Value>>,
+    #[serde(default)]
+    data: Option<Map<String, Value>>,
+    /// What the parity gate measured.
+    #[serde(default)]
+    pub parity: Option<Map<String, Value>>,
+    /// Versions of the libraries that made the bundle.
+    #[serde(skip_serializing)]
+    pub libraries: Map<String, Value>,
     #[serde(skip_serializing)]
     pub artifacts: HashMap<String, Artifact>,
 }
 
 impl Manifest {
-    /// Read the manifest of the bundle in `folder`.
-    ///
-    /// `pin` is the SHA-256 that its bytes must have; since it holds the digests of the artifacts, it pins them, too.
-    pub fn read(folder: &Path, pin: Option<&str>) -> Result<Self, BundleError> {
-        let path = find(folder)?;
-        let content = read_regular(&path, MAX_BYTES)
-            .map_err(|error| BundleError(format!("{}: {}", path.display(), reason(&error))))?;
-        let digest = sha256(&content);
-        if let Some(pin) = pin.filter(|pin| *pin != digest) {
-            return Err(BundleError(format!(
-                "{}: SHA-256 {digest:.12}… differs from the pinned {pin:.12}…: not the bundle meant",
-                path.display()
-            )));
-        }
-        Self::decode(&content, &path.display().to_string())
-    }
-
-    /// Parse a manifest; `origin` names it in errors.
-    pub fn decode(content: &[u8], origin: &str) -> Result<Self, BundleError> {
-        let invalid = |error| BundleError(format!("{origin}: not a valid manifest: {error}"));
-        let document: Map<String, Value> = serde_json::from_slice(content).map_err(invalid)?;
-        let version = document.get("format_version").unwrap_or(&Value::Null);
-        if version != FORMAT_VERSION {
-            let found = match version {
-                Value::Null => "None".to_owned(),
-                Value::String(text) => quoted(text),
-                other => other.to_string(),
-            };
-            return Err(BundleError(format!(
-                "{origin}: bundle format {found}, but this code reads {FORMAT_VERSION}; train again"
-            )));
-        }
-        Self::deserialize(Value::Object(document)).map_err(invalid)
-    }
-
     /// Ordinal and nominal features, in feature order: the columns of the packed graph's string input.
     pub fn categorical(&self) -> impl Iterator<Item = &Feature> {
-        self.features.iter().filter(|feature| !feature.is_numeric())
-    }
-}
-
-/// The one manifest in a model folder.
-fn find(folder: &Path) -> Result<PathBuf, BundleError> {
-    let entries = fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect());
-    let mut found: Vec<PathBuf> = entries.unwrap_or_default();
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-    found.sort();
-    match found.as_slice() {
-        [] => Err(BundleError(format!("{}: no model bundle here; `make train` publishes one", folder.display()))),
-        [path] => Ok(path.clone()),
-        several => {
-            let names: Vec<_> = several.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-            let (folder, names) = (folder.display(), names.join(", "));
-            Err(BundleError(format!("{folder}: more than one manifest ({names}); keep one model in a folder")))
-        }
+        self.features.iter().filter(|feature| feature.is_categorical())
     }
 }

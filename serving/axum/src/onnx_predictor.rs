@@ -1,5 +1,6 @@
 //! The ONNX graph in ONNX Runtime.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +10,7 @@ use ort::memory::Allocator;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::{DynTensor, Tensor, TensorRef};
 
+use crate::manifest::Manifest;
 use crate::predictor::{Batch, PredictionError, Predictions, Predictor};
 use crate::string_tensor;
 
@@ -16,8 +18,11 @@ const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// A larger batch is predicted in pieces, so that what the graph makes of it in between stays small.
 const ROWS_PER_RUN: usize = 1024;
 
+const CATEGORICAL: &str = "categorical";
+const NUMERIC: &str = "numeric";
 const LABEL: &str = "label";
 const PROBABILITIES: &str = "probabilities";
+const VALUE: &str = "value";
 
 impl From<ort::Error> for PredictionError {
     fn from(error: ort::Error) -> Self {
@@ -40,26 +45,42 @@ pub fn load_runtime(environment: &BTreeMap<String, String>) -> Result<Environmen
     Ok(builder.with_telemetry(false).build()?)
 }
 
-/// Runs the packed graph: a string tensor, a float tensor, in; labels and probabilities out.
+/// Runs the packed graph: a string tensor, a float tensor, in; labels and probabilities, or values, out.
 pub struct OnnxPredictor {
     environment: Environment,
     model: Vec<u8>,
+    shape: Shape,
     idle: Mutex<Vec<Worker>>,
+}
+
+/// The columns of the graph's inputs and of its output of numbers: a regressor has no classes.
+#[derive(Clone, Copy)]
+struct Shape {
+    categorical: usize,
+    numeric: usize,
+    classes: usize,
 }
 
 /// A session, and what its runs on single rows use again and again.
 struct Worker {
     session: Session,
-    categorical: usize,
-    numeric: usize,
+    shape: Shape,
     one_row_strings: DynTensor,
     one_row_outputs: RunOptions<HasSelectedOutputs>,
 }
 
 impl OnnxPredictor {
-    /// A predictor with `sessions` of its sessions made in advance.
-    pub fn new(environment: Environment, model: Vec<u8>, sessions: usize) -> Result<Self, PredictionError> {
-        let predictor = Self { environment, model, idle: Mutex::new(Vec::new()) };
+    /// A predictor for the manifest's graph, with `sessions` of its sessions made in advance.
+    pub fn new(
+        environment: Environment,
+        manifest: &Manifest,
+        model: Vec<u8>,
+        sessions: usize,
+    ) -> Result<Self, PredictionError> {
+        let categorical = manifest.categorical().count();
+        let shape =
+            Shape { categorical, numeric: manifest.features.len() - categorical, classes: manifest.classes.len() };
+        let predictor = Self { environment, model, shape, idle: Mutex::new(Vec::new()) };
         let workers = (0..sessions).map(|_| predictor.worker()).collect::<Result<_, _>>()?;
         *predictor.idle.lock().unwrap_or_else(PoisonError::into_inner) = workers;
         Ok(predictor)
@@ -76,20 +97,20 @@ impl OnnxPredictor {
             .with_intra_op_spinning(false)
             .map_err(ort::Error::from)?
             .commit_from_memory(&self.model)?;
-        let width = |name: &str| {
-            let input = session.inputs().iter().find(|input| input.name() == name)?;
-            usize::try_from(*input.dtype().tensor_shape()?.last()?).ok()
-        };
-        let (categorical, numeric) = (width("categorical").unwrap_or(0), width("numeric").unwrap_or(0));
         let memory = Allocator::default();
-        let outputs = OutputSelector::no_default()
-            .with(LABEL)
-            .with(PROBABILITIES)
-            .preallocate(LABEL, Tensor::<i64>::new(&memory, [1_i64])?)
-            .preallocate(PROBABILITIES, Tensor::<f32>::new(&memory, [1_i64, 2])?);
+        let outputs = OutputSelector::no_default();
+        let outputs = if self.shape.classes == 0 {
+            outputs.with(VALUE).preallocate(VALUE, Tensor::<f32>::new(&memory, [1_usize])?)
+        } else {
+            outputs
+                .with(LABEL)
+                .with(PROBABILITIES)
+                .preallocate(LABEL, Tensor::<i64>::new(&memory, [1_usize])?)
+                .preallocate(PROBABILITIES, Tensor::<f32>::new(&memory, [1, self.shape.classes])?)
+        };
         let one_row_outputs = RunOptions::new()?.with_outputs(outputs);
-        let one_row_strings = string_tensor::new(1, categorical)?;
-        Ok(Worker { session, categorical, numeric, one_row_strings, one_row_outputs })
+        let one_row_strings = string_tensor::new(1, self.shape.categorical)?;
+        Ok(Worker { session, shape: self.shape, one_row_strings, one_row_outputs })
     }
 }
 
@@ -104,11 +125,19 @@ impl Predictor for OnnxPredictor {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         predictions
     }
+
+    fn library(&self) -> String {
+        ort::info().to_owned()
+    }
 }
 
 impl Worker {
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictionError> {
-        let mut predictions = Predictions::default();
+        let mut predictions = if self.shape.classes == 0 {
+            Predictions::Values(Vec::new())
+        } else {
+            Predictions::Classes { labels: Vec::new(), probabilities: Vec::new() }
+        };
         let widths = [batch.categorical.len(), batch.numeric.len()].map(|length| length / batch.rows.max(1));
         for start in (0..batch.rows).step_by(ROWS_PER_RUN) {
             let end = batch.rows.min(start + ROWS_PER_RUN);
@@ -121,33 +150,37 @@ impl Worker {
     fn run(
         &mut self,
         rows: usize,
-        categorical: &[&str],
+        categorical: &[Cow<'_, str>],
         numeric: &[f32],
         predictions: &mut Predictions,
     ) -> Result<(), PredictionError> {
         let mut feeds: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(2);
         let mut strings;
-        if self.categorical > 0 {
+        if self.shape.categorical > 0 {
             let tensor = if rows == 1 {
                 &mut self.one_row_strings
             } else {
-                strings = string_tensor::new(rows, self.categorical)?;
+                strings = string_tensor::new(rows, self.shape.categorical)?;
                 &mut strings
             };
             string_tensor::write(tensor, categorical)?;
-            feeds.push(("categorical", (&*tensor).into()));
+            feeds.push((CATEGORICAL, (&*tensor).into()));
         }
-        if self.numeric > 0 {
-            feeds.push(("numeric", TensorRef::from_array_view(([rows, self.numeric], numeric))?.into()));
+        if self.shape.numeric > 0 {
+            feeds.push((NUMERIC, TensorRef::from_array_view(([rows, self.shape.numeric], numeric))?.into()));
         }
         let outputs = if rows == 1 {
             self.session.run_with_options(feeds, &self.one_row_outputs)?
         } else {
             self.session.run(feeds)?
         };
-        predictions.labels.extend_from_slice(outputs[LABEL].try_extract_tensor()?.1);
-        let (pairs, _) = outputs[PROBABILITIES].try_extract_tensor::<f32>()?.1.as_chunks();
-        predictions.probabilities.extend_from_slice(pairs);
+        match predictions {
+            Predictions::Classes { labels, probabilities } => {
+                labels.extend_from_slice(outputs[LABEL].try_extract_tensor()?.1);
+                probabilities.extend_from_slice(outputs[PROBABILITIES].try_extract_tensor()?.1);
+            }
+            Predictions::Values(values) => values.extend_from_slice(outputs[VALUE].try_extract_tensor()?.1),
+        }
         Ok(())
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::formatting::{general, quoted};
-use crate::manifest::{Feature, Manifest};
+use crate::manifest::Manifest;
 use crate::routes::OPEN_PATHS;
+use crate::schemas::{example_row, reference, schemas};
 
 const ERRORS: [(&str, &str); 6] = [
     ("400", "The body is not JSON."),
@@ -48,14 +48,7 @@ pub fn document(manifest: &Manifest, backend: &str, max_rows: usize) -> Value {
         "openapi": "3.1.0",
         "info": {"title": format!("{} ({backend})", manifest.name), "version": manifest.version},
         "paths": paths,
-        "components": {
-            "schemas": {
-                "Row": row_schema(manifest),
-                "Prediction": prediction_schema(manifest),
-                "BatchPrediction": batch_schema(),
-                "Problems": problems_schema(),
-            }
-        },
+        "components": {"schemas": schemas(manifest)},
     })
 }
 
@@ -69,50 +62,6 @@ pub fn require_key(document: &mut Value) {
             operation["responses"]["401"] = response("The request has no valid API key.", "Problems");
         }
     }
-}
-
-/// A row that works as it stands.
-pub fn example_row(manifest: &Manifest) -> Value {
-    manifest.features.iter().map(|feature| (feature.name.clone(), feature.example.clone())).collect()
-}
-
-fn row_schema(manifest: &Manifest) -> Value {
-    let properties: Map<String, Value> =
-        manifest.features.iter().map(|feature| (feature.name.clone(), feature_schema(feature))).collect();
-    let required: Vec<&str> = manifest.features.iter().map(|feature| feature.name.as_str()).collect();
-    json!({
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-        "example": example_row(manifest),
-    })
-}
-
-fn feature_schema(feature: &Feature) -> Value {
-    let kind = if feature.is_numeric() { "number" } else { "string" };
-    let mut schema = json!({
-        "type": if feature.nullable { json!([kind, "null"]) } else { json!(kind) },
-        "examples": [feature.example],
-    });
-    let mut description = Vec::new();
-    if !feature.description.is_empty() {
-        description.push(feature.description.clone());
-    }
-    if feature.is_numeric() {
-        schema["minimum"] = json!(-f64::from(f32::MAX));
-        schema["maximum"] = json!(f64::from(f32::MAX));
-        if let (Some(minimum), Some(maximum)) = (feature.minimum, feature.maximum) {
-            description.push(format!("seen in training: {} to {}", general(minimum), general(maximum)));
-        }
-    } else {
-        description.push(format!("seen in training: {}; others are accepted", feature.categories.join(", ")));
-    }
-    if feature.nullable {
-        description.push("null means missing".to_owned());
-    }
-    schema["description"] = json!(description.join("; "));
-    schema
 }
 
 fn operation(name: &str, summary: &str, body: &Value, example: &Value, answer: &str) -> Value {
@@ -133,62 +82,4 @@ fn operation(name: &str, summary: &str, body: &Value, example: &Value, answer: &
 
 fn response(text: &str, schema: &str) -> Value {
     json!({"description": text, "content": {"application/json": {"schema": reference(schema)}}})
-}
-
-fn reference(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
-}
-
-fn prediction_schema(manifest: &Manifest) -> Value {
-    let label = format!("predicted_{}", manifest.target);
-    let [first, second] = manifest.classes.each_ref().map(|class| quoted(class));
-    let positive = quoted(&manifest.positive_class);
-    let threshold = general(manifest.decision_threshold);
-    json!({
-        "type": "object",
-        "properties": {
-            "prediction": {
-                "type": "integer",
-                "enum": [0, 1],
-                "description": format!(
-                    "Class index; 1 where the probability of {positive} is at least {threshold}, \
-                     the model's decision threshold"
-                ),
-            },
-            "probabilities": {
-                "type": "array",
-                "items": {"type": "number", "minimum": 0, "maximum": 1},
-                "minItems": 2,
-                "maxItems": 2,
-                "description": format!("Probabilities of {first} and {second}"),
-            },
-            label.as_str(): {"type": "string", "enum": manifest.classes},
-        },
-        "required": ["prediction", "probabilities", label],
-    })
-}
-
-fn batch_schema() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "predictions": {"type": "array", "items": reference("Prediction")},
-            "batch_size": {"type": "integer"},
-        },
-        "required": ["predictions", "batch_size"],
-    })
-}
-
-fn problems_schema() -> Value {
-    let step = json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
-    let problem = json!({
-        "type": "object",
-        "properties": {
-            "loc": {"type": "array", "items": step},
-            "msg": {"type": "string"},
-            "type": {"type": "string"},
-        },
-        "required": ["loc", "msg", "type"],
-    });
-    json!({"type": "object", "properties": {"detail": {"type": "array", "items": problem}}, "required": ["detail"]})
 }

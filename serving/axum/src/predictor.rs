@@ -1,27 +1,34 @@
 //! What the application asks of a model, whatever it is made of.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Decoded rows, one after the other, in the manifest's feature order within each part.
 ///
-/// The strings are those of the request schema: a category that training never saw is replaced while decoding.
+/// The strings are those of the request schema, but for features without known categories: a category that training
+/// never saw is replaced while decoding.
 #[derive(Debug, Default, PartialEq)]
 pub struct Batch<'s> {
     /// How many rows there are.
     pub rows: usize,
     /// The values of the ordinal and nominal features.
-    pub categorical: Vec<&'s str>,
-    /// The values of the numeric features, NaN for missing.
+    pub categorical: Vec<Cow<'s, str>>,
+    /// The values of all other features, NaN for missing.
     pub numeric: Vec<f32>,
 }
 
 /// What the model says of every row.
-#[derive(Debug, Default, PartialEq)]
-pub struct Predictions {
-    /// Class indices, the decision threshold applied.
-    pub labels: Vec<i64>,
-    /// Probabilities by class index.
-    pub probabilities: Vec<[f32; 2]>,
+#[derive(Debug, PartialEq)]
+pub enum Predictions {
+    /// A classifier's answers.
+    Classes {
+        /// Class indices, the decision threshold applied.
+        labels: Vec<i64>,
+        /// As many probabilities for each row as there are classes, by class index.
+        probabilities: Vec<f32>,
+    },
+    /// A regressor's answers.
+    Values(Vec<f32>),
 }
 
 /// The model failed on a batch. The message is for the log.
@@ -38,6 +45,9 @@ impl std::error::Error for PredictionError {}
 
 /// A loaded model. `predict` may be called from any thread, one call at a time or several.
 pub trait Predictor: Send + Sync {
-    /// Class indices and probabilities of every row of the batch.
+    /// The answers to all rows of the batch.
     fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictionError>;
+
+    /// What it runs on, for those who wonder at an answer.
+    fn library(&self) -> String;
 }

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use crate::diagnosis;
 use crate::errors::{BODY, Problem, RequestError};
 use crate::faults::{Fault, Finding};
-use crate::fields::{Column, Fields, UNSEEN};
+use crate::fields::{Categories, Column, Fields};
 use crate::json_value::{Found, Inspect, Refused};
 use crate::manifest::Manifest;
 use crate::predictor::Batch;
@@ -121,8 +121,9 @@ impl<'s> Decoder<'s> {
 
     fn start_row(&mut self) {
         self.batch.rows += 1;
-        self.batch.categorical.resize(self.batch.rows * self.schema.fields.categorical, UNSEEN);
-        self.batch.numeric.resize(self.batch.rows * self.schema.fields.numeric, f32::NAN);
+        let fields = &self.schema.fields;
+        self.batch.categorical.resize(self.batch.rows * fields.categorical, Cow::Borrowed(&fields.unseen));
+        self.batch.numeric.resize(self.batch.rows * fields.numeric, f32::NAN);
     }
 
     /// The field of the name. Most clients send the fields in the manifest's order, so the `expected` one is tried first.
@@ -143,13 +144,14 @@ impl<'s> Decoder<'s> {
         let field = &fields.all()[index];
         let row = self.batch.rows - 1;
         match &field.column {
-            Column::Numeric(column) => {
-                self.batch.numeric[row * fields.numeric + column] = field.number(value)?;
+            Column::Numeric(column, numbers) => {
+                self.batch.numeric[row * fields.numeric + column] = field.number(*numbers, value)?;
             }
             Column::Categorical(column, categories) => {
                 let known = field.category(categories, value)?;
                 self.row_has_unseen |= known.is_none();
-                self.batch.categorical[row * fields.categorical + column] = known.unwrap_or(UNSEEN);
+                self.batch.categorical[row * fields.categorical + column] =
+                    known.unwrap_or(Cow::Borrowed(&fields.unseen));
             }
         }
         self.last_row_with[index] = self.batch.rows;
@@ -164,9 +166,13 @@ impl<'s> Decoder<'s> {
         }
         if self.row_has_unseen {
             self.row_has_unseen = false;
-            let start = (self.batch.rows - 1) * self.schema.fields.categorical;
-            let row = self.batch.categorical[start..].iter().enumerate();
-            self.unseen.extend(row.filter(|(_, text)| **text == UNSEEN).map(|(column, _)| column));
+            let fields = &self.schema.fields;
+            let row = &self.batch.categorical[(self.batch.rows - 1) * fields.categorical..];
+            let unseen = |column: &Column| match column {
+                Column::Categorical(index, Categories::Known { .. }) if row[*index] == fields.unseen => Some(*index),
+                _ => None,
+            };
+            self.unseen.extend(fields.all().iter().filter_map(|field| unseen(&field.column)));
         }
         Ok(())
     }
@@ -252,46 +258,52 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest_file::decode_manifest;
     use serde_json::json;
 
     fn schema(max_rows: usize) -> RequestSchema {
         let manifest = json!({
-            "format_version": 1, "name": "", "version": "", "created": "", "task": "",
+            "format_version": 2, "name": "", "version": "", "created": "", "task": "regression",
             "features": [
                 {"name": "n", "kind": "numeric", "nullable": true, "example": 1},
-                {"name": "c", "kind": "nominal", "nullable": true, "example": "a", "categories": ["a", "b"],
-                 "missing_token": "?"},
-                {"name": "o", "kind": "ordinal", "nullable": false, "example": "lo", "categories": ["lo", "hi"]},
+                {"name": "c", "kind": "nominal", "nullable": true, "example": "a", "categories": ["a"], "rare": ["b"]},
+                {"name": "o", "kind": "ordinal", "nullable": true, "example": "lo", "categories": ["lo", "hi"]},
+                {"name": "any", "kind": "nominal", "nullable": false, "example": "", "open": true},
+                {"name": "年齢", "kind": "boolean", "nullable": true, "example": true},
+                {"name": "d-1", "kind": "date", "nullable": true, "example": "2026-11-27"},
             ],
-            "target": "", "classes": ["", ""], "positive_class": "", "decision_threshold": 0.5,
-            "metrics": {}, "data": {}, "parity": {}, "artifacts": {},
+            "target": "", "tokens": {"missing": "?", "unseen": "!"}, "expected": {"prediction": 0},
+            "libraries": {}, "artifacts": {},
         });
-        RequestSchema::new(&Manifest::decode(manifest.to_string().as_bytes(), "test").unwrap(), max_rows)
+        RequestSchema::new(&decode_manifest(manifest.to_string().as_bytes(), "test").unwrap(), max_rows)
     }
 
     #[test]
     fn rows_become_flat_columns_in_the_manifest_s_order() {
         let schema = schema(10);
-        let body = br#" [{"n": 1, "c": "a", "o": "hi"}, {"o": "l\u006f", "c": "b", "\u006e": -2.5e0}] "#;
-        let request = schema.decode_rows(body).unwrap();
-        let batch = Batch { rows: 2, categorical: vec!["a", "hi", "b", "lo"], numeric: vec![1.0, -2.5] };
+        let body = r#" [{"n": 1, "c": "a", "o": "hi", "any": "x", "年齢": true, "d-1": "1970-01-03"},
+            {"d-1": "1969-12-31", "o": "l\u006f", "any": "\u0000y", "\u5e74齢": false, "c": "b", "\u006e": -2.5e0}] "#;
+        let request = schema.decode_rows(body.as_bytes()).unwrap();
+        let categorical = ["a", "hi", "x", "b", "lo", "\0y"].map(Cow::Borrowed).to_vec();
+        let batch = Batch { rows: 2, categorical, numeric: vec![1.0, 1.0, 2.0, -2.5, 0.0, -1.0] };
         assert_eq!(request, DecodedRequest { batch, unseen: vec![] });
     }
 
     #[test]
     fn missing_and_unseen_values_are_replaced_and_the_latter_counted() {
         let schema = schema(10);
-        let body =
-            br#"[{"n": null, "c": null, "o": "x"}, {"n": 0, "c": "", "o": "hi\u0000"}, {"n": 0, "c": "?", "o": "hi"}]"#;
-        let request = schema.decode_rows(body).unwrap();
-        assert_eq!(request.batch.categorical, ["?", UNSEEN, UNSEEN, UNSEEN, "?", "hi"]);
-        assert!(request.batch.numeric[0].is_nan());
-        assert_eq!(request.unseen, [1, 0, 1]);
+        let body = r#"[{"n": null, "c": null, "o": "x", "any": "!", "年齢": null, "d-1": null},
+            {"n": 0, "c": "", "o": "hi\u0000", "any": "?", "年齢": null, "d-1": null},
+            {"n": 0, "c": "?", "o": null, "any": "", "年齢": null, "d-1": null}]"#;
+        let request = schema.decode_rows(body.as_bytes()).unwrap();
+        assert_eq!(request.batch.categorical, ["?", "!", "!", "!", "!", "?", "!", "?", ""]);
+        assert!(request.batch.numeric[..3].iter().all(|number| number.is_nan()));
+        assert_eq!(request.unseen, [1, 0, 1, 0]);
     }
 
     #[test]
     fn what_follows_the_last_allowed_row_is_not_read() {
-        let row = r#"{"n": 0, "c": "a", "o": "lo"}"#;
+        let row = r#"{"n": 0, "c": "a", "o": "lo", "any": "", "年齢": true, "d-1": null}"#;
         assert_eq!(schema(2).decode_rows(format!("[{row},{row}]").as_bytes()).unwrap().batch.rows, 2);
         let error = schema(1).decode_rows(format!("[{row},{row}, bad").as_bytes()).unwrap_err();
         assert_eq!(error, RequestError::TooLarge { unit: "rows", limit: 1 });

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::api_keys::ApiKeys;
 use crate::files::{read_regular, reason};
-use crate::formatting::{grouped, quoted};
 use crate::log::Level;
 
 const PREFIX: &str = "SERVE_";
@@ -101,8 +100,7 @@ impl Settings {
         let whole = |name: &str, default: u64, lowest: u64, highest: u64| match text(name) {
             "" => Ok(default),
             value => whole_number(value).filter(|number| (lowest..=highest).contains(number)).ok_or_else(|| {
-                let (value, lowest, highest) = (quoted(value), grouped(lowest), grouped(highest));
-                SettingsError(format!("{name}={value}: a whole number from {lowest} to {highest} is needed"))
+                SettingsError(format!("{name}={value:?}: a whole number from {lowest} to {highest} is needed"))
             }),
         };
         let size = |name: &str, default: u64, lowest: u64, highest: u64| {
@@ -145,7 +143,7 @@ fn pin(digest: &str) -> Result<Option<String>, SettingsError> {
     match digest.len() {
         0 => Ok(None),
         64 if digits => Ok(Some(digest.to_owned())),
-        _ => Err(SettingsError(format!("SERVE_MANIFEST_SHA256={}: 64 hexadecimal digits are needed", quoted(digest)))),
+        _ => Err(SettingsError(format!("SERVE_MANIFEST_SHA256={digest:?}: 64 hexadecimal digits are needed"))),
     }
 }
 
@@ -161,7 +159,7 @@ pub fn read_keys(environment: &Environment) -> Result<ApiKeys, SettingsError> {
     if !key.is_empty() {
         return Err(SettingsError("SERVE_API_KEY and SERVE_API_KEY_FILE: only one of them can be given".to_owned()));
     }
-    let wrong = |reason: &str| SettingsError(format!("SERVE_API_KEY_FILE={}: {reason}", quoted(file)));
+    let wrong = |reason: &str| SettingsError(format!("SERVE_API_KEY_FILE={file:?}: {reason}"));
     let content = read_regular(Path::new(file), MAX_KEY_FILE_BYTES).map_err(|error| wrong(&reason(&error)))?;
     let content = str::from_utf8(&content).ok().filter(|content| content.is_ascii());
     let content = content.ok_or_else(|| wrong("it has other characters than ASCII ones"))?;
@@ -174,14 +172,14 @@ fn switch(name: &str, value: &str) -> Result<bool, SettingsError> {
     match value {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err(SettingsError(format!("{name}={}: one of on, off is needed", quoted(value)))),
+        _ => Err(SettingsError(format!("{name}={value:?}: one of on, off is needed"))),
     }
 }
 
 fn log_level(name: &str) -> Result<Level, SettingsError> {
     Level::NAMES.iter().find(|(known, _)| *known == name).map(|(_, level)| *level).ok_or_else(|| {
         let known = Level::NAMES.map(|(name, _)| name).join(", ");
-        SettingsError(format!("SERVE_LOG_LEVEL={}: one of {known} is needed", quoted(name)))
+        SettingsError(format!("SERVE_LOG_LEVEL={name:?}: one of {known} is needed"))
     })
 }
 
@@ -218,24 +216,24 @@ mod tests {
 
     #[test]
     fn names_what_is_wrong() {
-        let port = "a whole number from 0 to 65,535 is needed";
+        let port = "a whole number from 0 to 65535 is needed";
         for value in ["65536", "-1", "+1", "1.0", "x", "٣", "99999999999999999999999"] {
-            assert_eq!(message("SERVE_PORT", value), format!("SERVE_PORT='{value}': {port}"));
+            assert_eq!(message("SERVE_PORT", value), format!("SERVE_PORT={value:?}: {port}"));
         }
         assert_eq!(
             message("SERVE_LOG_LEVEL", "loud"),
-            "SERVE_LOG_LEVEL='loud': one of critical, error, warning, info, debug is needed"
+            "SERVE_LOG_LEVEL=\"loud\": one of critical, error, warning, info, debug is needed"
         );
         assert_eq!(
             message("SERVE_MANIFEST_SHA256", "ABC"),
-            "SERVE_MANIFEST_SHA256='abc': 64 hexadecimal digits are needed"
+            "SERVE_MANIFEST_SHA256=\"abc\": 64 hexadecimal digits are needed"
         );
-        assert_eq!(message("SERVE_DOCS", "no"), "SERVE_DOCS='no': one of on, off is needed");
-        assert!(message("SERVE_MAX_BUFFERED_BYTES", "1024").contains("a whole number from 33,554,432 to "));
+        assert_eq!(message("SERVE_DOCS", "no"), "SERVE_DOCS=\"no\": one of on, off is needed");
+        assert!(message("SERVE_MAX_BUFFERED_BYTES", "1024").contains("a whole number from 33554432 to "));
         assert_eq!(message("SERVE_API_KEY", "too-short"), "SERVE_API_KEY: a key has at least 16 characters");
         assert_eq!(
             message("SERVE_API_KEY_FILE", "/nowhere/k"),
-            "SERVE_API_KEY_FILE='/nowhere/k': No such file or directory"
+            "SERVE_API_KEY_FILE=\"/nowhere/k\": No such file or directory"
         );
         assert!(message("SERVE_THREADS", "2").starts_with("unknown variable SERVE_THREADS; known are SERVE_API_KEY, "));
     }

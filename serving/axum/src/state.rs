@@ -10,12 +10,13 @@ use crate::api_keys::ApiKeys;
 use crate::buffers::Buffers;
 use crate::capacity::Capacity;
 use crate::documents::{BACKEND, Documents};
+use crate::expected::wrong_answer;
 use crate::manifest::Manifest;
 use crate::metrics::{Metrics, UnseenCount};
-use crate::openapi;
 use crate::predictor::{PredictionError, Predictor};
 use crate::request_schema::RequestSchema;
 use crate::response_schema::ResponseSchema;
+use crate::schemas::example_row;
 use crate::settings::Settings;
 
 /// What requests share.
@@ -36,7 +37,8 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The state around a predictor; it is ready once the model has answered the manifest's example row. It counts in
+    /// The state around a predictor; it is ready once the model has given the answer to the manifest's example row that the
+    /// manifest expects. It counts in
     /// `metrics`, those of the process.
     pub fn new(
         predictor: Box<dyn Predictor>,
@@ -60,12 +62,15 @@ impl AppState {
             ready: AtomicBool::new(false),
             documents: Documents::new(manifest, settings),
         };
-        let example = openapi::example_row(manifest).to_string();
+        let example = example_row(manifest).to_string();
         let request = state.requests.decode_row(example.as_bytes()).map_err(|error| {
             let answer = String::from_utf8_lossy(&error.body()).into_owned();
             PredictionError(format!("the manifest's example row is refused: {answer}"))
         })?;
-        state.predictor.predict(&request.batch)?;
+        let answer = state.predictor.predict(&request.batch)?;
+        if let Some(wrong) = wrong_answer(manifest, &answer, &state.predictor.library()) {
+            return Err(PredictionError(wrong));
+        }
         state.unseen = metrics.serve(manifest, BACKEND);
         state.set_ready(true);
         Ok(Arc::new(state))

@@ -1,5 +1,7 @@
 //! String tensors of ONNX Runtime, written in place.
 
+use std::borrow::Cow;
+
 use ort::AsPointer;
 use ort::memory::Allocator;
 use ort::value::{DynTensor, TensorElementType};
@@ -13,7 +15,7 @@ pub fn new(rows: usize, columns: usize) -> ort::Result<DynTensor> {
 ///
 /// `ort` makes string tensors anew, by way of a C string for each value: 0.6 µs for a row of eight, and no NUL may be in
 /// them. Writing into the strings that the tensor has takes 0.07 µs.
-pub fn write(tensor: &mut DynTensor, strings: &[&str]) -> ort::Result<()> {
+pub fn write(tensor: &mut DynTensor, strings: &[Cow<'_, str>]) -> ort::Result<()> {
     if *tensor.data_type() != TensorElementType::String || tensor.shape().num_elements() != strings.len() {
         return Err(ort::Error::new("the tensor has not as many strings"));
     }

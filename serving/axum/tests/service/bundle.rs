@@ -10,11 +10,12 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum_service::app::app;
 use axum_service::artifacts::read_artifact;
-use axum_service::manifest::Manifest;
+use axum_service::manifest::{Manifest, Task};
+use axum_service::manifest_file::read_manifest;
 use axum_service::onnx_predictor::{OnnxPredictor, load_runtime};
-use axum_service::openapi::example_row;
-use axum_service::predictor::{Batch, Predictor};
+use axum_service::predictor::{Batch, Predictions, Predictor};
 use axum_service::request_schema::RequestSchema;
+use axum_service::schemas::example_row;
 use axum_service::state::AppState;
 use http_body_util::BodyExt;
 use ort::environment::Environment;
@@ -37,13 +38,14 @@ fn prepared() -> Option<(Environment, PathBuf)> {
 /// The bundle's manifest and the model that it names.
 fn bundle() -> Option<(Manifest, OnnxPredictor)> {
     let (runtime, folder) = prepared()?;
-    let manifest = Manifest::read(&folder, None).unwrap();
+    let manifest = read_manifest(&folder, None).unwrap();
     let model = read_artifact(&manifest, "onnx_packed", &folder).unwrap();
-    Some((manifest, OnnxPredictor::new(runtime, model, 1).unwrap()))
+    let predictor = OnnxPredictor::new(runtime, &manifest, model, 1).unwrap();
+    Some((manifest, predictor))
 }
 
 #[tokio::test]
-async fn the_example_row_is_predicted_with_one_probability_for_each_class() {
+async fn the_example_row_gets_the_answer_that_the_manifest_expects() {
     let Some((manifest, predictor)) = bundle() else { return };
     let state = AppState::new(Box::new(predictor), &manifest, &common::settings(), &Arc::default()).unwrap();
     let request = Request::post("/predict").body(Body::from(example_row(&manifest).to_string())).unwrap();
@@ -51,11 +53,30 @@ async fn the_example_row_is_predicted_with_one_probability_for_each_class() {
     assert_eq!(response.status(), StatusCode::OK);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     let answer: Value = serde_json::from_slice(&body).unwrap();
+    let expected = &manifest.expected;
+    let prediction = answer["prediction"].as_f64().unwrap();
+    assert!((prediction - expected.prediction).abs() <= 1e-5 * expected.prediction.abs());
+    if manifest.task == Task::Regression {
+        assert_eq!(answer.as_object().unwrap().len(), 1);
+        return;
+    }
     let probabilities: Vec<f64> = serde_json::from_value(answer["probabilities"].clone()).unwrap();
+    assert_eq!(probabilities.len(), manifest.classes.len());
     assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-6);
-    let label = usize::from(probabilities[1] >= manifest.decision_threshold);
-    assert_eq!(answer["prediction"], json!(label));
-    assert_eq!(answer[format!("predicted_{}", manifest.target)], json!(manifest.classes[label]));
+    let class = manifest.classes.iter().zip(0..).find(|(_, index)| answer["prediction"] == *index).unwrap().0;
+    assert_eq!(answer[format!("predicted_{}", manifest.target)], json!(class));
+}
+
+/// The answer's numbers for each row, bit for bit.
+fn bits(predictions: &Predictions) -> Vec<(Option<i64>, Vec<u32>)> {
+    let row = |label, numbers: &[f32]| (label, numbers.iter().map(|number| number.to_bits()).collect());
+    match predictions {
+        Predictions::Classes { labels, probabilities } => {
+            let rows = probabilities.chunks(probabilities.len() / labels.len());
+            labels.iter().zip(rows).map(|(label, numbers)| row(Some(*label), numbers)).collect()
+        }
+        Predictions::Values(values) => values.chunks(1).map(|value| row(None, value)).collect(),
+    }
 }
 
 #[test]
@@ -63,35 +84,36 @@ fn a_row_is_predicted_alike_alone_in_a_batch_and_in_pieces_of_one() {
     let Some((manifest, predictor)) = bundle() else { return };
     let schema = RequestSchema::new(&manifest, 10_000);
     let mut unseen = example_row(&manifest);
-    for feature in manifest.categorical() {
+    let closed: Vec<_> = manifest.categorical().filter(|feature| !feature.open).collect();
+    for feature in &closed {
         unseen[&feature.name] = json!("never seen\0");
     }
     let (seen, unseen) = (example_row(&manifest).to_string(), unseen.to_string());
-    let alone =
-        [&seen, &unseen].map(|row| predictor.predict(&schema.decode_row(row.as_bytes()).unwrap().batch).unwrap());
+    let alone = [&seen, &unseen].map(|row| {
+        let request = schema.decode_row(row.as_bytes()).unwrap();
+        bits(&predictor.predict(&request.batch).unwrap()).remove(0)
+    });
     let both = format!("[{}]", vec![format!("{seen},{unseen}"); 1500].join(","));
     let request = schema.decode_rows(both.as_bytes()).unwrap();
-    assert_eq!(request.unseen.len(), 1500 * manifest.categorical().count());
-    let together = predictor.predict(&request.batch).unwrap();
-    assert_eq!(together.labels.len(), 3000);
-    for (index, probabilities) in together.probabilities.iter().enumerate() {
-        let same = probabilities.map(f32::to_bits) == alone[index % 2].probabilities[0].map(f32::to_bits);
-        assert!(same, "row {index}");
-        assert_eq!(together.labels[index], alone[index % 2].labels[0]);
+    assert_eq!(request.unseen.len(), 1500 * closed.len());
+    let together = bits(&predictor.predict(&request.batch).unwrap());
+    assert_eq!(together.len(), 3000);
+    for (index, row) in together.iter().enumerate() {
+        assert_eq!(*row, alone[index % 2], "row {index}");
     }
 }
 
 #[test]
 fn rows_of_another_width_are_an_error() {
     let Some((_, predictor)) = bundle() else { return };
-    let batch = Batch { rows: 1, categorical: vec!["a"; 99], numeric: vec![0.0; 99] };
+    let batch = Batch { rows: 1, categorical: vec!["a".into(); 99], numeric: vec![0.0; 99] };
     assert!(predictor.predict(&batch).is_err());
 }
 
 #[test]
 fn a_model_that_is_no_onnx_file_is_an_error() {
     let Some((runtime, _)) = prepared() else { return };
-    assert!(OnnxPredictor::new(runtime, b"no model".to_vec(), 1).is_err());
+    assert!(OnnxPredictor::new(runtime, &common::manifest(), b"no model".to_vec(), 1).is_err());
 }
 
 #[test]

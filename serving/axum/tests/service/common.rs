@@ -6,22 +6,25 @@ use std::time::Duration;
 use axum_service::api_keys::ApiKeys;
 use axum_service::log::Level;
 use axum_service::manifest::Manifest;
+use axum_service::manifest_file::decode_manifest;
 use axum_service::predictor::{Batch, PredictionError, Predictions, Predictor};
 use axum_service::settings::Settings;
 use serde_json::{Value, json};
 
 pub fn manifest_json() -> Value {
     json!({
-        "format_version": 1, "name": "paint", "version": "abc123", "created": "2026-11-20T20:27:09Z",
+        "format_version": 2, "name": "paint", "version": "abc123", "created": "2026-11-20T20:27:09Z",
         "task": "binary_classification",
         "features": [
             {"name": "size", "kind": "numeric", "nullable": false, "example": 3, "minimum": 1.0, "maximum": 1_490_400.0},
             {"name": "colour", "kind": "nominal", "nullable": true, "example": "red", "description": "Its colour",
-             "categories": ["red", "blue", "none"], "missing_token": "none"},
+             "categories": ["red", "blue"], "rare": ["teal"]},
             {"name": "weight", "kind": "numeric", "nullable": true, "example": null, "minimum": 0.5, "maximum": 2.5},
             {"name": "grade", "kind": "ordinal", "nullable": false, "example": "low", "categories": ["low", "high"]},
         ],
         "target": "sold", "classes": ["no \"way\"", "yes"], "positive_class": "yes", "decision_threshold": 0.25,
+        "tokens": {"missing": "?missing", "unseen": "?unseen"},
+        "expected": {"prediction": 1, "probabilities": [0.25, 0.75]},
         "metrics": {"held_out": {"f2": 0.5}}, "study": {"secret": 1}, "libraries": {"python": "3"},
         "data": {"source": "synthetic"}, "parity": {"rows": 7},
         "artifacts": {"onnx_packed": {"file": "paint.onnx", "bytes": 3, "sha256": "x"}},
@@ -29,7 +32,11 @@ pub fn manifest_json() -> Value {
 }
 
 pub fn manifest() -> Manifest {
-    Manifest::decode(manifest_json().to_string().as_bytes(), "test").unwrap()
+    decode(&manifest_json())
+}
+
+pub fn decode(manifest: &Value) -> Manifest {
+    decode_manifest(manifest.to_string().as_bytes(), "test").unwrap()
 }
 
 pub fn settings() -> Settings {
@@ -68,9 +75,26 @@ impl Predictor for Fake {
             }
         }
         self.0.lock().unwrap().push(format!("{:?} {:?}", batch.categorical, batch.numeric));
-        Ok(Predictions {
+        Ok(Predictions::Classes {
             labels: sizes.clone().map(|size| i64::from(size >= 1.0)).collect(),
-            probabilities: sizes.map(|size| [1.0 - size / 4.0, size / 4.0]).collect(),
+            probabilities: sizes.flat_map(|size| [1.0 - size / 4.0, size / 4.0]).collect(),
         })
+    }
+
+    fn library(&self) -> String {
+        "a fake".to_owned()
+    }
+}
+
+/// Gives the same answer to every row.
+pub struct Constant(pub fn(rows: usize) -> Predictions);
+
+impl Predictor for Constant {
+    fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictionError> {
+        Ok(self.0(batch.rows))
+    }
+
+    fn library(&self) -> String {
+        "a constant".to_owned()
     }
 }

@@ -122,7 +122,7 @@ async fn missing_and_unseen_values_reach_the_model_as_such() {
     let service = Service::new();
     let body = r#"{"grade": "low\u0000", "weight": null, "colour": null, "size": -0}"#;
     assert_eq!(service.predict(body).await.status, StatusCode::OK);
-    assert_eq!(service.last_batch(), "[\"none\", \"\u{fffd}unseen\"] [-0.0, NaN]");
+    assert_eq!(service.last_batch(), r#"["?missing", "?unseen"] [-0.0, NaN]"#);
 }
 
 #[tokio::test]
@@ -309,15 +309,27 @@ async fn the_description_follows_the_manifest() {
         row["properties"]["colour"],
         json!({
             "type": ["string", "null"], "examples": ["red"],
-            "description": "Its colour; seen in training: red, blue, none; others are accepted; null means missing",
+            "description": "Its colour; seen in training: red, blue; others are accepted; null means missing",
         })
     );
-    assert_eq!(row["properties"]["size"]["description"], "seen in training: 1 to 1.4904e+06");
+    assert_eq!(row["properties"]["size"]["description"], "seen in training: 1 to 1490400");
     let batch = &document["paths"]["/predict/batch"]["post"]["requestBody"]["content"]["application/json"];
     assert_eq!(batch["schema"]["maxItems"], 3000);
     let prediction = &document["components"]["schemas"]["Prediction"]["properties"];
     assert_eq!(prediction["predicted_sold"]["enum"], json!(["no \"way\"", "yes"]));
-    assert_eq!(prediction["probabilities"]["description"], "Probabilities of 'no \"way\"' and 'yes'");
+    assert_eq!(prediction["probabilities"]["description"], r#"Probabilities of the classes: "no \"way\"", "yes""#);
+}
+
+#[tokio::test]
+async fn rare_categories_are_known_and_never_published() {
+    let service = Service::new();
+    let row = row("1").replace("red", "teal");
+    assert_eq!(service.predict(row).await.status, StatusCode::OK);
+    assert_eq!(service.last_batch(), r#"["teal", "low"] [1.0, 1.5]"#);
+    for path in ["/", "/metadata", "/openapi.json", "/docs", "/metrics"] {
+        assert!(!service.get(path).await.text.contains("teal"), "{path}");
+    }
+    assert!(service.get("/metrics").await.text.contains("predict_unseen_categories_total{feature=\"colour\"} 0"));
 }
 
 #[tokio::test]

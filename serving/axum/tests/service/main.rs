@@ -4,3 +4,4 @@ mod bundle;
 mod common;
 mod http;
 mod startup;
+mod tasks;

@@ -45,7 +45,7 @@ fn manifest(changes: &[(&str, Value)]) -> String {
 
 #[test]
 fn wrong_settings() {
-    assert_eq!(fails(&[("SERVE_PORT", "http")]), "SERVE_PORT='http': a whole number from 0 to 65,535 is needed");
+    assert_eq!(fails(&[("SERVE_PORT", "http")]), "SERVE_PORT=\"http\": a whole number from 0 to 65535 is needed");
 }
 
 #[test]
@@ -60,14 +60,31 @@ fn no_bundle_or_too_many() {
 #[test]
 fn a_manifest_of_another_format_or_none() {
     assert_eq!(
-        fails_with_bundle("format", &[("a.json", &manifest(&[("format_version", json!(2))]))]),
-        "models/a.json: bundle format 2, but this code reads 1; train again"
+        fails_with_bundle("format", &[("a.json", &manifest(&[("format_version", json!(1))]))]),
+        "models/a.json: bundle format 1, but this code reads 2; `make train` (or `make package`) makes a new one"
     );
     assert!(fails_with_bundle("text", &[("a.json", "{")]).starts_with("models/a.json: not a valid manifest: "));
-    assert!(
-        fails_with_bundle("field", &[("a.json", &manifest(&[("classes", json!(["one"]))]))])
-            .starts_with("models/a.json: not a valid manifest: ")
-    );
+    let wrong = |key: &str, value: Value| fails_with_bundle("field", &[("a.json", &manifest(&[(key, value)]))]);
+    assert!(wrong("classes", json!("no, yes")).starts_with("models/a.json: not a valid manifest: invalid type"));
+    let told = [
+        ("classes", json!(["one"]), "1 classes are not those of the task"),
+        ("classes", json!(["yes", "yes"]), "the classes must differ, and be of one type"),
+        ("classes", json!(["yes", 1]), "the classes must differ, and be of one type"),
+        ("positive_class", json!("maybe"), "positive_class is none of the classes"),
+        ("decision_threshold", json!(null), "positive_class and decision_threshold belong to binary_classification"),
+        ("expected", json!({"prediction": 1}), "the expected answer needs a probability for every class"),
+        ("features", json!([]), "there must be features, and their names must differ"),
+        ("tokens", json!({"missing": "red", "unseen": "?"}), "feature \"colour\" has a token as a category: \"red\""),
+        (
+            "artifacts",
+            json!({"pickle": {"file": "../a", "bytes": 0, "sha256": ""}}),
+            "\"../a\" is not a relative path inside the bundle",
+        ),
+    ];
+    for (key, value, message) in told {
+        let found = wrong(key, value);
+        assert!(found.starts_with(&format!("models/a.json: not a valid manifest: {message}")), "{found}");
+    }
 }
 
 #[test]
