@@ -1,10 +1,13 @@
 """Fixtures that several packages' tests share: a small bundle, trained once per test run by the real code."""
 
 import dataclasses
+import fcntl
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Before XGBoost is loaded, here and in the processes that tests start: a second thread is no faster on so few rows, and
@@ -12,13 +15,26 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from bundle.manifest import Manifest
-from tests.dask_cluster import local_cluster
+from bundle.artifacts import BundleError
+from bundle.manifest import Manifest, read_manifest
 from training import adult
 from training.dataset import Dataset
 from training.train import Options, train
 
 TRAINED_ROWS = 3000
+
+# The same examples in every run, however slow the machine is: `make test` is to be the same for everyone.
+hypothesis.settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("same")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Skipped tests: a line for each reason, not for each test."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +45,10 @@ def small_dataset() -> Dataset:
 
 @pytest.fixture(scope="session")
 def training_options(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Options:
-    """Options of a run of two trials on synthetic rows, into a temporary folder."""
-    folder = tmp_path_factory.mktemp("trained")
+    """Options of a run of two trials on synthetic rows, into a temporary folder that pytest-xdist's workers share."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "trained"
+    folder.mkdir(exist_ok=True)
     return Options(
         dataset=small_dataset,
         data="synthetic",
@@ -48,8 +66,13 @@ def training_options(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def manifest(training_options: Options) -> Manifest:
-    """The manifest of the small bundle, which is trained when it is first asked for."""
-    trained = train(training_options)
+    """The manifest of the small bundle, which is trained when it is first asked for, by whichever worker asks first."""
+    with (training_options.models.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return read_manifest(training_options.models)
+        except BundleError:
+            trained = train(training_options)
     assert trained is not None
     return trained
 
@@ -66,5 +89,7 @@ def scheduler() -> Iterator[str]:
 
     They end with the module: they draw random numbers, which Hypothesis takes for its own tests' doing.
     """
+    from tests.dask_cluster import local_cluster  # noqa: PLC0415 - most runs need no Dask, which takes a second to load
+
     with local_cluster(n_workers=2, threads_per_worker=1, processes=False) as cluster:
         yield cluster.scheduler_address

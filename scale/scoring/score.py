@@ -95,3 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print("\n".join(lines))
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

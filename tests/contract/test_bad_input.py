@@ -11,9 +11,7 @@ import pytest
 
 from bundle.manifest import Feature, Manifest
 from tests.contract.conftest import SMALL_LIMITS
-from tests.services import Service
-
-PATIENCE_SECONDS = 20
+from tests.services import PATIENCE_SECONDS, Service
 
 
 def problems(answer: httpx.Response) -> list[tuple[list[str | int], str]]:
@@ -182,7 +180,7 @@ def only_place_taken(
     head = f"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: {len(body)}\r\n\r\n"
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as holder:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE_SECONDS) as holder:
             holder.sendall((head + body[:10]).encode())
             while not select.select([holder], [], [], 0)[0]:  # it may have been refused, behind the last of ours
                 answer = service.client.post("/predict", json=row)

@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.services import running
+
+pytestmark = pytest.mark.slow
 
 KEY = "a-key-for-this-test-only"
 CASES = 30

@@ -1,6 +1,7 @@
 """Clients that misuse their connection are got rid of, and everybody else is served meanwhile."""
 
 import contextlib
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -13,10 +14,9 @@ import pytest
 
 from load_testing.scenarios import Address
 from tests.contract.hostile_clients import HOSTILE_CLIENTS, HostileClient, NotClosed
-from tests.services import Service, running
+from tests.services import PATIENCE_SECONDS, Service, running, wait_until
 
 REQUEST_SECONDS = 1
-PATIENCE_SECONDS = 20.0  # a busy machine makes answers slowly, and their reader is given up only when they pile up
 CONNECTIONS = 40
 
 
@@ -28,6 +28,7 @@ def guarded(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory
         yield service
 
 
+@pytest.mark.slow
 def test_clients_that_misuse_their_connections_lose_them_and_the_others_are_served(guarded: Service, body: str):
     address = Address("127.0.0.1", guarded.port)
 
@@ -50,8 +51,8 @@ def test_connections_over_the_limit_are_answered_once_or_not_at_all_and_health_a
 ):
     with contextlib.ExitStack() as stack:
         for _ in range(CONNECTIONS + 5):
-            stack.enter_context(socket.create_connection(("127.0.0.1", guarded.port), timeout=5))
-        surplus = stack.enter_context(httpx.Client(base_url=guarded.client.base_url))
+            stack.enter_context(socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE_SECONDS))
+        surplus = stack.enter_context(httpx.Client(base_url=guarded.client.base_url, timeout=PATIENCE_SECONDS))
         refused = surplus.post("/predict", content=body)
         assert (refused.status_code, refused.headers["retry-after"], refused.headers["connection"]) == (
             503,
@@ -60,47 +61,53 @@ def test_connections_over_the_limit_are_answered_once_or_not_at_all_and_health_a
         )
         assert surplus.get("/health/live").status_code == 200
         for _ in range(CONNECTIONS):
-            stack.enter_context(socket.create_connection(("127.0.0.1", guarded.port), timeout=5))
+            stack.enter_context(socket.create_connection(("127.0.0.1", guarded.port), timeout=PATIENCE_SECONDS))
         with pytest.raises(httpx.TransportError):
             surplus.post("/predict", content=body)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (answer := try_post(guarded, body)) is None or answer.status_code != 200:
-        assert time.monotonic() < deadline, "the places were not given back"
+    wait_until(lambda: is_answered(guarded, body), guarded.log)
 
 
-def try_post(service: Service, body: str) -> httpx.Response | None:
+def is_answered(service: Service, body: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return service.client.post("/predict", content=body)
-    return None
+        return service.client.post("/predict", content=body).status_code == 200
+    return False
 
 
+@pytest.mark.slow
 def test_room_for_large_bodies_is_bounded_and_given_back(backend: str, models: Path, tmp_path: Path, row):
     """Each client holds a mebibyte less a byte of the two that there are, then leaves."""
     megabyte = 1 << 20
-    settings = {"max_body_bytes": megabyte, "max_buffered_bytes": 2 * megabyte, "request_seconds": 5}
+    settings = {"max_body_bytes": megabyte, "max_buffered_bytes": 2 * megabyte, "request_seconds": PATIENCE_SECONDS}
     with running(backend, models, tmp_path, **settings) as service:
         large = b" " * (megabyte - 1)
-        head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % megabyte
-        with contextlib.ExitStack() as stack:
-            for _ in range(2):
-                holder = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=5))
-                holder.sendall(head + large)
-            time.sleep(0.5)  # it has read them by then; a third one before that could take the room of one of them
-            third = poll(service, large, 503)
+        with all_room_taken(service, large) as third:
             assert third.headers["retry-after"] == "1"
             assert service.client.post("/predict", json=row).status_code == 200  # a small one takes no room
-        poll(service, large, 400)
+        wait_until(lambda: service.client.post("/predict", content=large).status_code == 400, service.log)
 
 
-def poll(service: Service, content: bytes, status: int) -> httpx.Response:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        answer = service.client.post("/predict", content=content)
-        if answer.status_code == status:
-            return answer
-    raise AssertionError(f"never answered {status}, last {answer.status_code}")
+@contextlib.contextmanager
+def all_room_taken(service: Service, large: bytes) -> Iterator[httpx.Response]:
+    """Two connections whose unfinished bodies take the room of two, and the refusal that a third one got."""
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(large) + 1)
+    with contextlib.ExitStack() as stack:
+        holders: list[socket.socket] = []
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            assert time.monotonic() < deadline, "the room could not be taken"
+            if len(holders) < 2:
+                holder = socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE_SECONDS)
+                holders.append(stack.enter_context(holder))
+                holder.sendall(head + large)
+            refusal = service.client.post("/predict", content=large)
+            refused = select.select(holders, [], [], 0)[0]  # the third one may have been there before one of them
+            holders = [holder for holder in holders if holder not in refused]
+            if refusal.status_code == 503 and len(holders) == 2:
+                break
+        yield refusal
 
 
+@pytest.mark.slow
 def test_thousands_of_idle_connections_cost_little_and_keep_nobody_out(
     backend: str, models: Path, tmp_path: Path, body
 ):
@@ -109,7 +116,7 @@ def test_thousands_of_idle_connections_cost_little_and_keep_nobody_out(
         process = psutil.Process(service.process.pid)
         before = process.memory_info().rss
         for _ in range(count):
-            stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=5))
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE_SECONDS))
         for _ in range(20):
             assert service.client.post("/predict", content=body).status_code == 200
         assert process.memory_info().rss - before < count * (32 << 10)

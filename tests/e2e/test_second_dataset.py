@@ -14,6 +14,8 @@ from bundle.reference import LABEL, PROBABILITIES
 from tests.e2e import orchard
 from tests.services import ROOT, running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def orchard_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -22,7 +24,7 @@ def orchard_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir()
     (folder / "data/apples.csv").write_bytes(orchard.make_csv())
     command = [
-        *(sys.executable, "-m", "training", "train", "--dataset", "tests.e2e.orchard", "--data", "orchard"),
+        *(sys.executable, "-m", "training.train", "--dataset", "tests.e2e.orchard", "--data", "orchard"),
         *("--data-dir", str(folder / "data"), "--trials", "2"),
         *("--models", str(folder / "models"), "--reports", str(folder / "reports")),
     ]

@@ -11,9 +11,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.services import Service, running
+from tests.services import PATIENCE_SECONDS, Service, running, wait_until
 
-PATIENCE_SECONDS = 30
+pytestmark = pytest.mark.slow
 
 
 def workers(service: Service) -> set[int]:
@@ -34,7 +34,7 @@ def test_a_killed_worker_is_replaced_even_if_the_bundle_is_damaged_by_then(
     copied = Path(shutil.copytree(models, tmp_path / "models", symlinks=True))
     row = {feature.name: feature.example for feature in manifest.features}
     with running(backend, copied, tmp_path, workers=2) as service:
-        wait_for(lambda: len(workers(service)) == 2)
+        wait_until(lambda: len(workers(service)) == 2, service.log)
         killed = min(workers(service))
         expected = service.client.post("/predict", json=row).json()
         (copied / f"{manifest.name}.json").write_text("{")
@@ -44,7 +44,7 @@ def test_a_killed_worker_is_replaced_even_if_the_bundle_is_damaged_by_then(
         deadline = time.monotonic() + PATIENCE_SECONDS
         while killed in workers(service) or len(workers(service)) < 2 or answered < 50:
             assert time.monotonic() < deadline, service.log.read_text()
-            with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=10) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=PATIENCE_SECONDS) as client:
                 try:
                     assert client.post("/predict", json=row).json() == expected
                     answered += 1
@@ -52,10 +52,3 @@ def test_a_killed_worker_is_replaced_even_if_the_bundle_is_damaged_by_then(
                     lost += 1
         assert lost <= 2
         assert service.process.poll() is None
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -342,6 +342,7 @@ for number in itertools.count():
 """
 
 
+@pytest.mark.slow
 def test_kill_at_any_moment_leaves_one_whole_bundle(put, describe, tmp_path):
     random_delays = random.Random(1)
     encoded = encode_manifest(describe("", {}))

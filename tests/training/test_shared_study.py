@@ -70,6 +70,7 @@ def arguments(storage: str, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_workers_share_a_study_and_one_of_them_may_die(storage: str, tmp_path: Path):
     """Two helpers, one of them killed at a trial; then one process finishes what is left, and publishes."""
     command = [sys.executable, "-c", WORKER, "--tune-only", *arguments(storage, tmp_path)]
@@ -156,6 +157,7 @@ def test_a_password_is_not_told():
     assert without_password("sqlite:///study.db") == "sqlite:///study.db"
 
 
+@pytest.mark.slow
 def test_all_join_that_start_at_once(storage: str):
     """Optuna makes the tables without a lock: of those that try at once, the server refuses all but one."""
     engine = create_engine(storage, isolation_level="AUTOCOMMIT")

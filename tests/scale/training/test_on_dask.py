@@ -18,7 +18,7 @@ from scale.training.on_dask import OnDask
 from scale.training.partitioned import predict_part
 from scale.training.partitions import Partition, open_partitions
 from scale.training.sample import plan_parts, survey
-from scale.training.synthetic_parquet import write_synthetic
+from scale.training.synthetic_parquet import write_census
 from scale.training.train import PartitionedOptions, main, train_partitioned
 from tests.dask_cluster import local_cluster
 from training import adult
@@ -32,7 +32,7 @@ PARAMETERS = {"n_estimators": 10, "max_depth": 4, "learning_rate": 0.3}
 def folder(tmp_path_factory) -> Path:
     """A census in three files."""
     folder = tmp_path_factory.mktemp("census") / "rows"
-    write_synthetic(adult.DATASET, ROWS, folder, seed=3, part_rows=2500)
+    write_census(adult.DATASET, ROWS, folder, seed=3, part_rows=2500)
     return folder
 
 
@@ -63,6 +63,7 @@ def test_the_model_is_close_to_that_of_the_external_engine(engine):
     assert again.booster.save_raw() == model.booster.save_raw()
 
 
+@pytest.mark.slow
 def test_a_run_publishes_a_bundle_like_any_other(folder, scheduler, training_options, tmp_path):
     run = dataclasses.replace(
         training_options,
@@ -88,7 +89,7 @@ def test_a_bad_row_on_a_worker_is_told_by_its_file(folder, scheduler, tmp_path, 
     arguments = ["--engine", "dask", "--scheduler", scheduler, "--data-dir", str(tmp_path)]
     assert main([*arguments, "--models", str(tmp_path / "models")]) == 1
     assert f"error: {bad}: {adult.DATASET.name}: column 'education' has unranked" in capsys.readouterr().err
-    assert not any((tmp_path / "models").iterdir())
+    assert not (tmp_path / "models").exists()
 
 
 def test_one_workers_failure_is_told_by_its_own_words_and_not_by_the_others(engine):
@@ -100,6 +101,7 @@ def test_one_workers_failure_is_told_by_its_own_words_and_not_by_the_others(engi
         dataclasses.replace(engine, partitions=broken).fit(rows, PARAMETERS, seed=1)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_run_and_frees_the_other_one(engine, monkeypatch):
     rows, wait, killed = survey(engine.partitions, engine.plan), dask_trees.wait, []
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "silence_logs": 50}
@@ -115,7 +117,7 @@ def test_a_killed_worker_ends_the_run_and_frees_the_other_one(engine, monkeypatc
         mortal = dataclasses.replace(engine, scheduler=cluster.scheduler_address)
         with pytest.raises(TrainingError, match=r"worker tcp://.* was lost while trees were grown"):
             mortal.fit(rows, {**PARAMETERS, "n_estimators": 100_000}, seed=1)
-        assert client.submit(os.getpid, workers=[cluster.workers[0].worker_address]).result(timeout=20)
+        assert client.submit(os.getpid, workers=[cluster.workers[0].worker_address]).result()
 
 
 def test_too_little_memory_is_told_before_it_is_used(engine, monkeypatch):
