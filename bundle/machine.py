@@ -50,7 +50,7 @@ def describe_machine(libraries: Iterable[str]) -> Machine:
 def command_line() -> str:
     """What was called, to be repeated."""
     specification = sys.modules["__main__"].__spec__
-    module = ["-m", specification.name] if specification else sys.argv[:1]
+    module = ["-m", specification.name.removesuffix(".__main__")] if specification else sys.argv[:1]
     return shlex.join(["python", *module, *sys.argv[1:]])
 
 

@@ -12,7 +12,7 @@ FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
  && cd /usr/local && rm -rf bin/pip* lib/python3*/ensurepip lib/python3*/site-packages/*
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-ENTRYPOINT ["python", "as_owner.py", "load_testing.container_bench"]
+ENTRYPOINT ["python", "as_owner.py", "load_testing", "container-bench"]
 LABEL org.opencontainers.image.title="train-to-serve: load test" \
       org.opencontainers.image.description="Loads running services with Locust and compares every answer with the reference" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -12,7 +12,7 @@ FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
  && cd /usr/local && rm -rf bin/pip* lib/python3*/ensurepip lib/python3*/site-packages/*
 ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 OMP_WAIT_POLICY=passive
-ENTRYPOINT ["python", "as_owner.py", "training.train"]
+ENTRYPOINT ["python", "as_owner.py", "training", "train"]
 LABEL org.opencontainers.image.title="train-to-serve: training" \
       org.opencontainers.image.description="Tunes, fits, proves parity and publishes a model bundle" \
       org.opencontainers.image.licenses="Apache-2.0"

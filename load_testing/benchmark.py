@@ -1,6 +1,6 @@
 """The benchmark: every service under the same load, every answer checked, one report.
 
-    python -m load_testing.benchmark --duration 5 --users 32 --rounds 3
+    python -m load_testing bench --duration 5 --users 32 --rounds 3
 
 Exit status: 0 every answer was right, 1 a failed request, skew, or no result.
 """
@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 
+from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
 from bundle.machine import command_line
 from bundle.manifest import Manifest, utc_now
@@ -148,25 +149,21 @@ def say(text: str) -> None:
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m load_testing.benchmark", description=__doc__.partition("\n")[0])
-    parser.add_argument("--duration", type=float, default=5, help="seconds of load per scenario, service and round")
-    parser.add_argument("--warm-up", type=float, default=1, help="seconds of uncounted load before each")
-    parser.add_argument("--users", type=int, default=32, help="clients, each with one connection")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cold-starts", type=int, default=3, help="starts of each service to time")
+    parser = Parser("load_testing bench", __doc__.partition("\n")[0])
+    parser.add_argument("--duration", type=real_number(), default=5, help="seconds of load per run")
+    parser.add_argument("--warm-up", type=real_number(above=False), default=1, help="uncounted seconds before each")
+    parser.add_argument("--users", type=whole_number(1), default=32, help="clients, each with one connection")
+    parser.add_argument("--rounds", type=whole_number(1), default=3, help="turns that every service takes")
+    parser.add_argument("--cold-starts", type=whole_number(1), default=3, help="starts of each service to time")
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
     parser.add_argument(
         "--services", nargs="+", default=[], help="pickle, onnx, axum, or a baseline's name (default: all)"
     )
-    parser.add_argument("--workers", type=int, help="worker processes of each service (default: half of the CPUs)")
+    parser.add_argument("--workers", type=whole_number(1), help="of each service (default: half of the CPUs)")
     parser.add_argument("--baselines", action="store_true", help="measure the services of load_testing/baselines too")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="where the reports go")
-    given = parser.parse_args(arguments)
-    counts = (given.users, given.rounds, given.cold_starts, given.workers if given.workers is not None else 1)
-    if min(counts) < 1 or given.duration <= 0 or given.warm_up < 0:
-        parser.error("numbers must be positive (only --warm-up may be 0)")
-    return given
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="where the reports go")
+    return parser.read(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -186,7 +183,3 @@ def main(arguments: list[str] | None = None) -> int:
     if not result.clean:
         print("FAILED: wrong or missing answers, see the report", file=sys.stderr)
     return 0 if result.clean else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,12 +7,14 @@ report of `make bench`.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
+from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
 from load_testing.cpus import available_cpus
 from load_testing.generator_pool import GeneratorError, GeneratorPool, generator_pool
@@ -35,7 +37,7 @@ class Line(msgspec.Struct):
 
 def measure(pool: GeneratorPool, options: argparse.Namespace) -> list[Line]:
     """Services take turns, so that a machine that grows slower in the meantime does so for all of them."""
-    parts: dict[tuple[str, str], list[LoadResult]] = {pair: [] for pair in product(SCENARIOS, options.host)}
+    parts: dict[tuple[str, str], list[LoadResult]] = {pair: [] for pair in product(SCENARIOS, options.hosts)}
     for number, (scenario, url) in product(range(options.rounds), parts):
         plan = LoadPlan(url=url, scenario=scenario, users=options.users, seconds=options.duration)
         pool.run(msgspec.structs.replace(plan, seconds=min(1, options.duration)))  # warm-up
@@ -72,21 +74,21 @@ def cells(line: Line) -> tuple[str, ...]:
     return (line.scenario, line.service, *rates, *(f"{time:.2f}" for time in times), f"{load.failed:,}")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 every answer was right, 1 otherwise."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--host", action="append", required=True, metavar="URL")
-    parser.add_argument("--duration", type=float, default=5, help="seconds of load per scenario, service and round")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--users", type=int, default=32)
-    parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--reports", type=Path, default=Path("reports"))
-    options = parser.parse_args()
+    parser = Parser("load_testing container-bench", __doc__.partition("\n")[0])
+    parser.add_argument("--hosts", nargs="+", required=True, metavar="URL", help="running services")
+    parser.add_argument("--duration", type=real_number(), default=5, help="seconds of load per run")
+    parser.add_argument("--rounds", type=whole_number(1), default=1, help="turns that every service takes")
+    parser.add_argument("--users", type=whole_number(1), default=32, help="clients, each with one connection")
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="where the reports go")
+    options = parser.read(arguments)
     try:
         reference = read_reference(options.models)
         with generator_pool(options.models, available_cpus()) as pool:
             lines = measure(pool, options)
-        skew = [row for url in options.host for row in measure_skew(name(url), url, reference)]
+        skew = [row for url in options.hosts for row in measure_skew(name(url), url, reference)]
     except (BundleError, GeneratorError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -95,7 +97,3 @@ def main() -> int:
     (options.reports / "containers.json").write_bytes(msgspec.json.encode({"load": lines, "skew": skew}))
     print(report)
     return 1 if any(line.load.failed for line in lines) or not all(row.clean for row in skew) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

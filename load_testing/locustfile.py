@@ -67,6 +67,7 @@ def add_options(parser: ArgumentParser, **_: object) -> None:
     """Scenarios by the names that everything else here has for them."""
     parser.add_argument(
         "--scenario",
+        env_var="LOCUST_SCENARIO",
         choices=list(USER_CLASSES),
         include_in_web_ui=False,  # an option of Locust's own parser
         help="which requests to send (default: the user classes that are named, or all)",

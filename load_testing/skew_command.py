@@ -1,7 +1,7 @@
 """Compare the answers of the services with the reference predictions of the bundle.
 
-    python -m load_testing.skew_command                                # starts the services itself
-    python -m load_testing.skew_command --host http://127.0.0.1:8001   # asks a running one
+    python -m load_testing skew                                 # starts the services itself
+    python -m load_testing skew --hosts http://127.0.0.1:8001   # asks a running one
 
 Exit status: 0 no skew, 1 skew or a failure.
 """
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bundle.command_line import Parser, file_path
 from bundle.errors import BundleError
 from load_testing.command_results import SkewReport, origin, write_result
 from load_testing.cpus import available_cpus
@@ -69,16 +70,16 @@ def _cells(row: SkewRow) -> tuple[str, ...]:
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m load_testing.skew_command", description=__doc__.partition("\n")[0])
-    parser.add_argument("--host", action="append", default=[], metavar="URL", help="a running service; may be repeated")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for skew.json")
-    given = parser.parse_args(arguments)
+    parser = Parser("load_testing skew", __doc__.partition("\n")[0])
+    parser.add_argument("--hosts", nargs="+", default=[], metavar="URL", help="running services (default: starts all)")
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for skew.json")
+    given = parser.read(arguments)
     try:
-        for url in given.host:
+        for url in given.hosts:
             parse_address(url)
     except ValueError as error:
-        parser.error(f"--host: {error}")
+        parser.error(f"--hosts: {error}")
     return given
 
 
@@ -87,14 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parse_arguments(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the services it started are stopped
     try:
-        report = measure_all(given.host, given.models, read_reference(given.models))
+        report = measure_all(given.hosts, given.models, read_reference(given.models))
         path = write_result(report, given.reports, "skew")
     except (BundleError, ServiceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(format_table(report.skew), *(f"left out: {reason}" for reason in report.left_out), path, sep="\n")
     return 0 if all(row.clean for row in report.skew) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,7 @@ The steps take rows in memory. `scale.training` puts the same steps together for
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +162,7 @@ def is_published(dataset: Dataset, models: Path) -> bool:
     return manifest.name == dataset.name
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: as `run_and_tell` has it."""
     options = parse_options(arguments)
     return run_and_tell(options, lambda: train(options))
@@ -196,7 +196,3 @@ def run_and_tell(options: Options, run: Callable[[], Manifest | None]) -> int:
         return 130
     print_summary(manifest, options.models, options.reports)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

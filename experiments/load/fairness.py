@@ -4,7 +4,6 @@ One connection sends single rows, then health checks, a millisecond apart: first
 keep the same one-worker service busy with batches of 10,000 rows.
 """
 
-import argparse
 import http.client
 import multiprocessing
 import os
@@ -17,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
+from bundle.command_line import Parser, file_path, real_number
 from bundle.errors import BundleError
 from load_testing.command_results import FairnessCell, FairnessReport, origin, write_result
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
@@ -148,11 +148,11 @@ def _percentile(ordered: list[float], share: float) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print two rows per service. Exit status 0, or 1 with what went wrong."""
-    parser = argparse.ArgumentParser(prog="experiments.load.fairness", description=__doc__)
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for fairness.json")
-    parser.add_argument("--duration", type=float, default=5.0, help="seconds per cell")
-    options = parser.parse_args(arguments)
+    parser = Parser("experiments fairness", __doc__)
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for fairness.json")
+    parser.add_argument("--duration", type=real_number(), default=5.0, help="seconds per cell")
+    options = parser.read(arguments)
     cpus = split_cpus(available_cpus(), 1)
     print("milliseconds alone, and beside batches of 10,000 rows on the same worker")
     print("service route              p50       p99  busy p50  busy p99  p99 ratio  batch rows/s")
@@ -172,7 +172,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(path)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 Exit status: 0 written, 1 an image is missing or there is no Docker engine.
 """
 
-import argparse
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from bundle.command_line import Parser, file_path
 from bundle.files import encode_result, write_files
 from bundle.machine import Machine, command_line, describe_machine
 from bundle.manifest import utc_now
@@ -110,12 +110,10 @@ def format_table(report: ImagesReport) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 written, 1 an image is missing or there is no Docker engine."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.load.image_sizes", description=__doc__.partition("\n")[0]
-    )
+    parser = Parser("experiments image-sizes", __doc__.partition("\n")[0])
     parser.add_argument("images", nargs="+", help="names of the images, without train-to-serve/")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for images.json")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for images.json")
+    given = parser.read(arguments)
     try:
         report = measure_images(given.images)
         paths = write_files(given.reports, {"images.json": encode_result(report)})
@@ -124,7 +122,3 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(format_table(report), *paths, sep="\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@ Three phases on one worker: a few clients; then a crowd, each of which sends its
 answer, or, told to come again (503), after the second that `Retry-After` asks for; then the few again.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 import gevent  # type: ignore[import-untyped]
 import msgspec
 
+from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
 from experiments.load.soak_faults import allow_files
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
@@ -94,11 +94,11 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table. Exit status 0, or 1 with what went wrong."""
-    parser = argparse.ArgumentParser(prog="experiments.load.overload", description=__doc__)
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--duration", type=float, default=10.0, help="seconds per phase (default: %(default)s)")
-    parser.add_argument("--clients", type=int, default=2000, help="the crowd (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    parser = Parser("experiments overload", __doc__)
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--duration", type=real_number(), default=10.0, help="seconds per phase")
+    parser.add_argument("--clients", type=whole_number(1), default=2000, help="the crowd")
+    options = parser.read(arguments)
     cpus = split_cpus(available_cpus(), 1)
     print("| service | clients | predictions/s | refused/s | p50 ms | p99 ms | failed | memory MiB |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
@@ -114,7 +114,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

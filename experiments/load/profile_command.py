@@ -5,7 +5,6 @@ time, the whole is the service's CPU time; a constant answer from the same serve
 a machine with nothing else to do: what interrupts the service counts as a stage's time.
 """
 
-import argparse
 import http.client
 import json
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import gevent  # type: ignore[import-untyped]
 
+from bundle.command_line import Parser, file_path, real_number
 from bundle.errors import BundleError
 from load_testing.command_results import ProfileReport, ProfileRow, origin, write_result
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
@@ -87,11 +87,11 @@ def profile_row(service: Service, reference: Reference, rows: int, seconds: floa
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a row per request size. Exit status 0, or 1 with what went wrong."""
-    parser = argparse.ArgumentParser(prog="experiments.load.profile_command", description=__doc__)
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for profile.json")
-    parser.add_argument("--duration", type=float, default=4.0, help="seconds of load per row of the table")
-    options = parser.parse_args(arguments)
+    parser = Parser("experiments profile", __doc__)
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for profile.json")
+    parser.add_argument("--duration", type=real_number(), default=4.0, help="seconds of load per row of the table")
+    options = parser.read(arguments)
     cpus = split_cpus(available_cpus(), 1)
     profiled: list[ProfileRow] = []
     try:
@@ -112,7 +112,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(path)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

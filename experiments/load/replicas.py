@@ -1,6 +1,6 @@
 """What a request costs replicas and the proxy before them, and who notices that one is killed.
 
-    python -m experiments.load.replicas --host http://127.0.0.1:8080 --container NAME... [--kill NAME]
+    python -m experiments replicas --host http://127.0.0.1:8080 --container NAME... [--kill NAME]
 
 The containers run already, in a Docker engine on this machine. Their CPU time is read from their processes; the load
 generator has the same CPUs as they, so that requests/s say less than CPU time per request. With `--kill`, that
@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
 from load_testing.cpus import available_cpus
@@ -100,22 +101,20 @@ def format_result(load: LoadResult, used: dict[str, float]) -> str:
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.load.replicas", description=__doc__.partition("\n")[0])
+    parser = Parser("experiments replicas", __doc__.partition("\n")[0])
     parser.add_argument("--host", required=True, help="http://host:port of the proxy, or of a replica")
     parser.add_argument("--container", nargs="+", default=[], metavar="NAME", help="whose CPU time is read")
     parser.add_argument("--kill", metavar="NAME", help="a container that gets a signal under load")
     parser.add_argument("--signal", choices=["KILL", "TERM"], default="KILL", help="which one it gets")
     parser.add_argument("--scenario", choices=list(SCENARIOS), default="single")
-    parser.add_argument("--users", type=int, default=32, help="clients, each with one connection")
-    parser.add_argument("--duration", type=float, default=5, metavar="SECONDS")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--users", type=whole_number(1), default=32, help="clients, each with one connection")
+    parser.add_argument("--duration", type=real_number(), default=5, metavar="SECONDS")
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    given = parser.read(arguments)
     try:
         parse_address(given.host)
     except ValueError as error:
         parser.error(f"--host: {error}")
-    if given.users < 1 or given.duration <= 0:
-        parser.error("numbers must be positive")
     return given
 
 
@@ -132,7 +131,3 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(format_result(load, used))
     return 1 if load.failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
 from load_testing.command_results import WorkersCell, WorkersReport, origin, write_result
@@ -84,20 +85,15 @@ def format_table(cells: Sequence[WorkersCell]) -> str:
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.load.second_worker", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("--duration", type=float, default=3, help="seconds of load per run")
-    parser.add_argument("--users", type=int, default=32, help="clients of each worker")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = Parser("experiments workers", __doc__.partition("\n")[0])
+    parser.add_argument("--duration", type=real_number(), default=3, help="seconds of load per run")
+    parser.add_argument("--users", type=whole_number(1), default=32, help="clients of each worker")
+    parser.add_argument("--rounds", type=whole_number(1), default=3)
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=["single", "batch100"])
     parser.add_argument("--services", nargs="+", default=["onnx"], help="pickle, onnx, axum")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for workers.json")
-    given = parser.parse_args(arguments)
-    if min(given.users, given.rounds) < 1 or given.duration <= 0:
-        parser.error("numbers must be positive")
-    return given
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for workers.json")
+    return parser.read(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,7 +121,3 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(format_table(cells), path, sep="\n\n")
     return 1 if any(cell.failed for cell in cells) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

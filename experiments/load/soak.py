@@ -5,7 +5,6 @@ service's surroundings, must leave no trace in them. The exit status is 1 if a r
 if a hostile one was answered otherwise than documented.
 """
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from bundle.command_line import Parser, file_path, real_number
 from bundle.errors import BundleError
 from bundle.files import encode_result, write_files
 from bundle.machine import Machine, command_line
@@ -176,12 +176,12 @@ def _mebibytes(size: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 if something was lost, wrong, or went wrong."""
-    parser = argparse.ArgumentParser(prog="experiments.load.soak", description=__doc__)
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder for soak.json and soak.md")
-    parser.add_argument("--duration", type=float, default=60.0, help="seconds for each service (default: %(default)s)")
-    parser.add_argument("--services", nargs="*", help="names (default: all that are built)")
-    options = parser.parse_args(arguments)
+    parser = Parser("experiments soak", __doc__)
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for soak.json and soak.md")
+    parser.add_argument("--duration", type=real_number(), default=60.0, help="seconds for each service")
+    parser.add_argument("--services", nargs="+", help="names (default: all that are built)")
+    options = parser.read(arguments)
     results: list[SoakResult] = []
     try:
         allow_files(IDLE_CONNECTIONS + BURST_CONNECTIONS)
@@ -210,7 +210,3 @@ def _write(results: list[SoakResult], table: str, folder: Path) -> None:
     about = f"{report.created:%Y-%m-%d %H:%M} UTC, {machine}"
     contents = {"soak.md": f"# Soak\n\n{about}\n\n{table}\n".encode(), "soak.json": encode_result(report)}
     write_files(folder, contents)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,5 @@
 """The README's and docs/performance.md's tables and sentences of what was measured over HTTP."""
 
-from pathlib import Path
-
 from experiments.report.commands import as_make
 from experiments.report.numbers import count, kernel, rounded
 from experiments.report.provenance import by_place
@@ -22,7 +20,7 @@ SCENARIOS = {"single": "one row: requests/s", "batch100": "batch of 100: rows/s"
 BOUND, IDLE = "†", "‡"
 
 
-def setup(results: Results, makefile: Path) -> str:
+def setup(results: Results) -> str:
     """Date, machine, protocol and command of the benchmark."""
     measured, plan, machine = results.benchmark, results.benchmark.protocol, results.benchmark.machine
     trials = results.training.manifest.study.trials
@@ -34,7 +32,7 @@ def setup(results: Results, makefile: Path) -> str:
     return (
         f"Measured on {measured.created:%Y-%m-%d} on a machine with {count(machine.cpus, 'core')} ({place}: {split}, "
         f"the load generator ({plan.users} clients) on {rest}, {rounds}, every answer checked, {wrong}. By "
-        f"`{as_make(measured.command, makefile)}`, the model being that of {trials} trials "
+        f"`{as_make(measured.command)}`, the model being that of {trials} trials "
         f"({measured.data_source} data):"
     )
 
@@ -114,11 +112,11 @@ def images_sentence(results: Results) -> str:
     return f"**Images** (`make images`): {', '.join(texts)}."
 
 
-def performance_setup(results: Results, makefile: Path) -> str:
+def performance_setup(results: Results) -> str:
     """Which tables of docs/performance.md were measured when and where."""
     return (
         "What made the services fast, in the order in which it mattered, and what was tried and dropped. The tables "
-        f"that name a command are {by_place((results.profile, results.fairness, results.workers), makefile)}, service "
+        f"that name a command are {by_place((results.profile, results.fairness, results.workers))}, service "
         "on one core and load on the other."
     )
 

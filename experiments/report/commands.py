@@ -1,10 +1,11 @@
 """A recorded command as its make target, which is what a reader calls."""
 
-import re
 import shlex
-from pathlib import Path
 
-TARGETS = {
+TARGETS = {"image-sizes": "images"}
+"""Where the command's name is not the target's."""
+
+FORMER = {
     "training.train": "train",
     "load_testing.benchmark": "bench",
     "load_testing.skew_command": "skew",
@@ -16,6 +17,10 @@ TARGETS = {
     "experiments.study.session_options": "session-options",
     "experiments.study.tree_costs": "tree-costs",
 }
+"""What the results that are recorded by now were called with, and the options that make gave every time."""
+
+FORMER_DEFAULTS = {"DATASET": "training.adult", "SEED": "42", "USERS": "32", "ROUNDS": "3", "DURATION": "5"}
+
 PLACES = frozenset({"--data-dir", "--models", "--reports", "--storage"})
 """Options that say where files are: nobody else's are there, and the figures don't depend on it."""
 
@@ -26,22 +31,22 @@ def without_places(command: str) -> str:
     return shlex.join(word for words in kept for word in words)
 
 
-def as_make(command: str, makefile: Path) -> str:
-    """The make target with the variables that are not at their defaults, in alphabetical order.
+def as_make(command: str) -> str:
+    """The make target with its variables, in alphabetical order.
 
     A command that no target makes is returned as it is.
     """
     head, *options = _options(without_places(command))
-    target = TARGETS.get(head[2]) if head[1:2] == ["-m"] and len(head) > 2 else None
-    if target is None:
+    if head[1:2] != ["-m"] or len(head) < 3:
         return command
-    defaults = dict(re.findall(r"^(\w+) *\?= *(.*)$", makefile.read_text(encoding="utf-8"), re.MULTILINE))
+    former = head[2] in FORMER
+    target, defaults = (FORMER[head[2]], FORMER_DEFAULTS) if former else (head[3], {})
     variables = []
     for flag, *values in options:
         name, value = flag.removeprefix("--").replace("-", "_").upper(), " ".join(values) or "1"
         if _normal(value) != _normal(defaults.get(name, "")):
             variables.append(f"{name}={_plain(value)}")
-    return " ".join(["make", target, *sorted(variables)])
+    return " ".join(["make", TARGETS.get(target, target), *sorted(variables)])
 
 
 def _options(command: str) -> list[list[str]]:

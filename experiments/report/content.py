@@ -3,7 +3,6 @@
 import re
 import textwrap
 from collections.abc import Callable
-from pathlib import Path
 
 from experiments.report import benchmark_blocks, capacity, study_blocks
 from experiments.report.errors import ClaimError
@@ -31,23 +30,20 @@ PARAGRAPHS: dict[str, Callable[[Results], str]] = {
     "images": benchmark_blocks.images_sentence,
     "capacity-of-batches": capacity.batch_sentence,
     "agreement": study_blocks.agreement_sentence,
-}
-SETUPS: dict[str, Callable[[Results, Path], str]] = {
     "benchmark-setup": benchmark_blocks.setup,
     "performance-setup": benchmark_blocks.performance_setup,
     "study-setup": study_blocks.setup,
 }
 
 
-def content_of(results: Results, makefile: Path) -> Content:
-    """Every figure and block; `makefile` has the defaults of the recorded commands' variables.
+def content_of(results: Results) -> Content:
+    """Every figure and block.
 
     Raises:
         ClaimError: a result lacks a service, an image or a scenario that the documentation speaks of.
     """
     try:
         paragraphs = {name: build(results) for name, build in PARAGRAPHS.items()}
-        paragraphs |= {name: build(results, makefile) for name, build in SETUPS.items()}
         tables = {name: _table(build(results)) for name, build in TABLES.items()}
         figures = named_figures(results)
     except (KeyError, StopIteration, IndexError, ValueError) as error:

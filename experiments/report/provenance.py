@@ -1,7 +1,6 @@
 """Sentences that say by which command, when and where figures were measured."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from experiments.report.commands import as_make
 from experiments.report.numbers import kernel
@@ -13,11 +12,11 @@ from experiments.study.tree_costs_results import TreeCosts
 _NAMES = {"onnxruntime": "ONNX Runtime", "xgboost-cpu": "XGBoost", "xgboost": "XGBoost", "scikit-learn": "scikit-learn"}
 
 
-def by_place(results: Iterable[Result], makefile: Path) -> str:
+def by_place(results: Iterable[Result]) -> str:
     """`by ...; by ...: on this machine`, and the next machine, if they are not all of one."""
     places: dict[str, list[str]] = {}
     for result in results:
-        run = f"`{as_make(result.command, makefile)}` of {created_of(result):%Y-%m-%d}"
+        run = f"`{as_make(result.command)}` of {created_of(result):%Y-%m-%d}"
         if isinstance(result, StudyResult | TreeCosts | SessionResult):
             run += f" (other processes kept {result.others_cpus:.1f} CPUs busy)"
         places.setdefault(_place(result), []).append(run)

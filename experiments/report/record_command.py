@@ -5,7 +5,6 @@ Nothing is refused but a broken file: what doesn't go together is told, and `mak
 different models. Exit status: 0 recorded, 1 an error, and nothing is changed.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from bundle.command_line import Parser, file_path
 from bundle.files import encode_result, write_files
 from experiments.report.commands import without_places
 from experiments.report.errors import ClaimError
@@ -73,12 +73,10 @@ def encode(result: Result) -> bytes:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 recorded, 1 an error, and nothing is changed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.report.record_command", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="where the results are taken from")
-    parser.add_argument("--results", type=Path, default=FOLDER, help="where they go")
-    given = parser.parse_args(arguments)
+    parser = Parser("experiments record-results", __doc__.partition("\n")[0])
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="where the results are taken from")
+    parser.add_argument("--results", type=file_path, default=FOLDER, help="where they go")
+    given = parser.read(arguments)
     try:
         kept, found = read_all(given.results, recorded=True), read_all(given.reports, recorded=False)
         older = {name for name, result in found.items() if name in kept and created_of(result) < created_of(kept[name])}
@@ -95,7 +93,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name:16} {created_of(result):%Y-%m-%d %H:%M}  {model_of(result) or '-':36} {what}")
     print(*(f"warning: {warning}" for warning in warnings(results)), sep="\n", file=sys.stderr)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,10 +3,10 @@
 Exit status: 0 written, 1 not written because of an error.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
+from bundle.command_line import Parser, file_path
 from experiments.report.files import replace_file
 from experiments.report.page import read_entries, render_page, summary_lines
 from experiments.report.page_errors import ReportError
@@ -14,11 +14,9 @@ from experiments.report.page_errors import ReportError
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 written, 1 not written because of an error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.report.report_command", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="folder of the reports and of the page")
-    given = parser.parse_args(arguments)
+    parser = Parser("experiments report", __doc__.partition("\n")[0])
+    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder of the reports")
+    given = parser.read(arguments)
     page = given.reports / "index.html"
     try:
         entries = read_entries(given.reports)
@@ -31,7 +29,3 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(*summary_lines(entries), "", page, sep="\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,5 @@
 """docs/study.md's tables, and the sentences around them that say when and where."""
 
-from pathlib import Path
-
 from experiments.report.provenance import by_place
 from experiments.report.recorded_results import Results
 from experiments.study.results import FamilyFacts, title
@@ -12,10 +10,10 @@ from experiments.study.tree_costs_results import shapes_table
 QUIET_CPUS = 0.25
 
 
-def setup(results: Results, makefile: Path) -> str:
+def setup(results: Results) -> str:
     """Dates, machines, versions, and how busy the machine was."""
     measured = (results.study, results.tree_costs, results.session_options)
-    text = f"Figures below are {by_place(measured, makefile)}."
+    text = f"Figures below are {by_place(measured)}."
     if max(result.others_cpus for result in measured) <= QUIET_CPUS:
         return text
     text += " Ratios come from alternating calls and bear such company; absolute times are on the high side"

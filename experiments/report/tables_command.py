@@ -1,16 +1,16 @@
 """`make readme-tables`: write the figures of the committed results into README.md and docs/.
 
-    python -m experiments.report.tables_command            # writes
-    python -m experiments.report.tables_command --check    # compares only, and shows what differs
+    python -m experiments readme-tables            # writes
+    python -m experiments readme-tables --check    # compares only, and shows what differs
 
 Exit status: 0 written, or as it must be; 1 the documents differ, or an error.
 """
 
-import argparse
 import difflib
 import sys
 from pathlib import Path
 
+from bundle.command_line import Parser, file_path
 from bundle.files import write_files
 from experiments.report.content import content_of
 from experiments.report.errors import ClaimError
@@ -47,15 +47,13 @@ def difference(document: Path, old: str, new: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 written, or as it must be; 1 the documents differ, or an error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.report.tables_command", description=__doc__.partition("\n")[0]
-    )
+    parser = Parser("experiments readme-tables", __doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a document differs")
     parser.add_argument("--list", action="store_true", help="write nothing; list all that a marker may name")
-    parser.add_argument("--root", type=Path, default=Path(), help="folder of README.md and docs/")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--root", type=file_path, default=Path(), help="folder of README.md and docs/")
+    given = parser.read(arguments)
     try:
-        content = content_of(read_results(given.root / FOLDER), given.root / "Makefile")
+        content = content_of(read_results(given.root / FOLDER))
         if given.list:
             print(*(f"{name:48} {figure.text}" for name, figure in content.figures.items()), sep="\n")
             print(*(f"block {name}" for name in content.blocks), sep="\n")
@@ -75,7 +73,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

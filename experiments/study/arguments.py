@@ -1,36 +1,28 @@
 """What the study's commands have in common: the data set, and where the reports go."""
 
 import argparse
-import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bundle.command_line import file_path, whole_number
 from bundle.errors import BundleError
 from experiments.study.errors import StudyError
 from training.data.prepare import PreparedRows, prepare_rows
 from training.data.sources import AUTO, RawRows, load_rows
 from training.dataset import Dataset
 from training.errors import TrainingError
+from training.options import MOST_SEED, load_dataset
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--dataset`, `--data`, `--data-dir` and `--seed` as `training.train` has them, `--reports` and `--fast`."""
-    parser.add_argument("--dataset", default="training.adult", help="module with a DATASET (default: %(default)s)")
+    """The options of `make train` that say which rows, and `--reports` and `--fast`."""
+    parser.add_argument("--dataset", type=load_dataset, default="training.adult", help="module with a DATASET")
     parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
-    parser.add_argument("--data-dir", type=Path, default=Path("data/adult"), help="folder of the raw files")
-    parser.add_argument("--seed", type=int, default=42, help="seed of the models, and of the rows that are drawn")
-    parser.add_argument("--reports", type=Path, default=Path("reports/study"), help="where the report goes")
+    parser.add_argument("--data-dir", type=file_path, default=Path("data/adult"), help="folder of the raw files")
+    parser.add_argument("--seed", type=whole_number(0, MOST_SEED), default=42, help="of the models and the sample")
+    parser.add_argument("--reports", type=file_path, default=Path("reports/study"), help="where the report goes")
     parser.add_argument("--fast", action="store_true", help="fewer training rows and shorter rounds")
-
-
-def find_dataset(parser: argparse.ArgumentParser, module: str) -> Dataset:
-    """The module's DATASET; there being none is wrong usage."""
-    try:
-        dataset: Dataset = importlib.import_module(module).DATASET
-    except (ImportError, AttributeError, ValueError) as error:
-        parser.error(f"--dataset: {error}")
-    return dataset
 
 
 def load(dataset: Dataset, data: str, folder: Path, *, seed: int, most_rows: int | None = None) -> PreparedRows:

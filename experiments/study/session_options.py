@@ -1,6 +1,6 @@
 """`make session-options`: what each session option of ONNX Runtime does to the bundle's own graph.
 
-    ORT_PROVIDERS="TensorRT,CUDA" python -m experiments.study.session_options
+    ORT_PROVIDERS="TensorRT,CUDA" python -m experiments session-options
 
 The graph and the predictions that it must give are the bundle's; the rows to train and calibrate the quantised neural
 network come from the data set. Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
@@ -8,7 +8,6 @@ network come from the data set. Exit status: 0 measured, 1 no result because of 
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,11 @@ import polars as pl
 from tqdm import tqdm
 
 from bundle.artifacts import read_artifact
+from bundle.command_line import Parser, file_path
 from bundle.machine import command_line
 from bundle.manifest import Manifest, read_manifest, utc_now
 from bundle.reference import LABEL, PROBABILITIES, ROW
-from experiments.study.arguments import add_data_arguments, find_dataset, load, report_or_fail
+from experiments.study.arguments import add_data_arguments, load, report_or_fail
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import Batch
 from experiments.study.errors import StudyError
@@ -86,14 +86,10 @@ def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: i
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.study.session_options", description=__doc__.partition("\n")[0]
-    )
+    parser = Parser("experiments session-options", __doc__.partition("\n")[0])
     add_data_arguments(parser)
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
-    given = parser.parse_args(arguments)
-    given.dataset = find_dataset(parser, given.dataset)
-    return given
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
+    return parser.read(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -108,7 +104,3 @@ def main(arguments: list[str] | None = None) -> int:
         return write_session_report(result, given.reports)
 
     return report_or_fail(measure)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,20 +1,20 @@
 """`make study`: when ONNX is worth it, by model family, batch size and threads.
 
-    python -m experiments.study.study_command --data auto --fast
+    python -m experiments study --data auto --fast
 
 Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from bundle.command_line import Parser, whole_number
 from bundle.machine import command_line
 from bundle.manifest import utc_now
-from experiments.study.arguments import add_data_arguments, find_dataset, load, report_or_fail
+from experiments.study.arguments import add_data_arguments, load, report_or_fail
 from experiments.study.comparison import compare, steps
 from experiments.study.families import Family, all_families
 from experiments.study.machine import OthersClock, describe_machine
@@ -69,17 +69,14 @@ def study(rows: PreparedRows, families: Sequence[Family], plan: Protocol, *, see
 
 def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, tuple[Family, ...]]:
     """The command line, and the families that it names."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.study.study_command", description=__doc__.partition("\n")[0]
-    )
+    parser = Parser("experiments study", __doc__.partition("\n")[0])
     add_data_arguments(parser)
-    parser.add_argument("--threads", type=int, nargs="+", help="default: 1, and 2 where there are as many CPUs")
+    parser.add_argument(
+        "--threads", type=whole_number(1), nargs="+", help="default: 1, and 2 if there are as many CPUs"
+    )
     parser.add_argument("--families", nargs="+", metavar="NAME", help="only these (default: all)")
-    given = parser.parse_args(arguments)
+    given = parser.read(arguments)
     given.threads = given.threads or [count for count in (1, 2) if count <= len(available_cpus())]
-    if min(given.threads) < 1:
-        parser.error("--threads: numbers must be positive")
-    given.dataset = find_dataset(parser, given.dataset)
     names = list(dict.fromkeys(family.name for family in all_families()))
     if unknown := [name for name in given.families or () if name not in names]:
         parser.error(f"--families: there is no {unknown[0]!r}; there are {', '.join(names)}")
@@ -97,7 +94,3 @@ def main(arguments: list[str] | None = None) -> int:
         return write_report(study(rows, families, plan, seed=given.seed), given.reports)
 
     return report_or_fail(measure)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,17 +6,16 @@ guess; over the batch size, with a batch that changes from call to call and with
 much of a call the preprocessing is. Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from bundle.command_line import Parser
 from bundle.files import encode_result, write_files
 from bundle.machine import command_line
 from bundle.manifest import utc_now
-from experiments.study.arguments import add_data_arguments, find_dataset, load, report_or_fail
+from experiments.study.arguments import add_data_arguments, load, report_or_fail
 from experiments.study.comparison import fit
 from experiments.study.families import PREPROCESSING, xgboost
 from experiments.study.machine import OthersClock, describe_machine
@@ -59,16 +58,13 @@ def measure_all(rows: PreparedRows, *, seed: int, budget: Budget) -> TreeCosts:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 measured, 1 no result because of an error, 130 interrupted."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.study.tree_costs", description=__doc__.partition("\n")[0]
-    )
+    parser = Parser("experiments tree-costs", __doc__.partition("\n")[0])
     add_data_arguments(parser)
-    given = parser.parse_args(arguments)
-    dataset = find_dataset(parser, given.dataset)
+    given = parser.read(arguments)
     budget = Budget(seconds=0.5 if given.fast else 4, least_rounds=5, most_rounds=51)
 
     def measure() -> list[Path]:
-        rows = load(dataset, given.data, given.data_dir, seed=given.seed)
+        rows = load(given.dataset, given.data, given.data_dir, seed=given.seed)
         result = measure_all(rows, seed=given.seed, budget=budget)
         contents = {
             "tree_costs.json": encode_result(result),
@@ -77,7 +73,3 @@ def main(arguments: list[str] | None = None) -> int:
         return write_files(given.reports, contents)
 
     return report_or_fail(measure)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bundle.command_line import Parser, file_path, whole_number
 from scale.scoring.inputs import SUFFIXES
 from scale.scoring.plan import Shard
 
@@ -46,21 +47,19 @@ class Options:
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line; wrong usage exits with status 2."""
-    parser = argparse.ArgumentParser(prog="scale.scoring.score", description="Score files of any size with a bundle.")
-    parser.add_argument("--input", required=True, help="file, folder or glob of Parquet or CSV")
-    parser.add_argument("--output", required=True, help="folder, or a .parquet or .csv file")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the bundle")
+    parser = Parser("scale score", "Score files of any size with a bundle.")
+    parser.add_argument("--input", type=file_path, required=True, help="Parquet or CSV: file, folder or glob")
+    parser.add_argument("--output", type=file_path, required=True, help="folder, or a .parquet or .csv file")
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
     parser.add_argument("--keep", type=_names, help="input columns to write beside the scores (default: all)")
     parser.add_argument("--shard", type=_shard, default=Shard(0, 1), help="i/n: only the i-th (from 0) of n shares")
-    parser.add_argument("--part-rows", type=_positive, default=PART_ROWS, help="rows of a part (default: %(default)s)")
-    parser.add_argument("--threads", type=_positive, default=_cores(), help="default: all cores (%(default)s)")
+    parser.add_argument("--part-rows", type=whole_number(1), default=PART_ROWS, help="rows of a part")
+    parser.add_argument("--threads", type=whole_number(1), default=_cores(), help="by default one per CPU: %(default)s")
     parser.add_argument("--fresh", action="store_true", help="replace what another run wrote to the output")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="where parts are scored")
     parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
-    given = parser.parse_args(arguments)
-    if not given.input or not given.output:
-        parser.error("INPUT and OUTPUT are needed")
-    options = Options(**{**vars(given), "output": Path(given.output)})
+    given = parser.read(arguments)
+    options = Options(**{**vars(given), "input": str(given.input)})
     if options.shard.shares > 1 and (options.single_file or options.fresh):
         parser.error("--shard needs a folder as --output, and no --fresh")
     if options.engine == "dask" and options.shard.shares > 1:
@@ -79,13 +78,6 @@ def _shard(text: str) -> Shard:
     if match is None or int(match[1]) >= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not i/n with i from 0 to n - 1")
     return Shard(int(match[1]), int(match[2]))
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return number
 
 
 def _cores() -> int:

@@ -95,7 +95,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print("\n".join(lines))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,24 +1,24 @@
-"""`make census`: synthetic rows in any number, as partitioned Parquet, for trying what needs large data."""
+"""`make synthetic-parquet`: synthetic rows in any number, as partitioned Parquet, for trying what needs large data."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from bundle.command_line import Parser, file_path, whole_number
 from scale.training.partitions import SOURCE_KEY
 from training.data.sources import SYNTHETIC
 from training.data.synthetic import synthesize
 from training.dataset import Dataset
 from training.errors import DataError, TrainingError
+from training.options import MOST_SEED, load_dataset
 
 PART_ROWS = 500_000
 
 
-def write_census(dataset: Dataset, rows: int, folder: Path, *, seed: int, part_rows: int = PART_ROWS) -> list[Path]:
+def write_synthetic(dataset: Dataset, rows: int, folder: Path, *, seed: int, part_rows: int = PART_ROWS) -> list[Path]:
     """Write `rows` rows into new files in `folder`, a part in memory at a time. Same seed, same rows.
 
     Every part is drawn with a seed of its own; a run that is killed leaves no half-written part.
@@ -31,7 +31,7 @@ def write_census(dataset: Dataset, rows: int, folder: Path, *, seed: int, part_r
         raise DataError(f"{folder}: not empty; choose another OUTPUT")
     paths = []
     seeds = np.random.SeedSequence(seed).generate_state(-(-rows // part_rows))
-    with tqdm(total=rows, desc="census", unit=" rows", unit_scale=True) as bar:
+    with tqdm(total=rows, desc="rows", unit=" rows", unit_scale=True) as bar:
         for number, start in enumerate(range(0, rows, part_rows)):
             frame = synthesize(dataset, min(part_rows, rows - start), int(seeds[number]))
             paths.append(folder / f"part-{number:05d}.parquet")
@@ -44,22 +44,16 @@ def write_census(dataset: Dataset, rows: int, folder: Path, *, seed: int, part_r
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 written, 1 not."""
-    parser = argparse.ArgumentParser(prog="scale.training.synthetic_parquet", description=__doc__)
-    parser.add_argument("--dataset", default="training.adult", help="module with a DATASET (default: %(default)s)")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--output", required=True, help="an empty or new folder")
-    parser.add_argument("--seed", type=int, default=42)
-    given = parser.parse_args(arguments)
-    if not given.output or given.rows < 1:
-        parser.error("OUTPUT and a positive number of ROWS are needed")
+    parser = Parser("scale synthetic-parquet", __doc__)
+    parser.add_argument("--dataset", type=load_dataset, default="training.adult", help="module with a DATASET")
+    parser.add_argument("--rows", type=whole_number(1), default=1_000_000, help="how many")
+    parser.add_argument("--output", type=file_path, required=True, help="an empty or new folder")
+    parser.add_argument("--seed", type=whole_number(0, MOST_SEED), default=42, help="same seed, same rows")
+    given = parser.read(arguments)
     try:
-        paths = write_census(import_module(given.dataset).DATASET, given.rows, Path(given.output), seed=given.seed)
+        paths = write_synthetic(given.dataset, given.rows, given.output, seed=given.seed)
     except (TrainingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{given.rows:,} synthetic rows in {len(paths)} files in {given.output}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

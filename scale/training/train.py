@@ -3,12 +3,12 @@
 The study sees the sample; the model is fitted on all training rows and scored on all held-out rows.
 """
 
-import argparse
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from bundle.command_line import Parser, whole_number
 from bundle.manifest import Manifest
 from scale.cluster.errors import ClusterError
 from scale.training.external import External
@@ -22,7 +22,7 @@ from training.export.publish import check_vacant
 from training.model.evaluation import Scored
 from training.model.fitting import Model
 from training.model.pipeline import Parameters
-from training.options import Options, add_options, make_options, positive
+from training.options import Options, add_options, make_options
 from training.train import connect_storage, publish_model, run_and_tell, tune
 
 EngineName = Literal["external", "dask"]
@@ -56,14 +56,14 @@ class PartitionedOptions:
     scheduler: str = ""
 
 
-def parse_partitioned_options(arguments: list[str] | None = None) -> PartitionedOptions:
+def parse_partitioned_options(arguments: Sequence[str] | None = None) -> PartitionedOptions:
     """Read the command line; wrong usage exits with status 2."""
-    parser = argparse.ArgumentParser(prog="scale.training.train", description=__doc__, allow_abbrev=False)
+    parser = Parser("scale train", __doc__)
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who reads the Parquet files")
-    parser.add_argument("--sample-rows", type=positive, default=SAMPLE_ROWS, help="rows that the study sees")
+    parser.add_argument("--sample-rows", type=whole_number(1), default=SAMPLE_ROWS, help="rows that the study sees")
     parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
     add_options(parser)
-    given = vars(parser.parse_args(arguments))
+    given = vars(parser.read(arguments))
     own = {name: given.pop(name) for name in ("engine", "sample_rows", "scheduler")}
     if own["scheduler"] and own["engine"] != "dask":
         parser.error("--scheduler is for --engine dask")
@@ -113,11 +113,7 @@ def open_engine(dataset: Dataset, folder: Path, options: PartitionedOptions) -> 
     return OnDask(partitions, plan_parts(dataset, partitions.rows, options.sample_rows), options.scheduler)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: as `training.train.run_and_tell` has it."""
     options = parse_partitioned_options(arguments)
     return run_and_tell(options.run, lambda: train_partitioned(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -37,9 +37,9 @@ def test_what_was_written_belongs_to_who_made_the_clone(project: Project):
 
 
 def test_there_is_no_skew(project: Project):
-    hosts = [f"--host={url}" for url in project.urls.values()]
+    hosts = list(project.urls.values())
     folders = (f"--models={project.clone / 'models'}", f"--reports={project.clone / 'reports'}")
-    table = run(sys.executable, "-m", "load_testing.skew_command", *folders, *hosts, cwd=ROOT)
+    table = run(sys.executable, "-m", "load_testing", "skew", *folders, "--hosts", *hosts, cwd=ROOT)
     assert table.count("100.000 %") == 4 * len(hosts)  # two routes, labels and probabilities
 
 
@@ -80,7 +80,7 @@ def test_a_service_that_crashes_comes_back(project: Project, service: str):
 
 
 def test_the_load_test_leaves_its_report(project: Project):
-    arguments = ("--host", "http://onnx:8001", "--duration", "0.2", "--users", "8")  # its own would take a minute
+    arguments = ("--hosts", "http://onnx:8001", "--duration", "0.2", "--users", "8")  # its own would take a minute
     project.compose("--profile", "bench", "run", "--rm", "bench", *arguments, seconds=900)
     report: Path = project.clone / "reports/containers.md"
     assert "Every answer under load was right." in report.read_text(encoding="utf-8")

@@ -64,7 +64,7 @@ def ready(url: str) -> bool:
 
 
 def load(replicas: Replicas, models: Path, *options: str) -> str:
-    command = (sys.executable, "-m", "experiments.load.replicas", f"--models={models}", f"--host={replicas.url}")
+    command = (sys.executable, "-m", "experiments", "replicas", f"--models={models}", f"--host={replicas.url}")
     return run(*command, "--users=16", "--duration=3", *options, cwd=ROOT)
 
 

@@ -24,7 +24,7 @@ def orchard_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir()
     (folder / "data/apples.csv").write_bytes(orchard.make_csv())
     command = [
-        *(sys.executable, "-m", "training.train", "--dataset", "tests.e2e.orchard", "--data", "orchard"),
+        *(sys.executable, "-m", "training", "train", "--dataset", "tests.e2e.orchard", "--data", "orchard"),
         *("--data-dir", str(folder / "data"), "--trials", "2"),
         *("--models", str(folder / "models"), "--reports", str(folder / "reports")),
     ]

@@ -60,7 +60,7 @@ def test_answers_that_break_the_contract_are_failures(rows_of):
 @pytest.mark.parametrize(("behaviour", "status"), [("honest", 0), ("lying", 1), ("failing", 1)])
 def test_exit_status_of_the_command(stub, model_folder, tmp_path, behaviour, status):
     with running(stub(behaviour), model_folder, available_cpus(), workers=1) as service:
-        command = [sys.executable, "-m", "load_testing.skew_command", "--host", service.url]
+        command = [sys.executable, "-m", "load_testing", "skew", "--hosts", service.url]
         command += ["--models", model_folder, "--reports", tmp_path]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr

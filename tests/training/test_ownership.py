@@ -85,7 +85,7 @@ def test_study_has_a_file_to_own_if_it_is_sqlites(storage, file):
 
 @pytest.mark.slow
 def test_second_training_in_a_clone_leaves_the_first_alone(tmp_path):
-    command = [sys.executable, "-m", "training.train", *arguments(tmp_path, "--trials", "10000")]
+    command = [sys.executable, "-m", "training", "train", *arguments(tmp_path, "--trials", "10000")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as first:
         try:
@@ -98,7 +98,7 @@ def test_second_training_in_a_clone_leaves_the_first_alone(tmp_path):
             assert second.returncode == 1
             (line,) = second.stderr.splitlines()
             assert f"study.db is in use by process {first.pid} on " in line
-            assert "(python -m training.train --data synthetic" in line
+            assert "(python -m training train --data synthetic" in line
             assert first.poll() is None
         finally:
             first.send_signal(signal.SIGKILL)

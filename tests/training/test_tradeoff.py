@@ -206,11 +206,11 @@ def test_small_models_are_in_reach_and_the_other_study_s_largest_too(monkeypatch
         (["--objective", "latency"], "--objective: invalid choice: 'latency' (choose from"),
         (["--objective", ""], "--objective: invalid choice"),
         (["--max-us", "20"], "--max-us: a study of F2 alone measures no latency; it takes --objective f2,latency"),
-        (["--objective", "f2,latency", "--max-us", "0"], "0 is not a positive number of microseconds"),
-        (["--objective", "f2,latency", "--max-us", "inf"], "inf is not a positive number"),
-        (["--objective", "f2,latency", "--max-us", "fast"], "--max-us: invalid"),
+        (["--objective", "f2,latency", "--max-us", "0"], "--max-us: '0' is not a number above 0"),
+        (["--objective", "f2,latency", "--max-us", "inf"], "'inf' is not a number above 0"),
+        (["--objective", "f2,latency", "--max-us", "fast"], "--max-us: 'fast' is not a number above 0"),
         (["--objective", "f2,latency", "--max-us", "9", "--trial", "1"], "not allowed with argument"),
-        (["--trial", "first"], "--trial: invalid"),
+        (["--trial", "first"], "--trial: 'first' is not a whole number of at least 0"),
     ],
 )
 def test_wrong_usage_says_why(arguments, message, capfd):

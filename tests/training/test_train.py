@@ -384,12 +384,12 @@ def test_report_that_fails_does_not_hide_that_the_bundle_is_published(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--trials", "0"], "0 is not positive"),
-        (["--trials", "-5"], "-5 is not positive"),
-        (["--trials", "many"], "--trials: invalid"),
-        (["--seed", "-1"], "-1 is not between 0 and 2147483647"),
-        (["--seed", str(1 << 31)], "is not between 0 and 2147483647"),
-        (["--seed", "x"], "--seed: invalid"),
+        (["--trials", "0"], "--trials: '0' is not a whole number above 0"),
+        (["--trials", "-5"], "'-5' is not a whole number above 0"),
+        (["--trials", "many"], "--trials: 'many' is not a whole number above 0"),
+        (["--seed", "-1"], "'-1' is not a whole number from 0 to 2147483647"),
+        (["--seed", str(1 << 31)], "is not a whole number from 0 to 2147483647"),
+        (["--seed", "x"], "--seed: 'x' is not a whole number from 0"),
         (["--dataset", "nothing_of_this_name"], "--dataset: No module named 'nothing_of_this_name'"),
         (["--dataset", ""], "--dataset: "),
         (["--dataset", "broken_module"], "No module named 'nothing_of_this_name'"),
@@ -406,7 +406,7 @@ def test_wrong_usage_exits_with_2_and_says_why(arguments, message, capfd):
     assert message in capfd.readouterr().err
 
 
-def test_defaults_are_those_of_the_makefile():
+def test_defaults_are_those_of_the_documentation():
     options = parse_options([])
     assert options == Options(
         dataset=adult.DATASET,
@@ -500,7 +500,7 @@ def complete_trials(database):
 @pytest.mark.slow
 def test_sigint_to_a_real_run_publishes_the_best_so_far(tmp_path, modules):
     process = subprocess.Popen(
-        [sys.executable, "-m", "training.train", *command(tmp_path, "--trials", "10000")],
+        [sys.executable, "-m", "training", "train", *command(tmp_path, "--trials", "10000")],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(modules)},
         stdout=subprocess.PIPE,

@@ -1,13 +1,11 @@
 """Fits the embedded synthetic data: writes a data set's statistics file from its real rows.
 
-    python -m training.data.fit_synthetic --dataset training.adult --data-dir data/adult
+    python -m training fit-synthetic --dataset training.adult --data-dir data/adult
 
 Only training rows are used: the held-out rows of the real data never influence the statistics. No row is stored, and
 every stored number stands for at least `MIN_COUNT` rows; what rarer cases have left is shared out among all others.
 """
 
-import argparse
-import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
+from bundle.command_line import Parser, file_path
 from training.data.prepare import split
 from training.data.sources import read_files
 from training.data.synthetic import (
@@ -38,6 +37,7 @@ from training.data.synthetic import (
 )
 from training.dataset import Dataset, FeatureSpec, Numeric
 from training.errors import DataError, TrainingError
+from training.options import load_dataset
 
 MIN_COUNT = 5  # rows behind any stored number
 MIN_RANGE = 10  # rows behind a bin of numbers
@@ -237,13 +237,13 @@ def _distance(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit, write, and print the size and the quality. Returns the exit status."""
-    parser = argparse.ArgumentParser(description="Fit the embedded synthetic data to the real rows.")
-    parser.add_argument("--dataset", required=True, help="module with a DATASET, such as training.adult")
-    parser.add_argument("--data-dir", required=True, type=Path, help="folder of the raw files")
-    options = parser.parse_args(arguments)
-    dataset: Dataset = importlib.import_module(options.dataset).DATASET
+    parser = Parser("training fit-synthetic", "Fit the embedded synthetic data to the real rows.")
+    parser.add_argument("--dataset", type=load_dataset, required=True, help="module with a DATASET")
+    parser.add_argument("--data-dir", type=file_path, required=True, help="folder of the raw files")
+    options = parser.read(arguments)
+    dataset: Dataset = options.dataset
     if dataset.synthetic_statistics is None:
-        parser.error(f"{options.dataset} names no file for synthetic statistics")
+        parser.error(f"--dataset: {dataset.name} names no file for synthetic statistics")
     try:
         training, _ = split(dataset, dataset.parse(read_files(dataset, options.data_dir)))
         statistics = fit(dataset, training)
@@ -255,7 +255,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{dataset.synthetic_statistics.name}: {size:,} bytes from {training.height:,} training rows")
     print(*lines, sep="\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

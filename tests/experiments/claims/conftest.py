@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def root(tmp_path):
     shutil.copytree(ROOT / FOLDER, tmp_path / FOLDER)
-    for document in (*DOCUMENTS, Path("Makefile")):
+    for document in DOCUMENTS:
         (tmp_path / document).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / document, tmp_path / document)
     return tmp_path

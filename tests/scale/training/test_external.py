@@ -17,7 +17,7 @@ from scale.training.external import fit_external
 from scale.training.partitioned import predict_part
 from scale.training.partitions import Part, Partitions, open_partitions
 from scale.training.sample import plan_parts
-from scale.training.synthetic_parquet import write_census
+from scale.training.synthetic_parquet import write_synthetic
 from scale.training.train import PartitionedOptions, main, train_partitioned
 from training import adult
 from training.data.prepare import class_indices, pipeline_frame
@@ -35,7 +35,7 @@ PARAMETERS = {"n_estimators": 25, "max_depth": 4, "learning_rate": 0.2, "subsamp
 def folder(tmp_path_factory) -> Path:
     """A census in three files."""
     folder = tmp_path_factory.mktemp("census")
-    write_census(adult.DATASET, ROWS, folder / "census", seed=3, part_rows=3500)
+    write_synthetic(adult.DATASET, ROWS, folder / "census", seed=3, part_rows=3500)
     return folder / "census"
 
 
@@ -194,7 +194,7 @@ def test_a_folder_without_parquet_or_with_something_else_named_so(tmp_path, caps
     (tmp_path / "a.parquet").write_text("no parquet")
     assert main(arguments) == 1
     assert f"error: {tmp_path / 'a.parquet'}: can't be read" in capsys.readouterr().err
-    assert not (tmp_path / "models").exists()
+    assert not any((tmp_path / "models").iterdir())
 
 
 def test_files_without_rows_and_a_source_beside_the_files(tmp_path):
