@@ -36,6 +36,17 @@ class ApiKeys:
             digests.append(sha256(key.encode()).digest())
         self._digests = tuple(digests)
 
+    @classmethod
+    def from_digests(cls, text: str) -> "ApiKeys":
+        """The keys that `digests` was called on. Raises ValueError: the text is another one."""
+        keys = cls([])
+        keys._digests = tuple(bytes.fromhex(line) for line in text.splitlines())
+        return keys
+
+    def digests(self) -> str:
+        """The keys' SHA-256 in hexadecimal, one a line."""
+        return "".join(f"{digest.hex()}\n" for digest in self._digests)
+
     def __bool__(self) -> bool:
         """Whether a key is asked for at all."""
         return bool(self._digests)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundle.files import read_regular
 from serving.api_keys import ApiKeys, InvalidKey
 from serving.process.cpus import usable_cpus
 
@@ -29,6 +30,14 @@ NAMES = (
     "SHUTDOWN_SECONDS",
     "WORKERS",
 )
+MAX_KEY_FILE_BYTES = 1 << 20
+"""A longer file of keys is not read."""
+
+KEY_DIGESTS = "SERVING_KEY_DIGESTS"
+"""The variable by which workers are told where their parent wrote the digests of the keys that it has read: all of them
+have the same keys, whatever has become of the file since.
+"""
+
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
@@ -94,7 +103,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
     return Settings(
         model_dir=Path(text("MODEL_DIR", "models")),
         manifest_sha256=pin or None,
-        api_keys=_api_keys(text("API_KEY"), text("API_KEY_FILE")),
+        api_keys=read_keys(environment),
         docs=one_of("DOCS", "on", ("on", "off")) == "on",
         host=text("HOST", "127.0.0.1"),
         port=whole("PORT", default_port, 0, 65_535),
@@ -112,8 +121,15 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
     )
 
 
-def _api_keys(key: str, file: str) -> ApiKeys:
-    """The key, or those of the file, one a line; no keys if neither is given. No message has a key in it."""
+def read_keys(environment: Mapping[str, str] = os.environ) -> ApiKeys:
+    """The key that the environment gives, or those of the file that it names, one a line; no keys if it has neither.
+
+    Raises:
+        SettingsError: the file can't be read, or what is given is no key. No message has a key in it.
+    """
+    if KEY_DIGESTS in environment:
+        return ApiKeys.from_digests(Path(environment[KEY_DIGESTS]).read_text(encoding="ascii"))
+    key, file = (environment.get(PREFIX + name, "").strip() for name in ("API_KEY", "API_KEY_FILE"))
     if not file:
         try:
             return ApiKeys([key] if key else [])
@@ -122,7 +138,7 @@ def _api_keys(key: str, file: str) -> ApiKeys:
     if key:
         raise SettingsError(f"{PREFIX}API_KEY and {PREFIX}API_KEY_FILE: only one of them can be given")
     try:
-        lines = Path(file).read_text(encoding="ascii").splitlines()
+        lines = read_regular(Path(file), most=MAX_KEY_FILE_BYTES).decode("ascii").splitlines()
         keys = ApiKeys(line.strip() for line in lines if line.strip())
     except OSError as error:
         raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: {error.strerror}") from None

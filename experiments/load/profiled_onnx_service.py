@@ -15,10 +15,11 @@ from serving.app import Application, create_app
 from serving.endpoints import Buffers, Reservation, read_body, respond
 from serving.metrics import Metrics
 from serving.onnx_predictor import OnnxPredictor
-from serving.onnx_service import PORT
-from serving.process.reloading import ReloadingApplication
-from serving.process.service import load, run
-from serving.settings import read_settings
+from serving.onnx_service import ARTIFACT, PORT
+from serving.process.copies import load
+from serving.process.reloading import ReloadingApplication, start_worker
+from serving.process.service import run
+from serving.settings import Settings
 
 STAGES = ("decode", "predict", "encode", "metrics")
 
@@ -50,10 +51,9 @@ async def constant(_: Scope, receive: Receive, send: Send) -> None:
     await respond(send, 200, b'{"prediction":0,"probabilities":[0.5,0.5],"predicted_label":"constant"}')
 
 
-def build(metrics: Metrics | None = None) -> Application:
+def build(settings: Settings, metrics: Metrics | None = None) -> Application:
     """The application of `serving.onnx_service`, instrumented from the outside."""
-    settings = read_settings(default_port=PORT)
-    manifest, model = load(settings, "onnx_packed")
+    manifest, model = load(settings, ARTIFACT)
     predictor, stopwatch = OnnxPredictor(model), Stopwatch()
     stopwatch.wrap(predictor, "predict", "predict")
     app = create_app(predictor, manifest, settings, metrics)
@@ -74,8 +74,8 @@ def build(metrics: Metrics | None = None) -> Application:
 
 def serve() -> ReloadingApplication:
     """What a worker process serves."""
-    return ReloadingApplication(build, read_settings(default_port=PORT))
+    return start_worker(build, default_port=PORT)
 
 
 if __name__ == "__main__":
-    sys.exit(run("experiments.load.profiled_onnx_service:serve", "onnx_packed", default_port=PORT))
+    sys.exit(run("experiments.load.profiled_onnx_service", build, ARTIFACT, default_port=PORT))

@@ -1,12 +1,14 @@
-"""The application that a worker serves, and its replacement by a newer bundle's while requests are answered."""
+"""The application that a process serves, and its replacement by a newer bundle's while requests are answered."""
 
 import asyncio
 import contextlib
 import gc
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from starlette.routing import Router
@@ -16,25 +18,59 @@ from bundle.errors import BundleError
 from serving.app import Application
 from serving.metrics import Metrics
 from serving.process.connections import STATE_KEY, ConnectionLimits
-from serving.settings import Settings, SettingsError
+from serving.process.private_folder import of_parent
+from serving.settings import Settings, SettingsError, read_keys, read_settings
 
 logger = logging.getLogger("serving")
 
-Build = Callable[[Metrics | None], Application]
-"""Reads settings and bundle, and makes their application; it counts in the given metrics, or in new ones."""
+RELOADING_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
+"""Reload keys and bundle, and keys only. They are blocked until a process can handle them, and not lost then."""
+
+Build = Callable[[Settings, Metrics | None], Application]
+"""Reads the bundle and makes its application; it counts in the given metrics, or in new ones."""
+
+
+def make_application(build: Build, settings: Settings, metrics: Metrics | None = None) -> Application:
+    """The application of the bundle that is there.
+
+    Raises:
+        BundleError: the bundle can't be used, whatever its model did when it was loaded or asked.
+    """
+    try:
+        return build(settings, metrics)
+    except BundleError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split()) or "no reason is given"
+        raise BundleError(
+            f"{settings.model_dir}: the model can't be used: {type(error).__name__}: {reason[:500]}"
+        ) from error
+
+
+def start_worker(build: Build, *, default_port: int) -> "ReloadingApplication":
+    """What a worker process serves. One that can't start tells its parent why, and ends."""
+    try:
+        return ReloadingApplication(build, read_settings(default_port=default_port))
+    except (SettingsError, BundleError) as error:
+        if (private := of_parent()) is not None:
+            private.write_failure(str(error))
+        sys.exit(1)
 
 
 class ReloadingApplication:
-    """ASGI: hands every request to the current application. SIGHUP builds another one and puts it in its place.
+    """ASGI: hands every request to the current application. SIGHUP takes the API keys that are there by then, builds
+    another application, and puts it in the current one's place; SIGUSR1 takes the keys only.
 
     A request belongs to one application from its first byte to its last, so that no answer is half of each bundle. The
     next one is built in a thread and has answered its example row before it is put in place; if that fails, the log
-    says why, and the current one stays.
+    says why, and the current one stays. Keys and model change apart: neither waits for the other to be good.
     """
 
     def __init__(self, build: Build, settings: Settings) -> None:
+        """Raises BundleError: the bundle can't be used."""
         self._build = build
-        self._current = build(None)
+        self._settings = settings
+        self._current = make_application(build, settings)
         self._lives = AsyncExitStack()
         self._reloading = asyncio.Lock()
         self._lifespan = Router(lifespan=self._live)
@@ -63,29 +99,48 @@ class ReloadingApplication:
         await self._lives.enter_async_context(_lifespan_of(self._current))
         enforcement = loop.create_task(self._limits.enforce())
         loop.add_signal_handler(signal.SIGHUP, start_reload)
+        loop.add_signal_handler(signal.SIGUSR1, self.reload_keys)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, RELOADING_SIGNALS)
+        if (private := of_parent()) is not None:
+            private.ready.touch()
         try:
             yield {STATE_KEY: self._limits}
         finally:
-            loop.remove_signal_handler(signal.SIGHUP)
+            for number in RELOADING_SIGNALS:
+                loop.remove_signal_handler(number)
             for task in (enforcement, *reloads):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await self._lives.aclose()
 
+    def reload_keys(self) -> None:
+        """Take the API keys that are there now."""
+        try:
+            keys = read_keys()
+        except (SettingsError, OSError, ValueError) as error:
+            logger.error("not reloaded, the API keys stay: %s", error)
+            return
+        self._settings = replace(self._settings, api_keys=keys)
+        self._current.keys = keys
+
     async def reload(self) -> None:
-        """Put an application of the bundle that is there now in place of the current one."""
+        """Take the API keys that are there now, and put an application of the bundle in place of the current one."""
+        self.reload_keys()
         async with self._reloading:
             try:
-                successor = await asyncio.to_thread(self._build, self._current.metrics)
+                successor = await asyncio.to_thread(
+                    make_application, self._build, self._settings, self._current.metrics
+                )
                 life = AsyncExitStack()
                 await life.enter_async_context(_lifespan_of(successor))
-            except (SettingsError, BundleError) as error:
+            except BundleError as error:
                 logger.error("not reloaded: %s; model version %s stays", error, self._current.version)
                 return
             except Exception:
                 logger.exception("not reloaded; model version %s stays", self._current.version)
                 return
+            successor.keys = self._settings.api_keys  # they may have been replaced while it was made
             previous, self._current = self._lives, successor
             self._lives = life
             await previous.aclose()

@@ -1,12 +1,12 @@
 """Start a service: settings, bundle, uvicorn. What is wrong is said in one line, with a non-zero exit status."""
 
-import copy
 import logging
 import os
 import resource
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 from uvicorn import Config, Server
 from uvicorn.config import LOGGING_CONFIG
 
-from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
-from bundle.manifest import ArtifactKind, Manifest, read_manifest
+from bundle.manifest import ArtifactKind
+from serving.process.copies import Copies, copy_bundle
 from serving.process.http_protocol import Protocol
-from serving.process.snapshot import Snapshot
+from serving.process.private_folder import PrivateFolder
+from serving.process.reloading import RELOADING_SIGNALS, Build, ReloadingApplication
 from serving.process.supervisor import Supervisor
 from serving.settings import PREFIX, Settings, SettingsError, read_settings
 
@@ -30,52 +31,84 @@ OTHER_FILES = 256
 logger = logging.getLogger("serving")
 
 
-def run(factory: str, artifact: ArtifactKind, *, default_port: int) -> int:
-    """Serve the application that `factory` ("module:function") makes, until a signal. Returns the exit status.
+def run(module: str, build: Build, artifact: ArtifactKind, *, default_port: int) -> int:
+    """Serve the application that `build` makes until a signal. Returns the exit status.
 
-    The bundle is checked here as well as in every worker, so that a broken one ends the service before it has begun.
+    `module` has `build`, and a function `serve` that workers call, which are processes of their own.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, RELOADING_SIGNALS)
+    try:
+        settings = read_settings(default_port=default_port)
+        _check_address(settings)
+        _allow_files(2 * settings.max_connections + OTHER_FILES)
+        if settings.workers > 1:
+            return _run_workers(module, artifact, settings)
+        return _run_alone(ReloadingApplication(build, settings), settings)
+    except (SettingsError, BundleError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return NOT_STARTED
+
+
+def _run_alone(application: ReloadingApplication, settings: Settings) -> int:
+    config = _configure(application, settings)
+    _tell_who_is_answered(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal that ended it once more when it has drained; for a service that is a clean exit
+        signal.signal(number, lambda *_: None)
+    server = Server(config)
+    server.run([config.bind_socket()])
+    return 0 if server.started else NOT_STARTED
+
+
+def _run_workers(module: str, artifact: ArtifactKind, settings: Settings) -> int:
+    """Give the workers, which go by this process' environment, their bundle, keys and a place for their metrics.
+
+    Raises:
+        BundleError: there is no whole bundle, or no worker can use it.
     """
     with TemporaryDirectory(prefix="serving-") as folder:
-        try:
-            settings = read_settings(default_port=default_port)
-            load(settings, artifact)
-            take_bundle = _share(settings, artifact, Path(folder), default_port) if settings.workers > 1 else None
-        except (SettingsError, BundleError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return NOT_STARTED
-        _allow_files(2 * settings.max_connections + OTHER_FILES)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # uvicorn raises the signal that ended it once more when it has drained; for a service that is a clean exit
-            signal.signal(number, lambda *_: None)
-        config = _configure(factory, settings)
+        environment = dict(os.environ)
+        private = PrivateFolder(Path(folder))
+        copies = _share(settings, artifact, private)
+        config = _configure(f"{module}:serve", settings)
         _tell_who_is_answered(settings)
-        if take_bundle is not None:
-            Supervisor(config, [config.bind_socket()], take_bundle).run()
-            return 0
-        server = Server(config)
-        server.run([config.bind_socket()])
-        return 0 if server.started else NOT_STARTED
+        supervisor = Supervisor(config, [config.bind_socket()], module, private, copies, environment)
+        supervisor.run()
+        if supervisor.failure:
+            raise BundleError(supervisor.failure.replace(str(private.copies / "current"), str(settings.model_dir)))
+        return 0
 
 
-def _share(settings: Settings, artifact: ArtifactKind, folder: Path, default_port: int) -> Callable[[], str]:
-    """Give the workers, which go by this process' environment, their bundle and a place for their metrics in `folder`.
-
-    Returns what gives them the bundle that is there by then, and the settings as they are by then.
-    """
-    metrics, model = folder / "metrics", folder / "model"
-    metrics.mkdir()
-    model.mkdir()
-    snapshot = Snapshot(model, artifact)
-    snapshot.take(settings)
-    environment = dict(os.environ)
-    os.environ |= {"PROMETHEUS_MULTIPROC_DIR": str(metrics), f"{PREFIX}MODEL_DIR": str(snapshot.current)}
-    return lambda: snapshot.take(read_settings(environment, default_port=default_port))
+def _share(settings: Settings, artifact: ArtifactKind, private: PrivateFolder) -> Copies:
+    try:
+        private.prepare(os.environ)
+        private.write_keys(settings.api_keys)
+        copies = Copies(private.copies)
+        copy = copies.name_next()
+        copy_bundle(settings, artifact, copy)
+        copies.adopt(copy)
+    except OSError as error:
+        raise BundleError(f"{private.path}: can't be written for the workers: {error.strerror}") from error
+    return copies
 
 
-def _configure(factory: str, settings: Settings) -> Config:
+def _check_address(settings: Settings) -> None:
+    """Raises SettingsError: it can't be listened on."""
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise SettingsError(
+                f"{PREFIX}HOST={settings.host!r}, {PREFIX}PORT={settings.port}: {error.strerror}"
+            ) from error
+
+
+def _configure(application: ReloadingApplication | str, settings: Settings) -> Config:
+    """`application` is one, or names the function that makes one in each worker."""
     return Config(
-        factory,
-        factory=True,
+        application,
+        factory=isinstance(application, str),
         interface="asgi3",
         host=settings.host,
         port=settings.port,
@@ -94,7 +127,7 @@ def _configure(factory: str, settings: Settings) -> Config:
 
 def _log_config(settings: Settings) -> dict[str, Any]:
     """uvicorn's, with the service's own log lines written like its own."""
-    config = copy.deepcopy(LOGGING_CONFIG)
+    config = deepcopy(LOGGING_CONFIG)
     own = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
     config["loggers"][logger.name] = own
     return config
@@ -113,13 +146,3 @@ def _allow_files(wanted: int) -> None:
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-
-
-def load(settings: Settings, artifact: ArtifactKind) -> tuple[Manifest, bytes]:
-    """The manifest and the artifact's content, checked against it.
-
-    Raises:
-        BundleError: there is no bundle, it is not whole, or not the pinned one.
-    """
-    manifest = read_manifest(settings.model_dir, pin=settings.manifest_sha256)
-    return manifest, read_artifact(manifest, artifact, settings.model_dir)

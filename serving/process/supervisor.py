@@ -1,38 +1,125 @@
-"""The parent of several worker processes: starts anew those that end, and lets all of them reload the bundle."""
+"""The parent of several worker processes: replaces those that end, and lets all of them reload keys and bundle."""
 
 import logging
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from socket import socket
 
 from uvicorn import Config
 from uvicorn.supervisors import Multiprocess
 
 from bundle.errors import BundleError
-from serving.settings import SettingsError
+from serving.process.copies import Copies
+from serving.process.private_folder import PrivateFolder
+from serving.process.reloading import RELOADING_SIGNALS
+from serving.process.trial import Trial, describe_status
+from serving.settings import SettingsError, read_keys
 
 logger = logging.getLogger("serving")
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's, but for what SIGHUP does: new workers, as it would start, would cut off the old ones' clients."""
+    """uvicorn's, but for two things. SIGHUP reloads within the workers: new ones, as uvicorn would start, would cut off
+    the old ones' clients. And a service whose first workers can't start ends, instead of starting others for ever.
 
-    def __init__(self, config: Config, sockets: list[socket], take_bundle: Callable[[], str]) -> None:
-        """`take_bundle` gives the workers the bundle that is there by then, and returns the model's version."""
+    `failure` is why it ended without having served.
+    """
+
+    failure = ""
+
+    def __init__(
+        self,
+        config: Config,
+        sockets: list[socket],
+        module: str,
+        private: PrivateFolder,
+        copies: Copies,
+        environment: Mapping[str, str],
+    ) -> None:
+        """`environment` is the service's own, not the workers', who get copies and digests from `private`."""
         super().__init__(config, sockets)
-        self._take_bundle = take_bundle
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, RELOADING_SIGNALS)
+        self._module = module
+        self._private = private
+        self._copies = copies
+        self._environment = environment
+        self._trial: Trial | None = None
+        self._serving = False
+
+    def run(self) -> None:
+        """Until a signal."""
+        try:
+            super().run()
+        finally:
+            if self._trial is not None:
+                self._trial.stop()
+
+    def init_processes(self) -> None:
+        """Start the workers."""
+        with _signals_deferred():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        """Called twice a second."""
+        self._serving = self._serving or self._private.ready.exists()
+        if self._serving:
+            with _signals_deferred():
+                super().keep_subprocess_alive()
+            self._take_tried_bundle()
+            return
+        ended = [process.exitcode for process in self.processes if process.exitcode is not None]
+        if ended:
+            told = f"a worker ended with {describe_status(ended[0])} before it served"
+            self.failure = self._private.read_failure() or told
+            self.should_exit.set()
 
     def handle_hup(self) -> None:
-        """Let every worker reload the bundle, if it is a good one."""
+        """Let the workers have the API keys that are there, at once, and the bundle, as soon as it is known to work."""
+        self.handle_usr1()
+        if self._trial is not None:  # of a bundle that is an older one by now
+            self._trial.stop()
+            self._copies.discard(self._trial.copy)
+        environment = dict(self._environment)
+        self._private.name_in(environment)
+        self._trial = Trial(self._module, self._copies.name_next(), environment)
+
+    def handle_usr1(self) -> None:
+        """Let the workers have the API keys that are there."""
         try:
-            version = self._take_bundle()
-        except (SettingsError, BundleError) as error:
+            self._private.write_keys(read_keys(self._environment))
+        except (SettingsError, OSError) as error:
+            logger.error("not reloaded, the API keys stay: %s", error)
+            return
+        self._signal_workers(signal.SIGUSR1)
+
+    def _take_tried_bundle(self) -> None:
+        if self._trial is None or not self._trial.is_over():
+            return
+        trial, self._trial = self._trial, None
+        try:
+            version = trial.result()
+            self._copies.adopt(trial.copy)
+        except (BundleError, OSError) as error:
+            self._copies.discard(trial.copy)
             logger.error("not reloaded, the model stays: %s", error)
             return
         logger.info("all workers reload: model version %s", version)
+        self._signal_workers(signal.SIGHUP)
+
+    def _signal_workers(self, number: signal.Signals) -> None:
         for process in self.processes:
             if process.pid is not None:
-                with suppress(ProcessLookupError):  # it has just ended; its successor starts with the new bundle
-                    os.kill(process.pid, signal.SIGHUP)
+                with suppress(ProcessLookupError):  # it has just ended; its successor starts with what is there by now
+                    os.kill(process.pid, number)
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Workers that are started meanwhile get signals to reload when they can handle them, and so does this process."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, RELOADING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

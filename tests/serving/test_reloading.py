@@ -7,6 +7,7 @@ import pytest
 from serving.app import Application, create_app
 from serving.metrics import Metrics
 from serving.process.reloading import ReloadingApplication
+from serving.settings import Settings
 from tests.serving.test_app import FakePredictor
 
 
@@ -19,7 +20,7 @@ def anyio_backend() -> str:
 async def test_replaced_applications_are_let_go_with_their_models(manifest, settings):
     made: list[weakref.ref[Application]] = []
 
-    def build(metrics: Metrics | None) -> Application:
+    def build(settings: Settings, metrics: Metrics | None) -> Application:
         app = create_app(FakePredictor(), manifest, settings, metrics)
         made.append(weakref.ref(app))
         return app
