@@ -97,14 +97,14 @@ images: $(READY) ## build the images and print their sizes
 	@$(call takes,)for image in $(IMAGES); do \
 	  docker build --quiet --file docker/$$image.Dockerfile --tag train-to-serve/$$image \
 	    --label org.opencontainers.image.revision="$$(git rev-parse HEAD 2>/dev/null)" . >/dev/null || exit 1; done
-	$(run) experiments image-sizes $(IMAGES)
+	$(run) experiments images $(IMAGES)
 
 ##@ Development
-check: $(READY) ## lint, format, types, and figures in the documentation
+check: $(READY) ## lint, format, types, and tables in the documentation
 	@$(call takes,)$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	$(run) experiments readme-tables --check
+	$(run) experiments tables --check
 
 check-axum: build-axum $(READY) ## format, lint and test the Rust service
 	@cargo fmt --check --manifest-path serving/axum/Cargo.toml
@@ -131,7 +131,7 @@ audit: $(READY) ## vulnerabilities and licences of all packages
 	@PYTHON='$(PYTHON)' .ci/audit $(IMAGE_LOCKS)
 
 ##@ Experiments, whose results docs/ has
-EXPERIMENTS := study session-options tree-costs profile fairness workers overload soak report record-results readme-tables
+EXPERIMENTS := study session-options tree-costs profile fairness workers overload soak report record tables
 $(EXPERIMENTS): $(READY)
 	$(run) experiments $@
 

@@ -1,30 +1,59 @@
-"""`python -m experiments COMMAND`."""
+"""What this repository measures of itself: `python -m experiments COMMAND`.
 
+Exit status: 0 measured, 1 something was wrong or there is no result, 2 wrong usage, 130 interrupted.
+"""
+
+import signal
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 
-from bundle.command_line import run
+from bundle.command_line import Parser, run
+from bundle.errors import BundleError
+from experiments.errors import ExperimentError
+from load_testing.generator_pool import GeneratorError
+from load_testing.services import ServiceError
+from training.errors import TrainingError
 
 COMMANDS = {
-    "study": ("experiments.study.study_command", "when ONNX is worth it: model families, batch sizes, threads"),
-    "session-options": (
-        "experiments.study.session_options",
-        "what each session option of ONNX Runtime does",
-    ),
-    "tree-costs": ("experiments.study.tree_costs", "why large batches of trees gain less by ONNX Runtime"),
-    "profile": ("experiments.load.profile_command", "where the microseconds of a request go"),
-    "fairness": ("experiments.load.fairness", "what large batches cost the small requests beside them"),
+    "study": ("experiments.study.study", "when ONNX is worth it: model families, batch sizes, threads"),
+    "session-options": ("experiments.study.session_options", "what each option of ONNX Runtime does to the bundle"),
+    "tree-costs": ("experiments.study.tree_costs", "why ONNX Runtime is no faster on large batches of trees"),
+    "profile": ("experiments.load.profile", "where the microseconds of a request go"),
     "workers": ("experiments.load.second_worker", "what a second worker is worth"),
-    "overload": ("experiments.load.overload", "a service with far more clients than it can serve"),
+    "fairness": ("experiments.load.fairness", "what large batches cost the small requests beside them"),
+    "overload": ("experiments.load.overload", "what a service does with far more clients than it can serve"),
     "soak": ("experiments.load.soak", "load, hostile input and faults at once"),
-    "replicas": ("experiments.load.replicas", "replicas behind a proxy, some of which are killed"),
-    "image-sizes": ("experiments.load.image_sizes", "the sizes of the container images"),
-    "report": ("experiments.report.report_command", "one page of all reports"),
-    "record-results": (
-        "experiments.report.record_command",
-        "copy the results in reports/ to experiments/results/",
-    ),
-    "readme-tables": ("experiments.report.tables_command", "write the recorded results into the documentation"),
+    "replicas": ("experiments.load.replicas", "what a request costs replicas and the proxy in front of them"),
+    "images": ("experiments.load.image_sizes", "how large the container images are"),
+    "report": ("experiments.report.page", "one page of all reports: reports/index.html"),
+    "record": ("experiments.report.record", "copy the results in reports/ into experiments/results/"),
+    "tables": ("experiments.report.documents", "write the recorded tables into README.md and docs/"),
 }
+"""Name to (module, what it says in the help). A module has `add_arguments(parser)` and `run(options)`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; see the module for the exit status."""
+    name, *given = (sys.argv[1:] if arguments is None else arguments) or [""]
+    if name not in COMMANDS:
+        return run("experiments", COMMANDS)
+    module_name, purpose = COMMANDS[name]
+    module = import_module(module_name)
+    parser = Parser(f"experiments {name}", purpose)
+    module.add_arguments(parser)
+    options = parser.read(None if arguments is None else given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes it started are stopped
+    try:
+        status: int = module.run(options)
+    except (ExperimentError, BundleError, ServiceError, GeneratorError, TrainingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: no report", file=sys.stderr)
+        return 130
+    return status
+
 
 if __name__ == "__main__":
-    sys.exit(run("experiments", COMMANDS))
+    sys.exit(main())

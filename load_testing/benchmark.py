@@ -15,16 +15,16 @@ from pathlib import Path
 
 from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
-from bundle.machine import command_line
-from bundle.manifest import Manifest, utc_now
+from bundle.manifest import Manifest
+from load_testing.benchmark_result import Benchmark
 from load_testing.cpus import available_cpus, split_cpus
 from load_testing.generator_pool import GeneratorError, GeneratorPool, generator_pool
-from load_testing.machine import describe_machine
 from load_testing.measurement import Run, measure_run, order_runs, summarise
+from load_testing.model_result import origin
 from load_testing.payloads import read_reference
 from load_testing.process_tree import memory
 from load_testing.report import write_reports
-from load_testing.results import Benchmark, Cell, Protocol, ServiceFacts, Spread
+from load_testing.results import Cell, Protocol, ServiceFacts, Spread
 from load_testing.scenarios import SCENARIOS
 from load_testing.services import Service, ServiceError, ServiceSpec, known_services, running
 from load_testing.skew_measurement import measure_skew
@@ -49,12 +49,7 @@ def benchmark(options: argparse.Namespace) -> Benchmark:
         say("comparing every reference row")
         skew = [row for service in services for row in measure_skew(service.spec.name, service.url, reference)]
     return Benchmark(
-        model=manifest.name,
-        version=manifest.version,
-        data_source=manifest.data_source,
-        created=utc_now(),
-        command=command_line(),
-        machine=describe_machine(),
+        **origin(manifest),
         protocol=protocol,
         services=tuple(facts),
         cells=tuple(cells),
@@ -180,6 +175,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     for path in write_reports(result, options.reports):
         print(path)
-    if not result.clean:
+    if not result.ok:
         print("FAILED: wrong or missing answers, see the report", file=sys.stderr)
-    return 0 if result.clean else 1
+    return 0 if result.ok else 1

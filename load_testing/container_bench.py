@@ -16,15 +16,14 @@ import msgspec
 
 from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
+from bundle.table import Table, to_markdown, to_text
 from load_testing.cpus import available_cpus
 from load_testing.generator_pool import GeneratorError, GeneratorPool, generator_pool
 from load_testing.payloads import read_reference
 from load_testing.plan import LoadPlan, LoadResult, merge_results
 from load_testing.scenarios import SCENARIOS
-from load_testing.skew_command import format_table
-from load_testing.skew_measurement import SkewRow, measure_skew
-
-HEAD = ("scenario", "service", "requests/s", "rows/s", "mean ms", "p50 ms", "p95 ms", "p99 ms", "failed")
+from load_testing.skew_measurement import measure_skew
+from load_testing.skew_report import skew_table
 
 
 class Line(msgspec.Struct):
@@ -57,13 +56,12 @@ def name(url: str) -> str:
     return str(urlsplit(url).hostname)
 
 
-def markdown(lines: list[Line], skew: list[SkewRow]) -> str:
-    """The report."""
-    rows = [HEAD, ("---", "---", *["---:"] * (len(HEAD) - 2)), *map(cells, lines)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    reasons = [f"- {line.service}, {line.scenario}: {line.load.failures}" for line in lines if line.load.failed]
-    faults = "\n".join(reasons) or "Every answer under load was right."
-    return f"# Load test of the containers\n\n{table}\n\n{faults}\n\n## Skew\n\n```\n{format_table(skew)}\n```\n"
+def load_table(lines: Sequence[Line]) -> Table:
+    """A line per scenario and service; below it what failed."""
+    heads = ("scenario", "service", "requests/s", "rows/s", "mean ms", "p50 ms", "p95 ms", "p99 ms", "failed")
+    failures = (f"{line.service}, {line.scenario}: {line.load.failures}" for line in lines if line.load.failed)
+    notes = tuple(failures) or ("Every answer under load was right.",)
+    return Table("Under load", heads, tuple(map(cells, lines)), frozenset({0, 1}), notes=notes)
 
 
 def cells(line: Line) -> tuple[str, ...]:
@@ -92,8 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BundleError, GeneratorError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    report = markdown(lines, skew)
-    (options.reports / "containers.md").write_text(report, encoding="utf-8")
+    tables = (load_table(lines), skew_table(skew))
+    parts = ["# Load test of the containers", *(f"## {table.title}\n\n{to_markdown(table)}" for table in tables)]
+    (options.reports / "containers.md").write_text("\n\n".join([*parts, ""]), encoding="utf-8")
     (options.reports / "containers.json").write_bytes(msgspec.json.encode({"load": lines, "skew": skew}))
-    print(report)
+    print(*map(to_text, tables), sep="\n\n")
     return 1 if any(line.load.failed for line in lines) or not all(row.clean for row in skew) else 0

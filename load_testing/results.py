@@ -1,14 +1,12 @@
-"""The result of a benchmark: all that the reports are made from, and what `benchmark.json` holds."""
+"""What a benchmark is made of: services in scenarios, what a service costs beside CPU, and the protocol."""
 
 import statistics
 from collections.abc import Iterable
-from datetime import datetime
 
 import msgspec
 
-from bundle.machine import Machine
+from bundle.table import three_digits
 from load_testing.process_tree import Memory
-from load_testing.skew_measurement import SkewRow
 
 _BUSY = 0.9
 
@@ -25,6 +23,11 @@ class Spread(msgspec.Struct, frozen=True):
         """The spread of one value per round, at least one."""
         listed = list(values)
         return cls(statistics.median(listed), min(listed), max(listed))
+
+    def __str__(self) -> str:
+        """Median, with lowest and highest if they differ from it as written."""
+        median, lowest, highest = map(three_digits, (self.median, self.lowest, self.highest))
+        return median if lowest == highest else f"{median} ({lowest} to {highest})"
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +51,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_cpu_second: Spread
     server_utilisation: float
     generator_utilisation: float
+
+    @property
+    def failed(self) -> int:
+        """Requests that got no right answer."""
+        return sum(self.failures.values())
 
     @property
     def generator_bound(self) -> bool:
@@ -86,32 +94,3 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     def shared_cpu(self) -> bool:
         """Services and generators had to share a CPU."""
         return bool(set(self.server_cpus) & set(self.client_cpus))
-
-
-class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole benchmark. `left_out` says which services were not measured, and why.
-
-    `command` is "" in results that were written before it was recorded.
-    """
-
-    model: str
-    version: str
-    data_source: str
-    created: datetime
-    command: str = ""
-    machine: Machine
-    protocol: Protocol
-    services: tuple[ServiceFacts, ...]
-    cells: tuple[Cell, ...]
-    skew: tuple[SkewRow, ...]
-    left_out: tuple[str, ...]
-
-    @property
-    def failed_requests(self) -> int:
-        """Requests under load that got no right answer."""
-        return sum(sum(cell.failures.values()) for cell in self.cells)
-
-    @property
-    def clean(self) -> bool:
-        """No failed request and no skew."""
-        return not self.failed_requests and all(row.clean for row in self.skew)

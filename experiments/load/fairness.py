@@ -4,22 +4,26 @@ One connection sends single rows, then health checks, a millisecond apart: first
 keep the same one-worker service busy with batches of 10,000 rows.
 """
 
+import argparse
 import http.client
 import multiprocessing
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
-from pathlib import Path
+from typing import ClassVar
 
-from bundle.command_line import Parser, file_path, real_number
-from bundle.errors import BundleError
-from load_testing.command_results import FairnessCell, FairnessReport, origin, write_result
+import msgspec
+
+from bundle.command_line import real_number
+from bundle.table import Table
+from experiments.command import add_folders, publish
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
+from load_testing.latency import Latencies
+from load_testing.model_result import ModelResult, origin
 from load_testing.payloads import Reference, batch_body, read_reference
 from load_testing.scenarios import Address, parse_address
 from load_testing.services import Service, ServiceError, known_services, running
@@ -32,8 +36,53 @@ STOP_SECONDS = 30.0
 STOPPED = -1
 
 
-def latencies(address: Address, path: str, body: bytes | None, seconds: float) -> list[float]:
-    """Milliseconds of one request after the other (a GET if there is no body) on one connection, sorted."""
+class FairnessCell(msgspec.Struct, frozen=True, kw_only=True):
+    """Latency in ms of a route alone and beside large batches, of which so many rows/s were answered meanwhile."""
+
+    service: str
+    route: str
+    alone_p50_ms: float
+    alone_p99_ms: float
+    beside_p50_ms: float
+    beside_p99_ms: float
+    batch_rows_per_second: float
+
+    @property
+    def p99_ratio(self) -> float:
+        """How many times as long the p99 is beside the batches."""
+        return self.beside_p99_ms / self.alone_p99_ms
+
+
+class FairnessReport(ModelResult, frozen=True, kw_only=True):
+    """`seconds` is the time of each cell, `batch_rows` the size of the batches."""
+
+    title: ClassVar = "Large batches beside small requests"
+    file: ClassVar = "fairness.json"
+    made_by: ClassVar = "make fairness"
+
+    seconds: float
+    batch_rows: int
+    cells: tuple[FairnessCell, ...]
+
+    def key_figures(self) -> tuple[str, ...]:
+        """How much longer the p99s are."""
+        ratios = ", ".join(f"{cell.service} {cell.route} {cell.p99_ratio:.1f}x" for cell in self.cells)
+        return (f"p99 beside batches of {self.batch_rows:,} rows: {ratios}",)
+
+    def tables(self) -> tuple[Table, ...]:
+        """A line per service and route."""
+        heads = ("service", "route", "alone: p50 ms", "p99 ms", "beside: p50 ms", "p99 ms", "p99 ratio", "batch rows/s")
+        rows = []
+        for cell in self.cells:
+            times = (cell.alone_p50_ms, cell.alone_p99_ms, cell.beside_p50_ms, cell.beside_p99_ms)
+            shown = (f"{milliseconds:.2f}" for milliseconds in times)
+            rate = f"{cell.batch_rows_per_second:,.0f}"
+            rows.append((cell.service, cell.route, *shown, f"{cell.p99_ratio:.1f}", rate))
+        return (Table("Small requests alone and beside large batches", heads, tuple(rows), frozenset({0, 1})),)
+
+
+def latencies(address: Address, path: str, body: bytes | None, seconds: float) -> Latencies:
+    """Of one request after the other (a GET if there is no body) on one connection."""
     connection = _connect(address)
     measured = []
     deadline = time.perf_counter() + seconds
@@ -47,7 +96,7 @@ def latencies(address: Address, path: str, body: bytes | None, seconds: float) -
             raise ServiceError(f"{path} answered {answer.status}")
         time.sleep(PAUSE_SECONDS)
     connection.close()
-    return sorted(measured)
+    return Latencies.of(measured)
 
 
 def _connect(address: Address) -> http.client.HTTPConnection:
@@ -123,52 +172,30 @@ def measure(service: Service, reference: Reference, seconds: float) -> Iterator[
         busy = [latencies(address, path, body, seconds) for path, body in calls]
         rate = BATCH_ROWS * (sent.value - before) / (time.perf_counter() - started)
     for (path, _), alone, beside in zip(calls, idle, busy, strict=True):
-        cells = [_percentile(values, share) for values in (alone, beside) for share in (0.5, 0.99)]
         yield FairnessCell(
             service=service.spec.name,
             route=path,
-            alone_p50_ms=cells[0],
-            alone_p99_ms=cells[1],
-            beside_p50_ms=cells[2],
-            beside_p99_ms=cells[3],
+            alone_p50_ms=alone.percentile_ms(50),
+            alone_p99_ms=alone.percentile_ms(99),
+            beside_p50_ms=beside.percentile_ms(50),
+            beside_p99_ms=beside.percentile_ms(99),
             batch_rows_per_second=rate,
         )
 
 
-def format_line(cell: FairnessCell) -> str:
-    """The cell as a line of the table in the terminal."""
-    latencies = (cell.alone_p50_ms, cell.alone_p99_ms, cell.beside_p50_ms, cell.beside_p99_ms)
-    numbers = "".join(f"{latency:>10.2f}" for latency in latencies)
-    return f"{cell.service:<8}{cell.route:<14}{numbers}{cell.p99_ratio:>8.1f}x{cell.batch_rows_per_second:>14,.0f}"
-
-
-def _percentile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print two rows per service. Exit status 0, or 1 with what went wrong."""
-    parser = Parser("experiments fairness", __doc__)
-    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for fairness.json")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_folders(parser)
     parser.add_argument("--duration", type=real_number(), default=5.0, help="seconds per cell")
-    options = parser.read(arguments)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure every service, one after the other."""
     cpus = split_cpus(available_cpus(), 1)
-    print("milliseconds alone, and beside batches of 10,000 rows on the same worker")
-    print("service route              p50       p99  busy p50  busy p99  p99 ratio  batch rows/s")
+    reference = read_reference(options.models)
     cells: list[FairnessCell] = []
-    try:
-        reference = read_reference(options.models)
-        for spec in known_services().values():
-            with running(spec, options.models, cpus.server, 1) as service, on_cpus(cpus.client):
-                for cell in measure(service, reference, options.duration):
-                    print(format_line(cell), flush=True)
-                    cells.append(cell)
-        plan = {"seconds": options.duration, "batch_rows": BATCH_ROWS}
-        report = FairnessReport(**origin(reference.manifest), **plan, cells=tuple(cells))
-        path = write_result(report, options.reports, "fairness")
-    except (BundleError, ServiceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(path)
-    return 0
+    for spec in known_services().values():
+        with running(spec, options.models, cpus.server, 1) as service, on_cpus(cpus.client):
+            cells += measure(service, reference, options.duration)
+    plan = {"seconds": options.duration, "batch_rows": BATCH_ROWS}
+    return publish(FairnessReport(**origin(reference.manifest), **plan, cells=tuple(cells)), options.reports)

@@ -7,26 +7,81 @@ generator has the other CPUs to itself, so it is no part of the count. With a CP
 """
 
 import argparse
-import signal
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
-from bundle.command_line import Parser, file_path, real_number, whole_number
-from bundle.errors import BundleError
+from bundle.command_line import real_number, whole_number
 from bundle.manifest import read_manifest
-from load_testing.command_results import WorkersCell, WorkersReport, origin, write_result
+from bundle.table import Table
+from experiments.command import add_folders, publish
 from load_testing.cpus import available_cpus, split_cpus
-from load_testing.generator_pool import GeneratorError, generator_pool
+from load_testing.generator_pool import generator_pool
 from load_testing.measurement import Run, measure_run
+from load_testing.model_result import ModelResult, origin
 from load_testing.results import Protocol, Spread
 from load_testing.scenarios import SCENARIOS
 from load_testing.services import ServiceError, known_services, running
 
 WORKERS = (1, 2)
+
+
+class WorkersCell(msgspec.Struct, frozen=True, kw_only=True):
+    """CPU µs that a request costs a service with one worker and with two, and how many requests failed in all."""
+
+    scenario: str
+    service: str
+    one_cpu_us: Spread
+    two_cpu_us: Spread
+    failed: int
+
+    @property
+    def gain(self) -> float:
+        """How many times as much two workers serve as one, with a CPU for each."""
+        return 2 * self.one_cpu_us.median / self.two_cpu_us.median
+
+
+class WorkersReport(ModelResult, frozen=True, kw_only=True):
+    """`users` is the number of clients of each worker."""
+
+    title: ClassVar = "A second worker"
+    file: ClassVar = "workers.json"
+    made_by: ClassVar = "make workers"
+
+    seconds: float
+    rounds: int
+    users: int
+    cells: tuple[WorkersCell, ...]
+
+    @property
+    def ok(self) -> bool:
+        """No request failed."""
+        return not any(cell.failed for cell in self.cells)
+
+    def key_figures(self) -> tuple[str, ...]:
+        """How much two serve."""
+        gains = ", ".join(f"{cell.service} {cell.scenario} {cell.gain:.2f}x" for cell in self.cells)
+        return (f"two workers serve: {gains}",)
+
+    def tables(self) -> tuple[Table, ...]:
+        """A line per scenario and service."""
+        heads = ("requests", "service", "one worker: CPU µs", "two workers: CPU µs", "two serve", "failed")
+        rows = tuple(
+            (
+                cell.scenario,
+                cell.service,
+                f"{cell.one_cpu_us.median:,.1f}",
+                f"{cell.two_cpu_us.median:,.1f}",
+                f"{cell.gain:.2f}x",
+                f"{cell.failed:,}",
+            )
+            for cell in self.cells
+        )
+        failed = frozenset(number for number, cell in enumerate(self.cells) if cell.failed)
+        return (Table("CPU time of a request", heads, rows, frozenset({0, 1}), failed),)
 
 
 def measure(
@@ -69,55 +124,30 @@ def summarise(runs: dict[tuple[str, str, int], list[Run]]) -> tuple[WorkersCell,
     return tuple(cells)
 
 
-def format_table(cells: Sequence[WorkersCell]) -> str:
-    """A Markdown table: median CPU µs of a request with one and two workers, and what two workers are worth."""
-    lines = [
-        "| requests | service | one worker: CPU µs | two workers: CPU µs | two serve | failed |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for cell in cells:
-        one, two = cell.one_cpu_us.median, cell.two_cpu_us.median
-        lines.append(
-            f"| {cell.scenario} | {cell.service} | {one:,.1f} | {two:,.1f} | {cell.gain:.2f}x | {cell.failed} |"
-        )
-    return "\n".join(lines)
-
-
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = Parser("experiments workers", __doc__.partition("\n")[0])
-    parser.add_argument("--duration", type=real_number(), default=3, help="seconds of load per run")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_folders(parser)
+    parser.add_argument("--duration", type=real_number(), default=5, help="seconds of load per run")
     parser.add_argument("--users", type=whole_number(1), default=32, help="clients of each worker")
     parser.add_argument("--rounds", type=whole_number(1), default=3)
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=["single", "batch100"])
     parser.add_argument("--services", nargs="+", default=["onnx"], help="pickle, onnx, axum")
-    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for workers.json")
-    return parser.read(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 measured, 1 a failed request or no result."""
-    given = parse_arguments(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes it started are stopped
+def run(options: argparse.Namespace) -> int:
+    """Measure one worker against two."""
     cpus = split_cpus(available_cpus(), 1)
     protocol = Protocol(
-        seconds=given.duration,
+        seconds=options.duration,
         warm_up=1,
-        rounds=given.rounds,
-        users=given.users,
+        rounds=options.rounds,
+        users=options.users,
         workers=1,
         server_cpus=tuple(sorted(cpus.server)),
         client_cpus=tuple(sorted(cpus.client)),
         cold_starts=1,
     )
-    try:
-        manifest = read_manifest(given.models)
-        cells = summarise(measure(given.services, given.scenarios, given.models, protocol))
-        plan = {"seconds": given.duration, "rounds": given.rounds, "users": given.users}
-        path = write_result(WorkersReport(**origin(manifest), **plan, cells=cells), given.reports, "workers")
-    except (BundleError, ServiceError, GeneratorError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(format_table(cells), path, sep="\n\n")
-    return 1 if any(cell.failed for cell in cells) else 0
+    manifest = read_manifest(options.models)
+    cells = summarise(measure(options.services, options.scenarios, options.models, protocol))
+    plan = {"seconds": options.duration, "rounds": options.rounds, "users": options.users}
+    return publish(WorkersReport(**origin(manifest), **plan, cells=cells), options.reports)

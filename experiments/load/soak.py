@@ -5,23 +5,23 @@ service's surroundings, must leave no trace in them. The exit status is 1 if a r
 if a hostile one was answered otherwise than documented.
 """
 
+import argparse
 import shutil
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
-from bundle.command_line import Parser, file_path, real_number
-from bundle.errors import BundleError
-from bundle.files import encode_result, write_files
-from bundle.machine import Machine, command_line
+from bundle.command_line import real_number
+from bundle.machine import command_line
 from bundle.manifest import utc_now
+from bundle.result import Result
+from bundle.table import Table
+from experiments.command import add_folders, publish
 from experiments.load.soak_faults import (
     BURST_CONNECTIONS,
     FAULT_SECONDS,
@@ -80,13 +80,69 @@ class SoakResult(msgspec.Struct):
         return not (self.load.lost or self.load.wrong or self.hostile.unexpected)
 
 
-class SoakReport(msgspec.Struct):
-    """What `soak.json` holds: every service's result, when and where it was measured, and the command that did it."""
+class SoakReport(Result, frozen=True, kw_only=True):
+    """Every service's result."""
 
-    created: datetime
-    command: str
-    machine: Machine
-    results: list[SoakResult]
+    title: ClassVar = "Soak"
+    file: ClassVar = "soak.json"
+    made_by: ClassVar = "make soak"
+
+    results: tuple[SoakResult, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Nothing was lost, wrong, or answered otherwise than documented."""
+        return all(result.ok for result in self.results)
+
+    def key_figures(self) -> tuple[str, ...]:
+        """What was answered, and what must be 0."""
+        names = ", ".join(result.service for result in self.results)
+        requests = sum(result.load.requests for result in self.results)
+        lost = sum(result.load.lost for result in self.results)
+        wrong = sum(result.load.wrong.total() for result in self.results)
+        hostile = sum(result.hostile.unexpected.total() for result in self.results)
+        return (
+            f"{names}: {requests:,} requests answered rightly; {lost:,} lost, {wrong:,} wrong, {hostile:,} hostile "
+            "ones answered otherwise than documented",
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """A column per service; what must be 0 is emphasised."""
+        kinds = dict.fromkeys(kind for result in self.results for kind in result.faults)
+        columns = [_column(result, tuple(kinds)) for result in self.results]
+        rows = tuple((name, *(column[name] for column in columns)) for name in columns[0]) if columns else ()
+        faults = tuple(
+            f"{result.service}: {fault} ({count:,} times)"
+            for result in self.results
+            for fault, count in (*result.load.wrong.items(), *result.hostile.unexpected.items())
+        )
+        return (Table("What became of it", ("", *(result.service for result in self.results)), rows, notes=faults),)
+
+
+def _column(result: SoakResult, kinds: tuple[str, ...]) -> dict[str, str]:
+    load, used = result.load, result.memory
+    return {
+        "minutes": f"{result.seconds / 60:.1f}",
+        "requests answered rightly": f"{load.requests:,}",
+        "rows in them": f"{load.rows:,}",
+        "hostile requests and clients tried": f"{result.hostile.tried:,}",
+        "faults injected": f"{sum(result.faults.values()):,}",
+        **{f"- {kind}": f"{result.faults.get(kind, 0):,}" for kind in kinds},
+        "refused in bursts (503)": f"{result.shed_in_bursts:,}",
+        "refused else (503), tried again": f"{load.shed:,}",
+        "cut off, tried again": f"{load.cut_off:,}",
+        "**lost**": f"{load.lost:,}",
+        "**wrong**": f"{load.wrong.total():,}",
+        "**hostile, answered otherwise than documented**": f"{result.hostile.unexpected.total():,}",
+        "memory after the warm-up, MiB": _mebibytes(used.start),
+        "memory at the end, MiB": _mebibytes(used.end),
+        "oldest worker, start to end, MiB": f"{_mebibytes(used.oldest_start)} → {_mebibytes(used.oldest_end)}",
+        "peak, MiB": _mebibytes(used.peak),
+    }
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / _MEBIBYTE:.0f}"
 
 
 def soak(spec: ServiceSpec, reference: Reference, models: Path, seconds: float) -> SoakResult:
@@ -135,78 +191,23 @@ def _memory_now(service: Service) -> tuple[int, int]:
     return memory(service.pid).used, workers_of(service.pid)[0].memory_info().rss
 
 
-def format_table(results: Sequence[SoakResult]) -> str:
-    """A Markdown table, a column per service."""
-    head = ["| | " + " | ".join(result.service for result in results) + " |", "|---|" + "---:|" * len(results)]
-    return "\n".join([*head, *(f"| {name} | {' | '.join(cells)} |" for name, cells in table_rows(results).items())])
-
-
-def table_rows(results: Sequence[SoakResult]) -> dict[str, list[str]]:
-    """{what is counted or measured: a text per service}; what must be 0 is between asterisks."""
-    rows = {
-        "minutes": [f"{result.seconds / 60:.1f}" for result in results],
-        "requests answered rightly": [f"{result.load.requests:,}" for result in results],
-        "rows in them": [f"{result.load.rows:,}" for result in results],
-        "hostile requests and clients tried": [f"{result.hostile.tried:,}" for result in results],
-        "faults injected": [f"{sum(result.faults.values()):,}" for result in results],
-    }
-    kinds = dict.fromkeys(kind for result in results for kind in result.faults)
-    rows |= {f"- {kind}": [f"{result.faults.get(kind, 0):,}" for result in results] for kind in kinds}
-    return rows | {
-        "refused in bursts (503)": [f"{result.shed_in_bursts:,}" for result in results],
-        "refused else (503), tried again": [f"{result.load.shed:,}" for result in results],
-        "cut off, tried again": [f"{result.load.cut_off:,}" for result in results],
-        "**lost**": [f"{result.load.lost:,}" for result in results],
-        "**wrong**": [f"{result.load.wrong.total():,}" for result in results],
-        "**hostile, answered otherwise than documented**": [
-            f"{result.hostile.unexpected.total():,}" for result in results
-        ],
-        "memory after the warm-up, MiB": [_mebibytes(result.memory.start) for result in results],
-        "memory at the end, MiB": [_mebibytes(result.memory.end) for result in results],
-        "oldest worker, start to end, MiB": [
-            f"{_mebibytes(result.memory.oldest_start)} → {_mebibytes(result.memory.oldest_end)}" for result in results
-        ],
-        "peak, MiB": [_mebibytes(result.memory.peak) for result in results],
-    }
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / _MEBIBYTE:.0f}"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 1 if something was lost, wrong, or went wrong."""
-    parser = Parser("experiments soak", __doc__)
-    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for soak.json and soak.md")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_folders(parser)
     parser.add_argument("--duration", type=real_number(), default=60.0, help="seconds for each service")
-    parser.add_argument("--services", nargs="+", help="names (default: all that are built)")
-    options = parser.read(arguments)
-    results: list[SoakResult] = []
-    try:
-        allow_files(IDLE_CONNECTIONS + BURST_CONNECTIONS)
-        reference = read_reference(options.models)
-        specs = known_services()
-        if unknown := sorted({*(options.services or ())} - {*specs}):
-            raise ServiceError(f"there is no service {unknown[0]!r}; there are {', '.join(specs)}")
-        for name in options.services or specs:
-            print(f"{name}: {options.duration:g} s of load, hostile input and faults", flush=True)
-            results.append(soak(specs[name], reference, options.models, options.duration))
-    except (BundleError, ServiceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    table = format_table(results)
-    print(f"\n{table}\n")
-    _write(results, table, options.reports)
-    for result in results:
-        for fault, count in (*result.load.wrong.items(), *result.hostile.unexpected.items()):
-            print(f"{result.service}: {fault} ({count} times)", file=sys.stderr)
-    return 0 if all(result.ok for result in results) else 1
+    parser.add_argument("--services", nargs="*", help="names (default: all that are built)")
 
 
-def _write(results: list[SoakResult], table: str, folder: Path) -> None:
-    report = SoakReport(created=utc_now(), command=command_line(), machine=describe_machine(), results=results)
-    machine = f"{report.machine.processor}, {report.machine.cpus} CPUs, Python {report.machine.python}"
-    about = f"{report.created:%Y-%m-%d %H:%M} UTC, {machine}"
-    contents = {"soak.md": f"# Soak\n\n{about}\n\n{table}\n".encode(), "soak.json": encode_result(report)}
-    write_files(folder, contents)
+def run(options: argparse.Namespace) -> int:
+    """Soak one service after the other."""
+    allow_files(IDLE_CONNECTIONS + BURST_CONNECTIONS)
+    reference = read_reference(options.models)
+    specs = known_services()
+    if unknown := sorted({*(options.services or ())} - {*specs}):
+        raise ServiceError(f"there is no service {unknown[0]!r}; there are {', '.join(specs)}")
+    results = []
+    for name in options.services or specs:
+        print(f"{name}: {options.duration:g} s of load, hostile input and faults", flush=True)
+        results.append(soak(specs[name], reference, options.models, options.duration))
+    report = SoakReport(created=utc_now(), command=command_line(), machine=describe_machine(), results=tuple(results))
+    return publish(report, options.reports)

@@ -1,1 +1,1 @@
-"""The recorded results, in the documentation and on one page."""
+"""All results on one page, and the recorded ones in the documentation."""

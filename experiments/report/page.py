@@ -1,74 +1,129 @@
-"""The page and its short version: every source in order, whether it's there or not."""
+"""`make report`: gather the results that are in `reports/` into one page, and print their key figures."""
 
+import argparse
+import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from experiments.report.command_sections import fairness_section, images_section, skew_section, workers_section
-from experiments.report.load_sections import benchmark_section, soak_section
-from experiments.report.section import Section, Source
-from experiments.report.session_section import session_section
-from experiments.report.study_section import study_section
-from experiments.report.training_section import training_section
-from experiments.report.tree_cost_section import tree_cost_section
+from bundle.files import write_files
+from bundle.result import Result, picture_title, provenance
+from bundle.table import Table
+from experiments.command import add_folders
+from experiments.errors import ExperimentError
+from experiments.report.kinds import KINDS, read_result
 from load_testing.report import TEMPLATES as LOAD_TEMPLATES
+from load_testing.report import html_environment
 
 TEMPLATES = Path(__file__).parent / "templates"
-SOURCES = (
-    Source("training", "Training", "make train", "training/report.json", training_section),
-    Source("benchmark", "Benchmark", "make bench", "benchmark.json", benchmark_section),
-    Source("skew", "Serving skew", "make skew", "skew.json", skew_section),
-    Source("workers", "A second worker", "make workers", "workers.json", workers_section),
-    Source("fairness", "Large batches beside small requests", "make fairness", "fairness.json", fairness_section),
-    Source("study", "When ONNX is worth it", "make study", "study/study.json", study_section),
-    Source("session-options", "Session options", "make session-options", "study/session_options.json", session_section),
-    Source("tree-costs", "Tree costs", "make tree-costs", "study/tree_costs.json", tree_cost_section),
-    Source("images", "Images", "make images", "images.json", images_section),
-    Source("soak", "Soak", "make soak", "soak.json", soak_section),
-)
+WIDE_POINTS = 600
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG chart, with the text that stands for it. A wide one gets the whole width of the page."""
+
+    title: str
+    svg: bytes
+
+    @property
+    def wide(self) -> bool:
+        """Wider than half of the page."""
+        width = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', self.svg)
+        return width is not None and float(width[1]) > WIDE_POINTS
+
+    @property
+    def address(self) -> str:
+        """A data URI: within it, the ids of one chart can't meet those of another."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode()}"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A source and its section, or None where its result file is missing."""
+    """A kind of result, and the one that was found; None where its file is missing."""
 
-    source: Source
-    section: Section | None
+    name: str
+    kind: type[Result]
+    result: Result | None
+    pictures: tuple[Picture, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the result's file records beside its figures."""
+        return provenance(self.result) if self.result else {}
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The result's tables by title."""
+        return {table.title: table for table in self.result.tables()} if self.result else {}
 
 
-def read_entries(folder: Path) -> list[Entry]:
-    """Every source, in the order of the page.
+def read_entries(reports: Path) -> list[Entry]:
+    """Every kind, in the order of the page.
 
     Raises:
-        ReportError: a result file is there, but broken or of another format.
+        ExperimentError: a file is there, but broken or of another format.
     """
-    return [Entry(source, source.read(folder) if (folder / source.file).exists() else None) for source in SOURCES]
+    entries = []
+    for name, kind in KINDS.items():
+        path = reports / kind.file
+        if not path.exists():
+            entries.append(Entry(name, kind, None))
+            continue
+        files = [file for pattern in kind.pictures for file in sorted(path.parent.glob(pattern))]
+        entries.append(Entry(name, kind, read_result(path, kind), tuple(map(read_picture, files))))
+    return entries
+
+
+def read_picture(path: Path) -> Picture:
+    """An SVG picture.
+
+    Raises:
+        ExperimentError: it can't be read, or isn't SVG from beginning to end.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ExperimentError(f"{path}: {error.strerror}") from error
+    if b"<svg" not in content[:2000] or not content.rstrip().endswith(b"</svg>"):
+        raise ExperimentError(f"{path}: not a whole SVG picture; measure again, or remove it")
+    return Picture(picture_title(path.name), content)
 
 
 def render_page(entries: Sequence[Entry]) -> str:
     """The page as HTML that needs nothing else."""
-    environment = Environment(
-        loader=FileSystemLoader([TEMPLATES, LOAD_TEMPLATES]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html.j2").render(entries=entries)
+    return html_environment(TEMPLATES, LOAD_TEMPLATES).get_template("page.html.j2").render(entries=entries)
 
 
 def summary_lines(entries: Sequence[Entry]) -> list[str]:
-    """The key figures for a terminal, a line or two per source."""
-    width = max(len(entry.source.key) for entry in entries)
+    """The key figures for a terminal, a line or two per kind."""
+    width = max(len(entry.name) for entry in entries)
     lines = []
-    for source, section in ((entry.source, entry.section) for entry in entries):
-        if section is None:
-            lines.append(f"{source.key:{width}}  {'missing':16}  {source.command} makes it")
+    for entry in entries:
+        if entry.result is None:
+            lines.append(f"{entry.name:{width}}  {'missing':16}  {entry.kind.made_by} makes it")
             continue
-        first, *others = section.key_figures or ("no figures",)
-        lines.append(f"{source.key:{width}}  {section.created:%Y-%m-%d %H:%M}  {first}")
+        first, *others = entry.result.key_figures() or ("no figures",)
+        lines.append(f"{entry.name:{width}}  {entry.result.created:%Y-%m-%d %H:%M}  {first}")
         lines += [f"{'':{width}}  {'':16}  {line}" for line in others]
     return lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_folders(parser, models=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the page whole or not at all."""
+    page = options.reports / "index.html"
+    if not options.reports.is_dir():
+        raise ExperimentError(f"{options.reports}: no such folder")
+    entries = read_entries(options.reports)
+    try:
+        write_files(options.reports, {page.name: render_page(entries).encode()})
+    except OSError as error:
+        raise ExperimentError(f"{page}: {error.strerror}") from error
+    print(*summary_lines(entries), "", page, sep="\n")
+    return 0

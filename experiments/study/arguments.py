@@ -1,27 +1,21 @@
-"""What the study's commands have in common: the data set, and where the reports go."""
+"""What the study's commands have in common: the data set, and how much is measured."""
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bundle.command_line import file_path, whole_number
-from bundle.errors import BundleError
-from experiments.study.errors import StudyError
 from training.data.prepare import PreparedRows, prepare_rows
 from training.data.sources import AUTO, RawRows, load_rows
 from training.dataset import Dataset
-from training.errors import TrainingError
 from training.options import MOST_SEED, load_dataset
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `make train` that say which rows, and `--reports` and `--fast`."""
+    """The options of `make train` that say which rows, and `--fast`."""
     parser.add_argument("--dataset", type=load_dataset, default="training.adult", help="module with a DATASET")
     parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
     parser.add_argument("--data-dir", type=file_path, default=Path("data/adult"), help="folder of the raw files")
     parser.add_argument("--seed", type=whole_number(0, MOST_SEED), default=42, help="of the models and the sample")
-    parser.add_argument("--reports", type=file_path, default=Path("reports/study"), help="where the report goes")
     parser.add_argument("--fast", action="store_true", help="fewer training rows and shorter rounds")
 
 
@@ -35,20 +29,3 @@ def load(dataset: Dataset, data: str, folder: Path, *, seed: int, most_rows: int
     if most_rows is not None and loaded.frame.height > most_rows:
         loaded = RawRows(loaded.frame.sample(most_rows, seed=seed), loaded.source, loaded.files)
     return prepare_rows(dataset, loaded)
-
-
-def report_or_fail(measure: Callable[[], Sequence[Path]]) -> int:
-    """Print the paths of the reports that `measure` writes.
-
-    Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
-    """
-    try:
-        paths = measure()
-    except (BundleError, StudyError, TrainingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: no report", file=sys.stderr)
-        return 130
-    print(*paths, sep="\n")
-    return 0

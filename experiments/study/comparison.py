@@ -13,13 +13,10 @@ from experiments.study.contestants import Batch, NativePipeline, OnnxGraph
 from experiments.study.conversion import TOKENS, export_pipeline
 from experiments.study.families import Family, build_pipeline
 from experiments.study.measure import measure_cells
-from experiments.study.results import Agreement, Cell, FamilyFacts, Protocol
+from experiments.study.results import SHIFT, Agreement, Cell, FamilyFacts, Protocol
 from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset
 from training.export.parity import TOLERANCE
-
-SHIFT = 1e8
-"""Makes numbers as large as identifiers and timestamps are: float32 has steps of 8 there."""
 
 DISTINCT_BATCHES = 256
 

@@ -3,7 +3,7 @@
     ORT_PROVIDERS="TensorRT,CUDA" python -m experiments session-options
 
 The graph and the predictions that it must give are the bundle's; the rows to train and calibrate the quantised neural
-network come from the data set. Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
+network come from the data set.
 """
 
 import argparse
@@ -15,20 +15,21 @@ import polars as pl
 from tqdm import tqdm
 
 from bundle.artifacts import read_artifact
-from bundle.command_line import Parser, file_path
 from bundle.machine import command_line
 from bundle.manifest import Manifest, read_manifest, utc_now
 from bundle.reference import LABEL, PROBABILITIES, ROW
-from experiments.study.arguments import add_data_arguments, load, report_or_fail
+from experiments.command import add_folders, publish
+from experiments.errors import ExperimentError
+from experiments.study.arguments import add_data_arguments, load
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import Batch
-from experiments.study.errors import StudyError
 from experiments.study.machine import OthersClock, describe_machine
 from experiments.study.quantization_measurement import measure_quantization, train_mlp
+from experiments.study.results import count_rows
 from experiments.study.session_measurement import Expected, measure_settings
-from experiments.study.session_report import write_session_report
 from experiments.study.session_results import SessionResult
 from experiments.study.session_settings import all_settings, provider_chain
+from experiments.study.small_charts import bars
 from experiments.study.timing import Budget
 from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset
@@ -41,10 +42,12 @@ def read_expected(dataset: Dataset, manifest: Manifest, models: Path) -> Expecte
 
     Raises:
         BundleError: the reference is missing or altered.
-        StudyError: the bundle is of another data set.
+        ExperimentError: the bundle is of another data set.
     """
     if manifest.name != dataset.name:
-        raise StudyError(f"{models}: the bundle is {manifest.name}, not {dataset.name}; name its module: DATASET=...")
+        raise ExperimentError(
+            f"{models}: the bundle is {manifest.name}, not {dataset.name}; name its module with --dataset"
+        )
     reference = pl.read_parquet(read_artifact(manifest, "reference", models))
     batch = Batch.of(dataset, pipeline_frame(dataset, reference[ROW].struct.unnest()), manifest.tokens)
     labels = reference[LABEL].to_numpy().astype(np.int64)
@@ -55,7 +58,7 @@ def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: i
     """Measure everything, with a progress bar on standard error."""
     threshold = manifest.decision_threshold
     if threshold is None:
-        raise StudyError(f"{models}: {manifest.name} is no binary classifier, which this study needs")
+        raise ExperimentError(f"{models}: {manifest.name} is no binary classifier, which this study needs")
     expected = read_expected(rows.dataset, manifest, models)
     content = read_artifact(manifest, "onnx_packed", models)
     chain, absent = provider_chain(os.environ)
@@ -84,23 +87,26 @@ def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: i
     )
 
 
-def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = Parser("experiments session-options", __doc__.partition("\n")[0])
+def charts(result: SessionResult) -> dict[str, bytes]:
+    """A chart of all settings for each number of rows."""
+    found = {}
+    for rows in result.noise:
+        times = {setting.name: setting.latency[rows].us for setting in result.settings if rows in setting.latency}
+        title = f"Time per call of {count_rows(rows)}, by setting"
+        found[f"time_per_call_of_{rows}.svg"] = bars(title, times, "µs per call, median")
+    return found
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_folders(parser)
     add_data_arguments(parser)
-    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
-    return parser.read(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 measured, 1 no result because of an error, 130 interrupted."""
-    given = parse_arguments(arguments)
-    budget = Budget(seconds=5 if given.fast else 30, round_seconds=0.005, least_rounds=9, most_rounds=1001)
-
-    def measure() -> list[Path]:
-        manifest = read_manifest(given.models)
-        rows = load(given.dataset, given.data, given.data_dir, seed=given.seed)
-        result = measure_all(rows, manifest, given.models, seed=given.seed, budget=budget)
-        return write_session_report(result, given.reports)
-
-    return report_or_fail(measure)
+def run(options: argparse.Namespace) -> int:
+    """Measure the bundle's graph and a small neural network."""
+    budget = Budget(seconds=5 if options.fast else 30, round_seconds=0.005, least_rounds=9, most_rounds=1001)
+    manifest = read_manifest(options.models)
+    rows = load(options.dataset, options.data, options.data_dir, seed=options.seed)
+    result = measure_all(rows, manifest, options.models, seed=options.seed, budget=budget)
+    return publish(result, options.reports, charts(result))

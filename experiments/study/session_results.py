@@ -2,11 +2,13 @@
 
 import statistics
 from collections.abc import Sequence
-from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 
-from bundle.machine import Machine
+from bundle.result import Result
+from bundle.table import Table
+from experiments.study.results import count_rows
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,23 +55,88 @@ class QuantizationResult(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
 
 
-class SessionResult(msgspec.Struct, frozen=True, kw_only=True):
+class SessionResult(Result, frozen=True, kw_only=True):
     """The whole comparison. `noise` is {rows: share by which a ratio must differ from 1 to count}.
 
     `absent` are the providers that were asked for and that this build of ONNX Runtime doesn't have.
     """
 
+    title: ClassVar = "Session options"
+    file: ClassVar = "study/session_options.json"
+    made_by: ClassVar = "make session-options"
+    pictures: ClassVar = ("time_per_call_*.svg",)
+
     model: str
     version: str
-    created: datetime
-    command: str
-    machine: Machine
     others_cpus: float
     rounds: int
     noise: dict[int, float]
     absent: tuple[str, ...]
     settings: tuple[SettingResult, ...]
     quantization: tuple[QuantizationResult, ...]
+
+    def facts(self) -> dict[str, str]:
+        """Model, protocol, and what the machine did besides."""
+        noise = ", ".join(f"{share:.1%} for {count_rows(rows)}" for rows, share in self.noise.items())
+        return {
+            "model": f"{self.model} {self.version}, the packed graph",
+            "protocol": f"changes of the product's own settings in {self.rounds} interleaved rounds; times are "
+            f"medians; a ratio to the product's settings counts that is farther from 1 than the noise ({noise}), if "
+            "three quarters of the rounds agree",
+            "meanwhile": f"other processes kept {self.others_cpus:.1f} CPUs busy",
+        }
+
+    def key_figures(self) -> tuple[str, ...]:
+        """Settings that differ from the product's."""
+        found = [
+            f"{setting.name}: {latency.verdict} ({count_rows(rows)})"
+            for setting in self.settings
+            for rows, latency in setting.latency.items()
+            if latency.verdict not in {"basis", "no difference"}
+        ]
+        return ("; ".join(found) or f"none of {len(self.settings)} settings differs from the product's",)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Settings, which provider runs which nodes, and quantisation."""
+        sizes = len(self.noise)
+        settings = ("setting", *self._heads(), "load ms", "KB", "max diff", "labels that differ")
+        graphs = ("graph", "as", "operators added", "KB", *self._heads(), "max diff", "labels that differ", "F2",
+                  "accuracy")  # fmt: skip
+        placed: dict[str, list[str]] = {}
+        for setting in self.settings:
+            placed.setdefault(setting.placement, []).append(setting.name)
+        nodes = tuple((", ".join(names), placement) for placement, names in placed.items())
+        settings_words = frozenset({0, *range(2, 1 + 2 * sizes, 2)})
+        graph_words = frozenset({0, 1, 2, *range(5, 4 + 2 * sizes, 2)})
+        return (
+            Table("Settings", settings, tuple(map(self._setting, self.settings)), settings_words),
+            Table("Which provider runs which nodes", ("settings", "nodes"), nodes, frozenset({0, 1})),
+            Table("Quantisation", graphs, tuple(map(self._graph, self.quantization)), graph_words),
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Providers that are not there."""
+        return tuple(
+            f"{name}: asked for, but not in this build of ONNX Runtime; the chain goes on without it"
+            for name in self.absent
+        )
+
+    def _heads(self) -> tuple[str, ...]:
+        return tuple(head for rows in self.noise for head in (f"{count_rows(rows)}: µs", "verdict"))
+
+    def _latencies(self, latency: dict[int, Latency]) -> tuple[str, ...]:
+        found = (latency.get(rows) for rows in self.noise)
+        return tuple(text for one in found for text in ((f"{one.us:,.1f}", one.verdict) if one else ("-", "")))
+
+    def _setting(self, one: SettingResult) -> tuple[str, ...]:
+        skew = (f"{one.skew.max_difference:.1e}", f"{one.skew.different_labels:,}")
+        return (one.name, *self._latencies(one.latency), f"{one.load_ms:.1f}", f"{one.bytes / 1e3:,.0f}", *skew)
+
+    def _graph(self, one: QuantizationResult) -> tuple[str, ...]:
+        skew = (f"{one.skew.max_difference:.1e}", f"{one.skew.different_labels:,} of {one.skew.rows:,}")
+        scores = (f"{one.f2:.4f}", f"{one.accuracy:.4f}")
+        size = f"{one.bytes / 1e3:,.0f}"
+        return (one.graph, one.way, one.added or "none", size, *self._latencies(one.latency), *skew, *scores)
 
 
 def verdict(ratios: Sequence[float], noise: float) -> str:

@@ -3,25 +3,25 @@
 The trees alone, on one thread, on a matrix that is preprocessed already: ns per row and tree in XGBoost and in ONNX
 Runtime. Over trees and depth; on rows in three orders, which leave the processor's branch prediction more or less to
 guess; over the batch size, with a batch that changes from call to call and with the same one again and again. And how
-much of a call the preprocessing is. Exit status: 0 measured, 1 no result because of an error, 130 interrupted.
+much of a call the preprocessing is.
 """
 
-from pathlib import Path
+import argparse
 
 import numpy as np
 from tqdm import tqdm
 
-from bundle.command_line import Parser
-from bundle.files import encode_result, write_files
 from bundle.machine import command_line
 from bundle.manifest import utc_now
-from experiments.study.arguments import add_data_arguments, load, report_or_fail
+from experiments.command import add_folders, publish
+from experiments.study.arguments import add_data_arguments, load
 from experiments.study.comparison import fit
 from experiments.study.families import PREPROCESSING, xgboost
 from experiments.study.machine import OthersClock, describe_machine
+from experiments.study.small_charts import lines
 from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
-from experiments.study.tree_costs_results import TreeCosts, render
+from experiments.study.tree_costs_results import TreeCosts
 from training.data.prepare import PreparedRows, pipeline_frame
 
 SHAPES = ((100, 5), (300, 3), (300, 5), (300, 6), (300, 8), (300, 10), (1000, 5))
@@ -56,20 +56,28 @@ def measure_all(rows: PreparedRows, *, seed: int, budget: Budget) -> TreeCosts:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 measured, 1 no result because of an error, 130 interrupted."""
-    parser = Parser("experiments tree-costs", __doc__.partition("\n")[0])
+def chart(result: TreeCosts) -> dict[str, bytes]:
+    """The cost over the batch size."""
+    series = {
+        "XGBoost": [batch.changing.xgboost for batch in result.batches],
+        "XGBoost, the same batch": [batch.same.xgboost for batch in result.batches],
+        "ONNX Runtime": [batch.changing.onnx for batch in result.batches],
+        "ONNX Runtime, the same batch": [batch.same.onnx for batch in result.batches],
+    }
+    rows = [batch.rows for batch in result.batches]
+    title = f"Cost by batch size, {result.ensemble}"
+    return {"cost_by_batch_size.svg": lines(title, rows, series, ("rows a call", "ns per row and tree"))}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_folders(parser, models=False)
     add_data_arguments(parser)
-    given = parser.read(arguments)
-    budget = Budget(seconds=0.5 if given.fast else 4, least_rounds=5, most_rounds=51)
 
-    def measure() -> list[Path]:
-        rows = load(given.dataset, given.data, given.data_dir, seed=given.seed)
-        result = measure_all(rows, seed=given.seed, budget=budget)
-        contents = {
-            "tree_costs.json": encode_result(result),
-            "tree_costs.md": render(result).encode(),
-        }
-        return write_files(given.reports, contents)
 
-    return report_or_fail(measure)
+def run(options: argparse.Namespace) -> int:
+    """Measure every ensemble."""
+    budget = Budget(seconds=0.5 if options.fast else 4, least_rounds=5, most_rounds=51)
+    rows = load(options.dataset, options.data, options.data_dir, seed=options.seed)
+    result = measure_all(rows, seed=options.seed, budget=budget)
+    return publish(result, options.reports, chart(result))

@@ -1,10 +1,11 @@
-"""The result of `make tree-costs`, and its report."""
+"""The result of `make tree-costs`, and its tables."""
 
-from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 
-from bundle.machine import Machine
+from bundle.result import Result
+from bundle.table import Table
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,14 +45,16 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     onnx_trees: float
 
 
-class TreeCosts(msgspec.Struct, frozen=True, kw_only=True):
+class TreeCosts(Result, frozen=True, kw_only=True):
     """All of it. `batches` and `share` are of the ensemble `trees` x `depth`."""
+
+    title: ClassVar = "Tree costs"
+    file: ClassVar = "study/tree_costs.json"
+    made_by: ClassVar = "make tree-costs"
+    pictures: ClassVar = ("cost_by_batch_size.svg",)
 
     dataset: str
     data_source: str
-    created: datetime
-    command: str
-    machine: Machine
     others_cpus: float
     trees: int
     depth: int
@@ -59,51 +62,58 @@ class TreeCosts(msgspec.Struct, frozen=True, kw_only=True):
     batches: tuple[BatchCost, ...]
     share: Share
 
+    @property
+    def ensemble(self) -> str:
+        """What `batches` and `share` are of."""
+        return f"{self.trees} trees of depth {self.depth}"
 
-def render(result: TreeCosts) -> str:
-    """The result as Markdown."""
-    lines = [
-        "# Where large batches of tree ensembles spend their time",
-        "",
-        f"Measured {result.created:%Y-%m-%d %H:%M} UTC by `{result.command}` on {result.dataset}, source "
-        f"**{result.data_source}**. One thread, the trees alone unless said otherwise; the lowest of the rounds, "
-        "which is the least disturbed one.",
-        f"Machine: {result.machine}. Other processes kept {result.others_cpus:.1f} CPUs busy meanwhile.",
-        "",
-        f"## ns per row and tree, {result.shapes[0].rows:,} rows a call",
-        "",
-        *shapes_table(result),
-        "",
-        f"## ns per row and tree by batch size, {result.trees} trees of depth {result.depth}",
-        "",
-        "| rows a call | another batch at every call: XGBoost | ONNX | the same batch: XGBoost | ONNX |",
-        "|---:|---:|---:|---:|---:|",
-        *(f"| {batch.rows:,} | {_cost(batch.changing)} | {_cost(batch.same)} |" for batch in result.batches),
-        "",
-        f"## The whole pipeline, µs per row at {result.share.rows:,} rows a call",
-        "",
-        "| | preprocessing | trees |",
-        "|---|---:|---:|",
-        f"| native | {result.share.native_preprocessing:.2f} | {result.share.native_trees:.2f} |",
-        f"| ONNX Runtime | {result.share.onnx_preprocessing:.2f} | {result.share.onnx_trees:.2f} |",
-    ]
-    return "\n".join([*lines, ""])
+    def facts(self) -> dict[str, str]:
+        """Data, protocol, and what the machine did besides."""
+        return {
+            "data": f"{self.dataset}, source {self.data_source}",
+            "protocol": "one thread, the lowest of the rounds, which is the least disturbed one; the trees alone "
+            "unless said otherwise",
+            "meanwhile": f"other processes kept {self.others_cpus:.1f} CPUs busy",
+        }
+
+    def key_figures(self) -> tuple[str, ...]:
+        """The largest batch."""
+        if not self.batches:
+            return (f"{len(self.shapes)} ensembles",)
+        largest = max(self.batches, key=lambda batch: batch.rows)
+        return (
+            f"{self.ensemble}, {largest.rows:,} rows a call, ns per row and tree: XGBoost "
+            f"{largest.changing.xgboost:.1f}, ONNX {largest.changing.onnx:.1f}",
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """By ensemble, by batch size, and the share of the preprocessing."""
+        return (self._shapes(), self._batches(), self._share())
+
+    def _shapes(self) -> Table:
+        heads = ("trees", "depth", "nodes", "rows a call", "rows as they come: XGBoost", "ONNX",
+                 "sorted by leaf: XGBoost", "ONNX", "one row repeated: XGBoost", "ONNX")  # fmt: skip
+        rows = tuple(
+            (str(shape.trees), str(shape.depth), f"{shape.nodes:,}", f"{shape.rows:,}", *_cost(shape.as_they_come),
+             *_cost(shape.sorted_by_leaf), *_cost(shape.one_row_repeated))
+            for shape in self.shapes
+        )  # fmt: skip
+        return Table("ns per row and tree, by ensemble", heads, rows, frozenset())
+
+    def _batches(self) -> Table:
+        heads = ("rows a call", "another batch at every call: XGBoost", "ONNX", "the same batch: XGBoost", "ONNX")
+        rows = tuple((f"{batch.rows:,}", *_cost(batch.changing), *_cost(batch.same)) for batch in self.batches)
+        return Table(f"ns per row and tree by batch size, {self.ensemble}", heads, rows, frozenset())
+
+    def _share(self) -> Table:
+        share = self.share
+        rows = (
+            ("native", f"{share.native_preprocessing:.2f}", f"{share.native_trees:.2f}"),
+            ("ONNX Runtime", f"{share.onnx_preprocessing:.2f}", f"{share.onnx_trees:.2f}"),
+        )
+        heads = ("", "preprocessing", "trees")
+        return Table(f"The whole pipeline, µs per row at {share.rows:,} rows a call", heads, rows)
 
 
-def shapes_table(result: TreeCosts) -> list[str]:
-    """A line per ensemble: its rows in three orders."""
-    return [
-        "| trees | depth | nodes | rows as they come: XGBoost | ONNX | sorted by leaf: XGBoost | ONNX "
-        "| one row repeated: XGBoost | ONNX |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-        *map(_shape, result.shapes),
-    ]
-
-
-def _shape(shape: ShapeCost) -> str:
-    costs = (_cost(cost) for cost in (shape.as_they_come, shape.sorted_by_leaf, shape.one_row_repeated))
-    return f"| {shape.trees} | {shape.depth} | {shape.nodes:,} | {' | '.join(costs)} |"
-
-
-def _cost(cost: Cost) -> str:
-    return f"{cost.xgboost:,.1f} | {cost.onnx:,.1f}"
+def _cost(cost: Cost) -> tuple[str, str]:
+    return f"{cost.xgboost:,.1f}", f"{cost.onnx:,.1f}"

@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from bundle.machine import Machine
+from bundle.result import result_as_markdown
+from load_testing.benchmark_result import Benchmark
 from load_testing.process_tree import Memory
-from load_testing.report import figure, render, scenarios, share, size, spread, write_reports
-from load_testing.results import Benchmark, Cell, Protocol, ServiceFacts, Spread
+from load_testing.report import render, share, write_reports
+from load_testing.results import Cell, Protocol, ServiceFacts, Spread
 from load_testing.skew import Mismatch, SkewResult
 from load_testing.skew_measurement import SkewRow
 
@@ -68,6 +70,7 @@ def make_result(*, cells, skew):
         version="abc123",
         data_source="synthetic",
         created=datetime(2030, 1, 2, 3, 4, tzinfo=UTC),
+        command="python -m load_testing.benchmark",
         machine=Machine(
             processor="Abacus 9",
             cpus=2,
@@ -111,40 +114,46 @@ def test_json_report_is_the_result(good, tmp_path):
 
 
 def test_markdown_has_the_figures_and_their_ratios(good):
-    text = render(good, "report.md.j2")
-    assert "Every answer was right" in text
+    text = result_as_markdown(good)
+    assert "FAILED" not in text
     assert (
         "| onnx | 7,500 (6,750 to 8,250) † | 25.0x | 7,500 | 4.00 | 3.50 | 7.25 | 12.5 | 0.125 | 24.0x less |" in text
     )
-    assert "| pickle | 300 (270 to 330) |  | 300 |" in text
+    assert "| pickle | 300 (270 to 330) | | 300 |" in text
     assert "| 7.00 | 2.00x more |" in text
-    assert "| pickle | 1.50 (1.25 to 2.00) | 150.0 MB | 200.0 MB | `m.pkl` | 437.0 KB |" in text
+    assert "| pickle | 1.50 (1.25 to 2.00) | 150.0 MB | 200.0 MB | m.pkl | 437.0 KB |" in text
     assert "| onnx | /predict | 200 | 100.000 | 100.000 | 0.0e+00 | 0.0e+00 | 1.5 | 0 |" in text
-    assert "Abacus 9, 2 CPUs, 16.0 GB memory" in text
-    assert "commit `c0ffee`" in text
+    assert "- machine: Abacus 9, 2 CPUs, 16 GB, Linux 6" in text
+    assert "- commit: c0ffee" in text
+
+
+def test_services_stand_side_by_side_in_the_order_of_the_story(good):
+    text = result_as_markdown(good)
+    assert "| | one row: requests/s | p99 ms | CPU µs/request |" in text
+    assert "| **pickle service** | 300 | 12.5 | 3,000 |\n| **ONNX service** | 7,500 † | 12.5 | 125 |\n" in text
 
 
 def test_every_table_line_of_the_markdown_has_the_width_of_its_head(good):
-    for table in re.findall(r"(?:^\|.*\n)+", render(good, "report.md.j2"), re.MULTILINE):
+    for table in re.findall(r"(?:^\|.*\n)+", result_as_markdown(good), re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
-@pytest.mark.parametrize("template", ["report.md.j2", "report.html.j2"])
-def test_notes_say_what_the_figures_cannot(good, template):
-    text = render(good, template)
+@pytest.mark.parametrize("shown", [result_as_markdown, lambda result: render(result, "report.html.j2")])
+def test_notes_say_what_the_figures_cannot(good, shown):
+    text = shown(good)
     assert "loopback" in text
-    assert "The load generator was the bottleneck, and the service could do more: onnx in single." in text
+    assert "† The load generator was the bottleneck: the service could do more." in text
     assert "trained on synthetic rows" in text
     assert "Not measured: axum" in text
 
 
-@pytest.mark.parametrize("template", ["report.md.j2", "report.html.j2"])
-def test_failures_and_skew_cannot_be_overlooked(bad, template):
-    text = render(bad, template)
+@pytest.mark.parametrize("shown", [result_as_markdown, lambda result: render(result, "report.html.j2")])
+def test_failures_and_skew_cannot_be_overlooked(bad, shown):
+    text = shown(bad)
     assert "Every answer was right" not in text
-    assert "12 failed requests" in text
+    assert "FAILED" in text or "Failed: 12 failed requests" in text
+    assert "12 failed: wrong class" in text
     assert "row 7" in text
-    assert "wrong class" in text
     assert "98.500" in text
 
 
@@ -164,27 +173,19 @@ def test_html_bars_are_shares_of_the_largest_value(good):
 
 def test_other_services_are_compared_with_the_first_where_there_is_no_pickle_service():
     cells = [cell("axum", "single", 100.0, 2.0), cell("onnx", "single", 50.0, 4.0)]
-    (scenario,) = scenarios(make_result(cells=cells, skew=[]))
-    assert [(line.rate_ratio, line.cpu_ratio) for line in scenario.lines] == [("", ""), ("0.500x", "2.00x more")]
+    _, table, *_ = make_result(cells=cells, skew=[]).tables()
+    assert table.heads[2] == "against axum"
+    assert [(row[2], row[9]) for row in table.rows] == [("", ""), ("0.500x", "2.00x more")]
 
 
 def test_run_too_short_to_see_cpu_time_has_no_cpu_ratio():
     cells = [cell("pickle", "single", 100.0, 2.0), msgspec.structs.replace(cell("onnx", "single", 50.0, 1.0))]
     cells[1] = msgspec.structs.replace(cells[1], cpu_ms_per_request=flat(0.0))
-    (scenario,) = scenarios(make_result(cells=cells, skew=[]))
-    assert scenario.lines[1].cpu_ratio == ""
+    _, table, *_ = make_result(cells=cells, skew=[]).tables()
+    assert table.rows[1][9] == ""
 
 
 def test_figures_are_short():
-    assert [figure(value) for value in (0, 0.0421, 1.5, 12.34, 123.4, 12345.6)] == [
-        "0",
-        "0.0421",
-        "1.50",
-        "12.3",
-        "123",
-        "12,346",
-    ]
-    assert spread(Spread(1.0, 1.0, 1.0)) == "1.00"
-    assert spread(Spread(2.0, 1.0, 3.0)) == "2.00 (1.00 to 3.00)"
-    assert [size(value) for value in (437_000, 1_500_000, 25e9)] == ["437.0 KB", "1.5 MB", "25.0 GB"]
+    assert str(Spread(1.0, 1.0, 1.0)) == "1.00"
+    assert str(Spread(2.0, 1.0, 3.0)) == "2.00 (1.00 to 3.00)"
     assert (share(1, 4), share(0, 0)) == ("25.00%", "0.00%")

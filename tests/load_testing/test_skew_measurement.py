@@ -6,12 +6,12 @@ import sys
 import msgspec
 import pytest
 
-from load_testing.command_results import SkewReport
+from bundle.table import to_text
 from load_testing.cpus import available_cpus
 from load_testing.payloads import read_reference
 from load_testing.services import ROOT, running
-from load_testing.skew_command import format_table
 from load_testing.skew_measurement import measure_skew
+from load_testing.skew_report import SkewReport, skew_table
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_wrong_labels_are_counted(rows_of):
         assert (row.result.rows, row.result.equal_labels, row.result.equal_probabilities) == (250, 200, 250)
         assert not row.clean
         assert row.result.mismatches[0].row == 0
-        assert "row 5 (held_out): expected 0 with P 0.0200000, served 1" in format_table([row])
+        assert "row 5 (held_out): expected 0 with P 0.0200000, served 1" in to_text(skew_table([row]))
 
 
 def test_failed_requests_are_counted_and_patience_is_limited(rows_of):
@@ -65,7 +65,7 @@ def test_exit_status_of_the_command(stub, model_folder, tmp_path, behaviour, sta
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     assert "prediction match" in done.stdout
-    assert ("80.000 %" in done.stdout) == (behaviour == "lying")
+    assert ("80.000" in done.stdout) == (behaviour == "lying")
     assert ("HTTP 500" in done.stdout) == (behaviour == "failing")
     report = msgspec.json.decode((tmp_path / "skew.json").read_bytes(), type=SkewReport)
     assert [row.clean for row in report.skew] == [status == 0] * 2

@@ -1,4 +1,4 @@
-"""The Pareto front of F2 against latency, as a picture and as tables."""
+"""The Pareto front of F2 against latency, as a picture."""
 
 from collections.abc import Sequence
 
@@ -7,35 +7,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
 from bundle.training_record import FrontTrial, Study
-from training.report.front import HEADS, front_cells
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#94a3b8"
-MARKED = "*{}"
-"""The published trial's number."""
-
-
-def front_markdown(study: Study) -> list[str]:
-    """The front as a table, and the choice."""
-    return [
-        f"| {' | '.join(HEADS)} |",
-        "|" + "---:|" * len(HEADS),
-        *(f"| {' | '.join(cells)} |" for cells in front_cells(study, MARKED)),
-        "",
-        f"Published: trial {study.chosen_trial}, {study.choice}.",
-    ]
-
-
-def front_lines(study: Study) -> list[str]:
-    """The same for a terminal."""
-    table = [HEADS, *front_cells(study, MARKED)]
-    widths = [max(len(cells[column]) for cells in table) for column in range(len(HEADS))]
-    lines = ["  ".join(text.rjust(width) for text, width in zip(cells, widths, strict=True)) for cells in table]
-    return [
-        f"front      {lines[0]}",
-        *(f"           {line}" for line in lines[1:]),
-        f"published  trial {study.chosen_trial}: {study.choice}",
-        "others     the same command with TRIAL=number or MAX_US=µs/row publishes another one",
-    ]
 
 
 def draw_front(axes: Axes, study: Study, trials: Sequence[FrozenTrial]) -> None:

@@ -1,9 +1,11 @@
 """What a person wants to see when a training run ends."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bundle.manifest import Manifest
-from training.report.front_report import front_lines
+from bundle.table import to_text
+from training.report.tables import front_table
 
 
 def print_summary(manifest: Manifest, models: Path, reports: Path) -> None:
@@ -49,7 +51,14 @@ def _data_and_study(manifest: Manifest) -> list[str]:
 def _front(manifest: Manifest) -> list[str]:
     study = manifest.record.study
     if study.front:
-        return [*front_lines(study), ""]
+        first, *others = to_text(replace(front_table(study), notes=())).splitlines()
+        return [
+            f"front      {first}",
+            *(f"           {line}" for line in others),
+            f"published  trial {study.chosen_trial}: {study.choice}",
+            "others     the same command with TRIAL=number or MAX_US=µs/row publishes another one",
+            "",
+        ]
     return [f"chosen     trial {study.chosen_trial}: {study.choice}", ""] if study.choice else []
 
 

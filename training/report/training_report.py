@@ -1,12 +1,15 @@
 """The report of a training run: what `report.json` beside its pictures holds."""
 
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 
-from bundle.machine import Machine
 from bundle.manifest import Artifact, ArtifactKind, Manifest
+from bundle.result import Result
+from bundle.table import Table
 from bundle.training_record import TrainingRecord
+from training.report.tables import front_table, parameter_table, score_table
 
 
 class TrainedModel(TrainingRecord, frozen=True, kw_only=True):
@@ -32,9 +35,49 @@ class TrainedModel(TrainingRecord, frozen=True, kw_only=True):
         return cls(**named, **record)
 
 
-class TrainingReport(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingReport(Result, frozen=True, kw_only=True):
     """What was trained, the command that did it, and where."""
 
-    command: str
-    machine: Machine
+    title: ClassVar = "Training"
+    file: ClassVar = "training/report.json"
+    made_by: ClassVar = "make train"
+    pictures: ClassVar = ("*.svg",)
+
     manifest: TrainedModel
+
+    @property
+    def ok(self) -> bool:
+        """Pickle and ONNX give the same labels."""
+        return self.manifest.parity.label_mismatches == 0
+
+    def facts(self) -> dict[str, str]:
+        """Model, data, study and parity."""
+        manifest = self.manifest
+        data, study, parity = manifest.data, manifest.study, manifest.parity
+        threshold = manifest.decision_threshold
+        decided = "" if threshold is None else f", decision threshold {threshold:.6f}"
+        return {
+            "model": f"{manifest.name} {manifest.version}{decided}",
+            "data": f"source {data.source}, {data.training_rows:,} rows for training, {data.held_out_rows:,} held out",
+            "study": f"{study.completed} trials complete, {study.pruned} pruned; {study.folds} folds, "
+            f"seed {study.seed}",
+            **({"choice": f"trial {study.chosen_trial}, {study.choice}"} if study.choice else {}),
+            "parity": f"pickle and ONNX on {parity.rows:,} rows: {parity.label_mismatches} labels differ, "
+            f"largest difference of P(positive) {parity.max_abs_difference:.1e}",
+        }
+
+    def key_figures(self) -> tuple[str, ...]:
+        """The scores on rows that chose nothing, and parity."""
+        manifest = self.manifest
+        scores = manifest.metrics.held_out
+        shown = [f"{name} {scores[name]:.3f}" for name in ("f2", "recall", "precision", "roc_auc") if name in scores]
+        return (
+            f"{manifest.name} {manifest.version} ({manifest.data.source} data), held out: {', '.join(shown)}",
+            f"parity on {manifest.parity.rows:,} rows: {manifest.parity.label_mismatches} labels differ",
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """Scores, parameters, and the Pareto front where the study looked for it."""
+        study = self.manifest.study
+        front = (front_table(study),) if study.front else ()
+        return (score_table(self.manifest.metrics), *front, parameter_table(study))

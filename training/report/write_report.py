@@ -17,9 +17,10 @@ from sklearn.metrics import precision_recall_curve
 from bundle.files import encode_result, write_files
 from bundle.machine import command_line, describe_machine
 from bundle.manifest import Manifest
+from bundle.table import to_markdown
 from training.manifest import LIBRARIES
 from training.model.evaluation import Scored
-from training.report.front_report import BLUE, GREY, ORANGE, draw_front, front_markdown
+from training.report.front_report import BLUE, GREY, ORANGE, draw_front
 from training.report.training_report import TrainedModel, TrainingReport
 
 KINDS = ("png", "svg")
@@ -51,7 +52,11 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         pictures[PARETO] = ("Accuracy against latency", _pareto)
     else:
         _remove(folder, PARETO)
+    machine = describe_machine((*LIBRARIES, "xgboost-cpu", "xgboost"))
+    trained = TrainedModel.of(manifest)
+    report = TrainingReport(created=manifest.created, command=command_line(), machine=machine, manifest=trained)
     lines = [f"# {manifest.name} {manifest.version}", "", *_facts(manifest), ""]
+    lines += [f"{to_markdown(table)}\n" for table in report.tables()]
     for name, (title, draw) in pictures.items():
         figure = Figure(figsize=(7.2, 4.4), layout="constrained")
         axes = figure.subplots()
@@ -61,31 +66,17 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         for kind in KINDS:
             figure.savefig(folder / f"{name}.{kind}", dpi=120)
         lines += [f"## {title}", "", f"![{title}]({name}.png)", ""]
-    machine = describe_machine((*LIBRARIES, "xgboost-cpu", "xgboost"))
-    report = TrainingReport(command=command_line(), machine=machine, manifest=TrainedModel.of(manifest))
     write_files(folder, {"report.md": "\n".join(lines).encode(), "report.json": encode_result(report)})
 
 
 def _facts(manifest: Manifest) -> list[str]:
-    data, study, metrics = manifest.record.data, manifest.record.study, manifest.record.metrics
-    lines = [
+    data, study = manifest.record.data, manifest.record.study
+    return [
         f"Trained {manifest.created:%Y-%m-%d %H:%M} UTC on {data.training_rows:,} of {data.rows:,} rows "
         f"(source: **{data.source}**), scored once on {data.held_out_rows:,} held-out rows.",
         f"Study: {study.completed} trials complete, {study.pruned} pruned, {study.folds} folds, seed {study.seed}. "
         f"Decision threshold {manifest.decision_threshold:.6f}, chosen on rows unseen by their model.",
-        "",
-        "| score | out of sample | held out |",
-        "|---|---:|---:|",
     ]
-    lines += [
-        f"| {name} | {metrics.out_of_fold[name]:.4f} | {metrics.held_out[name]:.4f} |"
-        for name in ("f2", "recall", "precision", "f1", "accuracy", "pr_auc", "roc_auc", "brier", "log_loss")
-    ]
-    lines += ["", "| parameter | value |", "|---|---:|"]
-    lines += [f"| {name} | {value:.5g} |" for name, value in study.best_parameters.items()]
-    if study.front:
-        lines += ["", *front_markdown(study)]
-    return lines
 
 
 def _remove(folder: Path, picture: str) -> None:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from experiments.__main__ import main
 from experiments.load import fairness
-from load_testing.command_results import FairnessCell
 from load_testing.services import ServiceError
 
 REFERENCE = SimpleNamespace(bodies=[b"{}"])
@@ -37,15 +37,7 @@ def test_a_service_that_never_answers_ends_the_wait(monkeypatch):
     assert multiprocessing.active_children() == []
 
 
-def test_a_line_has_the_ratio_of_the_p99s():
-    cell = FairnessCell(
-        service="onnx", route="/predict", alone_p50_ms=0.25, alone_p99_ms=0.5, beside_p50_ms=0.3, beside_p99_ms=1.25,
-        batch_rows_per_second=98765.4,
-    )  # fmt: skip
-    assert fairness.format_line(cell).split() == ["onnx", "/predict", "0.25", "0.50", "0.30", "1.25", "2.5x", "98,765"]
-
-
 def test_a_folder_without_a_bundle_is_named(tmp_path, capsys):
-    assert fairness.main(["--models", str(tmp_path), "--reports", str(tmp_path / "reports")]) == 1
+    assert main(["fairness", "--models", str(tmp_path), "--reports", str(tmp_path / "reports")]) == 1
     assert f"{tmp_path}: no model bundle here" in capsys.readouterr().err
     assert not (tmp_path / "reports").exists()

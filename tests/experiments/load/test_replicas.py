@@ -1,7 +1,12 @@
 import pytest
 
+from bundle.manifest import utc_now
+from experiments.__main__ import main
+from experiments.errors import ExperimentError
 from experiments.load import replicas
+from experiments.load.replicas import ReplicasReport
 from load_testing.latency import Latencies
+from load_testing.machine import describe_machine
 from load_testing.plan import LoadResult
 
 
@@ -12,22 +17,31 @@ def result(failures: dict[str, int]) -> LoadResult:
     )  # fmt: skip
 
 
+def report(load: LoadResult, used: dict[str, float]) -> ReplicasReport:
+    return ReplicasReport(
+        created=utc_now(), command="", machine=describe_machine(), model="m", version="1", data_source="synthetic",
+        host="http://127.0.0.1:1", load=load, cpu_seconds=used,
+    )  # fmt: skip
+
+
 def test_the_cost_of_a_container_is_a_share_of_all_requests():
-    lines = replicas.format_result(result({}), {"proxy": 0.03, "replica": 0.02}).splitlines()
-    assert lines[0] == "1,000 requests in 2.0 s (500/s), 0 failed"
-    assert lines[2:] == ["proxy: 30.0 CPU µs per request of all", "replica: 20.0 CPU µs per request of all"]
+    seen, costs = report(result({}), {"proxy": 0.03, "replica": 0.02}).tables()
+    assert seen.rows[0][1:3] == ("1,000", "500")
+    assert costs.rows == (("proxy", "30.0"), ("replica", "20.0"))
 
 
 def test_a_failure_is_told():
-    assert "1 failed {'HTTP 503': 1}" in replicas.format_result(result({"HTTP 503": 1}), {})
+    failed = report(result({"HTTP 503": 1}), {})
+    assert not failed.ok
+    assert failed.tables()[0].notes == ("1 failed: HTTP 503",)
 
 
 def test_a_folder_without_a_bundle_is_named(tmp_path, capsys):
-    assert replicas.main(["--host", "http://127.0.0.1:1", "--models", str(tmp_path)]) == 1
+    assert main(["replicas", "--host", "http://127.0.0.1:1", "--models", str(tmp_path)]) == 1
     assert f"{tmp_path}: no model bundle here" in capsys.readouterr().err
 
 
 def test_without_docker_there_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(replicas.ContainerError, match="docker: No such file"):
+    with pytest.raises(ExperimentError, match="docker: No such file"):
         replicas.main_process("any")

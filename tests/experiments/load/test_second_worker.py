@@ -1,7 +1,9 @@
+from experiments.__main__ import main
 from experiments.load import second_worker as workers
 from load_testing.latency import Latencies
 from load_testing.measurement import Run
 from load_testing.plan import LoadResult
+from tests.experiments.report.conftest import ORIGIN
 
 
 def run(cpu_seconds: float, failures: dict[str, int] | None = None) -> Run:
@@ -17,16 +19,18 @@ def test_the_table_has_the_median_cost_of_a_request_and_what_two_workers_are_wor
         ("single", "onnx", 1): [run(0.049), run(0.050), run(0.090)],
         ("single", "onnx", 2): [run(0.060, {"wrong": 3}), run(0.0625), run(0.2)],
     }
-    assert (
-        workers.format_table(workers.summarise(runs)).splitlines()[-1] == "| single | onnx | 50.0 | 62.5 | 1.60x | 3 |"
-    )
+    cells = workers.summarise(runs)
+    report = workers.WorkersReport(**ORIGIN, command="", seconds=1, rounds=3, users=32, cells=cells)
+    (table,) = report.tables()
+    assert table.rows[-1] == ("single", "onnx", "50.0", "62.5", "1.60x", "3")
+    assert not report.ok
 
 
 def test_a_folder_without_a_bundle_is_named(tmp_path, capsys):
-    assert workers.main(["--models", str(tmp_path)]) == 1
+    assert main(["workers", "--models", str(tmp_path)]) == 1
     assert f"{tmp_path}: no model bundle here" in capsys.readouterr().err
 
 
 def test_an_unknown_service_is_named(models, capsys):
-    assert workers.main(["--models", str(models), "--services", "perl"]) == 1
+    assert main(["workers", "--models", str(models), "--services", "perl"]) == 1
     assert "there is no service 'perl'" in capsys.readouterr().err

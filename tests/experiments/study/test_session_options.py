@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from bundle.artifacts import read_artifact
+from bundle.result import result_as_markdown
+from experiments.__main__ import main
 from experiments.study import session_options
 from experiments.study.arguments import load
 from experiments.study.comparison import distinct_batches, fit
@@ -14,8 +16,7 @@ from experiments.study.families import mlp
 from experiments.study.node_profile import profile_nodes
 from experiments.study.quantization import added_operators, dynamic, static
 from experiments.study.session_measurement import LEAST_NOISE, noise_of, optimized
-from experiments.study.session_options import main, measure_all
-from experiments.study.session_report import render
+from experiments.study.session_options import measure_all
 from experiments.study.session_results import verdict
 from experiments.study.session_settings import CPU, all_settings, provider_chain
 from experiments.study.timing import Budget, Rounds
@@ -129,7 +130,7 @@ def test_quantised_graphs_are_scored(result, manifest):
 
 
 def test_report_says_which_providers_are_absent(result):
-    text = render(msgspec.structs.replace(result, absent=("CUDAExecutionProvider",)))
+    text = result_as_markdown(msgspec.structs.replace(result, absent=("CUDAExecutionProvider",)))
     assert "CUDAExecutionProvider: asked for, but not in this build" in text
     assert text.count("| trees |") == text.count("| MLP |") == 5
 
@@ -137,7 +138,7 @@ def test_report_says_which_providers_are_absent(result):
 def test_bundle_of_another_data_set_is_refused(models, tmp_path, capsys, monkeypatch, made_other):
     monkeypatch.setattr("training.adult.DATASET", made_other)
     arguments = ["--data", "farm", "--models", str(models), "--reports", str(tmp_path / "reports")]
-    assert main(arguments) == 1
+    assert main(["session-options", *arguments]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
     assert "not orchard" in error
@@ -147,10 +148,15 @@ def test_bundle_of_another_data_set_is_refused(models, tmp_path, capsys, monkeyp
 def test_command_writes_both_files(small_dataset, models, tmp_path, monkeypatch, result):
     monkeypatch.setattr("training.adult.DATASET", small_dataset)
     monkeypatch.setattr(session_options, "measure_all", lambda *_, **__: result)
-    assert main(["--data", "synthetic", "--models", str(models), "--reports", str(tmp_path)]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"session_options.json", "session_options.md"}
+    assert main(["session-options", "--data", "synthetic", "--models", str(models), "--reports", str(tmp_path)]) == 0
+    assert {path.name for path in (tmp_path / "study").iterdir()} == {
+        "session_options.json",
+        "session_options.md",
+        "time_per_call_of_1.svg",
+        "time_per_call_of_1000.svg",
+    }
 
 
 def test_missing_bundle_is_one_line(tmp_path, capsys):
-    assert main(["--data", "synthetic", "--models", str(tmp_path)]) == 1
+    assert main(["session-options", "--data", "synthetic", "--models", str(tmp_path)]) == 1
     assert "no model bundle here" in capsys.readouterr().err

@@ -10,14 +10,16 @@ import polars as pl
 import pytest
 
 from bundle.files import write_files
-from experiments.study import comparison, study_command
+from bundle.result import result_as_markdown, write_result
+from experiments.__main__ import main
+from experiments.study import comparison
 from experiments.study import measure as cells
+from experiments.study import study as command
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import Batch
 from experiments.study.families import all_families, xgboost
-from experiments.study.report import SCHEMA, render, write_report
 from experiments.study.results import Cell, StudyResult
-from experiments.study.study_command import main, protocol, study
+from experiments.study.study import SCHEMA, other_files, protocol, study
 from training.data.prepare import pipeline_frame
 
 FAMILIES = (xgboost(5, 2), *(family for family in all_families() if family.name == "linear regression"))
@@ -60,9 +62,8 @@ def test_what_would_take_longer_than_the_limit_is_left_out_with_the_reason(rows,
     for cell in cells[1:]:
         assert cell.speedup is cell.native_us is cell.onnx_us is None
         assert "over the cell's limit" in cell.note
-    text = render(msgspec.structs.replace(study(rows, FAMILIES[:1], strict, seed=3), protocol=strict))
-    assert "## Left out or disturbed" in text
-    assert "XGBoost (trees=5, depth=2), one thread, 10 rows: would take" in text
+    text = result_as_markdown(msgspec.structs.replace(study(rows, FAMILIES[:1], strict, seed=3), protocol=strict))
+    assert "XGBoost (trees=5, depth=2), 1 thread, 10 rows: would take" in text
 
 
 def test_batches_are_distinct_and_wrap_around(rows):
@@ -91,14 +92,14 @@ def test_few_rows_are_drawn_for_a_family_that_takes_no_more(rows):
 
 
 def test_report_has_all_files_and_they_hold_the_same_figures(result, tmp_path):
-    paths = write_report(result, tmp_path / "reports")
+    paths = write_result(result, tmp_path, other_files(result))
     names = {"study.parquet", "study.json", "study.md", "speedup.svg", "speedup.png", "time_per_row.svg",
              "time_per_row.png"}  # fmt: skip
-    assert {path.name for path in paths} == names == {path.name for path in (tmp_path / "reports").iterdir()}
-    table = pl.read_parquet(tmp_path / "reports/study.parquet")
+    assert {path.name for path in paths} == names == {path.name for path in (tmp_path / "study").iterdir()}
+    table = pl.read_parquet(tmp_path / "study/study.parquet")
     assert table.schema == pl.Schema(SCHEMA)
     assert table["speedup"].to_list() == [cell.speedup for cell in result.cells]
-    written = json.loads((tmp_path / "reports/study.json").read_text())
+    written = json.loads((tmp_path / "study/study.json").read_text())
     assert written["machine"]["cpus"] == result.machine.cpus
     assert msgspec.convert(written, StudyResult, strict=False) == result
 
@@ -111,7 +112,7 @@ def test_slower_than_native_is_bold_and_left_out_is_a_dash(result):
         Cell(rows=10, native_us=200.0, onnx_us=8.0, speedup=25.0, max_difference=0.0, label_match=1.0, **common),
         Cell(rows=500, note="would take 9 s, over the cell's limit of 1 s", **common),
     )
-    text = render(msgspec.structs.replace(result, families=(family,), cells=cells))
+    text = result_as_markdown(msgspec.structs.replace(result, families=(family,), cells=cells))
     assert "| XGBoost (trees=5, depth=2) | **0.80x** | 25x | - |" in text
     assert "| XGBoost (trees=5, depth=2) | 80 / 100 | 200 / 8 | - |" in text
 
@@ -123,7 +124,7 @@ def test_cell_without_a_cpu_for_every_thread_is_marked(rows, plan, monkeypatch):
     one, two = (result.cells_of(result.families[0], threads) for threads in (1, 2))
     assert {cell.note for cell in one} == {""}
     assert {cell.note for cell in two} == {"other processes kept 0.9 CPUs busy: too few were left for 2 threads"}
-    assert render(result).count("x †") + render(result).count("x** †") == 3
+    assert result_as_markdown(result).count("x †") + result_as_markdown(result).count("x** †") == 3
 
 
 def test_files_are_written_whole_or_not_at_all(tmp_path):
@@ -138,28 +139,28 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
     [
         (["--data", "nonsense"], "error: DATA='nonsense'"),
         (["--dataset", "no.such"], "--dataset: No module named 'no'"),
-        (["--families", "oracle"], "--families: there is no 'oracle'"),
-        (["--threads", "0"], "--threads: numbers must be positive"),
+        (["--families", "oracle"], "--families: invalid choice: 'oracle'"),
+        (["--threads", "0"], "--threads: '0' is not a whole number above 0"),
     ],
 )
 def test_bad_input_ends_in_one_clear_line_and_leaves_nothing(arguments, message, tmp_path, capsys):
     try:
-        status = main([*arguments, "--reports", str(tmp_path / "reports")])
+        status = main(["study", *arguments, "--reports", str(tmp_path / "reports")])
     except SystemExit as exited:
         status = exited.code
     assert status != 0
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "reports").exists()
 
 
 def test_command_measures_and_names_the_files(small_dataset, plan, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(study_command, "protocol", lambda **_: plan)
+    monkeypatch.setattr(command, "protocol", lambda **_: plan)
     monkeypatch.setattr("training.adult.DATASET", small_dataset)
     monkeypatch.setattr(sys, "argv", ["study", "--fast"])
     arguments = ["--data", "synthetic", "--families", "linear regression", "--reports", str(tmp_path)]
-    assert main(arguments) == 0
-    assert str(tmp_path / "study.md") in capsys.readouterr().out
-    assert "source **synthetic**" in (tmp_path / "study.md").read_text()
+    assert main(["study", *arguments]) == 0
+    assert str(tmp_path / "study/study.md") in capsys.readouterr().out
+    assert "source synthetic" in (tmp_path / "study/study.md").read_text()
 
 
 def test_batch_has_the_inputs_that_the_graph_has(rows, numbers_only):

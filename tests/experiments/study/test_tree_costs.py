@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from xgboost import DMatrix
 
+from bundle.result import result_as_markdown
 from experiments.study import tree_cost_measurement, tree_costs
 from experiments.study.comparison import fit
 from experiments.study.families import ESTIMATOR, PREPROCESSING, xgboost
 from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import Trees
 from experiments.study.tree_costs import measure_all
-from experiments.study.tree_costs_results import render
 from training.data.prepare import pipeline_frame
 
 QUICK = Budget(seconds=0, round_seconds=0, least_rounds=1, most_rounds=1)
@@ -41,6 +41,7 @@ def test_everything_is_measured_and_shown(rows, monkeypatch):
     assert [batch.rows for batch in result.batches] == [1, 500]
     share = result.share
     assert min(share.native_preprocessing, share.native_trees, share.onnx_preprocessing, share.onnx_trees) > 0
-    text = render(result)
+    text = result_as_markdown(result)
     assert "| 6 | 3 |" in text
     assert "| 500 |" in text
+    assert tree_costs.chart(result)["cost_by_batch_size.svg"].rstrip().endswith(b"</svg>")

@@ -1,0 +1,97 @@
+"""What a measurement leaves in `reports/`: its figures as JSON, and its tables as Markdown."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from bundle.files import encode_result, write_files
+from bundle.machine import Machine
+from bundle.table import Table, to_markdown
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """When, by which command and where something was measured; kinds of results add their figures.
+
+    `title` is the kind's heading, `file` its path under `reports/`, `made_by` the make target that measures it, and
+    `pictures` are patterns of the SVG files beside it.
+    """
+
+    title: ClassVar[str]
+    file: ClassVar[str]
+    made_by: ClassVar[str]
+    pictures: ClassVar[tuple[str, ...]] = ()
+
+    created: datetime
+    command: str
+    machine: Machine
+
+    @property
+    def ok(self) -> bool:
+        """Nothing was answered wrongly, and nothing failed."""
+        return True
+
+    def facts(self) -> dict[str, str]:
+        """What was measured and how: {what: text}."""
+        return {}
+
+    def key_figures(self) -> tuple[str, ...]:
+        """The one or two lines by which an overview knows the result."""
+        return ()
+
+    def tables(self) -> tuple[Table, ...]:
+        """All figures, for whoever shows them."""
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know in order not to read too much into the figures."""
+        return ()
+
+
+def provenance(result: Result) -> dict[str, str]:
+    """Command, facts, machine, versions and commit: {what: text}."""
+    machine = result.machine
+    versions = {"python": machine.python} | machine.libraries
+    return {
+        "command": result.command,
+        **result.facts(),
+        "machine": f"{machine.processor}, {machine.cpus} CPUs, {machine.memory_bytes / 1e9:.0f} GB, {machine.system}",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        **({"commit": machine.commit} if machine.commit else {}),
+    }
+
+
+def result_as_markdown(result: Result, pictures: Mapping[str, str] | None = None) -> str:
+    """The whole report; `pictures` are {title: file beside it}."""
+    lines = [f"# {result.title}", "", f"Measured on {result.created:%Y-%m-%d %H:%M} UTC.", ""]
+    lines += [f"- {what}: {f'`{text}`' if what == 'command' else text}" for what, text in provenance(result).items()]
+    if not result.ok:
+        lines += ["", "**FAILED**: an answer was wrong or missing, see below."]
+    for table in result.tables():
+        lines += ["", f"## {table.title}", "", to_markdown(table)]
+    for name, file in (pictures or {}).items():
+        lines += ["", f"## {name}", "", f"![{name}]({file})"]
+    if result.notes():
+        lines += ["", "## Notes", "", *(f"- {note}" for note in result.notes())]
+    return "\n".join([*lines, ""])
+
+
+def write_result(result: Result, reports: Path, others: Mapping[str, bytes] | None = None) -> list[Path]:
+    """Write the result's file, the same as Markdown, and `others` ({name: content}) beside them, each whole or not at
+    all. PNG pictures among them are shown in the Markdown. Returns the paths.
+
+    Raises:
+        OSError: they can't be written.
+    """
+    path = reports / result.file
+    others = dict(others or {})
+    pictures = {picture_title(name): name for name in others if name.endswith(".png")}
+    contents = {path.name: encode_result(result), f"{path.stem}.md": result_as_markdown(result, pictures).encode()}
+    return write_files(path.parent, contents | others)
+
+
+def picture_title(file: str) -> str:
+    """`Time per row` of `time_per_row.svg`."""
+    return Path(file).stem.replace("_", " ").capitalize()

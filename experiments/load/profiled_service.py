@@ -1,0 +1,81 @@
+"""The ONNX service with a clock around every stage of its hot path, for `make profile`. Not for production.
+
+`GET /profile` gives the seconds spent in each stage, and takes the clocks back to zero. `POST /constant` answers the
+same to everything.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from serving.app import Application, create_app
+from serving.endpoints import Buffers, Reservation, read_body, respond
+from serving.metrics import Metrics
+from serving.onnx_predictor import OnnxPredictor
+from serving.onnx_service import ARTIFACT, PORT
+from serving.process.copies import load
+from serving.process.reloading import ReloadingApplication, start_worker
+from serving.process.service import run
+from serving.settings import Settings
+
+STAGES = ("decode", "predict", "encode", "metrics")
+
+
+class Stopwatch:
+    """Adds up the seconds spent in wrapped methods, by stage."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+
+    def wrap(self, owner: Any, method: str, stage: str) -> None:  # noqa: ANN401 - any object
+        """Time the method from now on. What an iterator does when it is consumed counts as well."""
+        call = getattr(owner, method)
+
+        def timed(*arguments: object) -> object:
+            started = time.perf_counter()
+            result = call(*arguments)
+            if isinstance(result, Iterator):
+                result = list(result)
+            self.seconds[stage] += time.perf_counter() - started
+            return result
+
+        setattr(owner, method, timed)
+
+
+async def constant(_: Scope, receive: Receive, send: Send) -> None:
+    """Reads the body and answers the same to everything: what HTTP alone costs on this server."""
+    await read_body(receive, 1 << 30, Reservation(Buffers(1 << 30)))
+    await respond(send, 200, b'{"prediction":0,"probabilities":[0.5,0.5],"predicted_label":"constant"}')
+
+
+def build(settings: Settings, metrics: Metrics | None = None) -> Application:
+    """The application of `serving.onnx_service`, instrumented from the outside."""
+    manifest, model = load(settings, ARTIFACT)
+    predictor, stopwatch = OnnxPredictor(model), Stopwatch()
+    stopwatch.wrap(predictor, "predict", "predict")
+    app = create_app(predictor, manifest, settings, metrics)
+    for endpoint in app.endpoints:
+        stopwatch.wrap(endpoint, "_decode", "decode")
+        stopwatch.wrap(endpoint, "_encode", "encode")
+    stopwatch.wrap(app.metrics, "predicted", "metrics")
+    stopwatch.wrap(app.metrics, "observe", "metrics")
+    app.direct = {**app.direct, "/constant": constant}
+
+    @app.get("/profile")
+    async def profile() -> dict[str, float]:
+        seconds, stopwatch.seconds = stopwatch.seconds, dict.fromkeys(STAGES, 0.0)
+        return seconds
+
+    return app
+
+
+def serve() -> ReloadingApplication:
+    """What a worker process serves."""
+    return start_worker(build, default_port=PORT)
+
+
+if __name__ == "__main__":
+    sys.exit(run("experiments.load.profiled_service", build, ARTIFACT, default_port=PORT))

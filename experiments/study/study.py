@@ -1,0 +1,102 @@
+"""`make study`: when ONNX is worth it, by model family, batch size and threads."""
+
+import argparse
+import io
+from collections.abc import Sequence
+
+import msgspec
+import polars as pl
+from tqdm import tqdm
+
+from bundle.command_line import whole_number
+from bundle.machine import command_line
+from bundle.manifest import utc_now
+from experiments.command import add_folders, publish
+from experiments.study.arguments import add_data_arguments, load
+from experiments.study.charts import draw_speedup, draw_time_per_row
+from experiments.study.comparison import compare, steps
+from experiments.study.families import Family, all_families
+from experiments.study.machine import OthersClock, describe_machine
+from experiments.study.results import Cell, Protocol, StudyResult
+from load_testing.cpus import available_cpus
+from training.data.prepare import PreparedRows
+
+BATCH_ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
+FAST_ROWS = 12_000
+THRESHOLD = 0.5
+SCHEMA = {name: {str: pl.String, int: pl.Int64}.get(kind, pl.Float64) for name, kind in Cell.__annotations__.items()}
+"""Of `study.parquet`: the fields of a cell."""
+
+
+def protocol(*, fast: bool, threads: Sequence[int]) -> Protocol:
+    """Seconds of rounds per cell, and the limit of what is measured at all."""
+    return Protocol(
+        fast=fast,
+        seconds=0.3 if fast else 2.0,
+        limit=12.0 if fast else 60.0,
+        least_rounds=3 if fast else 5,
+        most_rounds=15 if fast else 51,
+        threads=tuple(threads),
+        batch_rows=BATCH_ROWS,
+        threshold=THRESHOLD,
+    )
+
+
+def study(rows: PreparedRows, families: Sequence[Family], plan: Protocol, *, seed: int) -> StudyResult:
+    """Measure, with a progress bar on standard error."""
+    clock = OthersClock()
+    with tqdm(total=steps(families, plan), unit="step", dynamic_ncols=True) as bar:
+
+        def progress(what: str) -> None:
+            bar.set_postfix_str(what, refresh=False)
+            bar.update()
+
+        facts, cells = compare(rows, families, plan, seed=seed, progress=progress)
+    return StudyResult(
+        dataset=rows.dataset.name,
+        data_source=rows.description.source,
+        training_rows=rows.training.height,
+        held_out_rows=rows.held_out.height,
+        created=utc_now(),
+        command=command_line(),
+        machine=describe_machine(),
+        others_cpus=clock.cpus(),
+        protocol=plan,
+        families=tuple(facts),
+        cells=tuple(cells),
+    )
+
+
+def other_files(result: StudyResult) -> dict[str, bytes]:
+    """The cells as Parquet, and the charts as SVG and PNG."""
+    table = io.BytesIO()
+    pl.DataFrame([msgspec.to_builtins(cell) for cell in result.cells], schema=SCHEMA).write_parquet(table)
+    contents = {"study.parquet": table.getvalue()}
+    for name, figure in (("speedup", draw_speedup(result)), ("time_per_row", draw_time_per_row(result))):
+        for kind in ("svg", "png"):
+            picture = io.BytesIO()
+            figure.savefig(picture, format=kind, dpi=120)
+            contents[f"{name}.{kind}"] = picture.getvalue()
+    return contents
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    names = list(dict.fromkeys(family.name for family in all_families()))
+    add_folders(parser, models=False)
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--threads", type=whole_number(1), nargs="+", help="default: 1, and 2 where there are as many CPUs"
+    )
+    parser.add_argument("--families", nargs="+", choices=names, metavar="NAME", help="only these (default: all)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure the families."""
+    families = [family for family in all_families() if not options.families or family.name in options.families]
+    threads = options.threads or [count for count in (1, 2) if count <= len(available_cpus())]
+    plan = protocol(fast=options.fast, threads=threads)
+    most_rows = FAST_ROWS if options.fast else None
+    rows = load(options.dataset, options.data, options.data_dir, seed=options.seed, most_rows=most_rows)
+    result = study(rows, families, plan, seed=options.seed)
+    return publish(result, options.reports, other_files(result))

@@ -1,0 +1,32 @@
+"""What every measurement of a bundle's services records of the bundle."""
+
+from typing import Any
+
+from bundle.machine import command_line
+from bundle.manifest import Manifest, utc_now
+from bundle.result import Result
+from load_testing.machine import describe_machine
+
+
+class ModelResult(Result, frozen=True, kw_only=True):
+    """The bundle that was measured; `data_source` is what its model was trained on."""
+
+    model: str
+    version: str
+    data_source: str
+
+    def facts(self) -> dict[str, str]:
+        """The model."""
+        return {"model": f"{self.model} {self.version}, trained on data from: {self.data_source}"}
+
+
+def origin(manifest: Manifest) -> dict[str, Any]:
+    """The fields of `ModelResult`, for a measurement of this bundle that this process has just made."""
+    return {
+        "model": manifest.name,
+        "version": manifest.version,
+        "data_source": manifest.data_source,
+        "created": utc_now(),
+        "command": command_line(),
+        "machine": describe_machine(),
+    }

@@ -1,0 +1,44 @@
+"""The tables of a training run, for terminal, report and page."""
+
+from bundle.table import Table
+from bundle.training_record import FrontTrial, Metrics, Study
+
+_COUNTS = ("true_", "false_")
+
+
+def score_table(metrics: Metrics) -> Table:
+    """A line per score that both sets of rows have; the counts of the confusion matrix have a picture instead."""
+    out_of_fold, held_out = metrics.out_of_fold, metrics.held_out
+    names = [name for name in out_of_fold if name in held_out and not name.startswith(_COUNTS)]
+    rows = tuple((name, f"{out_of_fold[name]:.4f}", f"{held_out[name]:.4f}") for name in names)
+    return Table("Scores", ("score", "out of sample", "held out"), rows)
+
+
+def parameter_table(study: Study) -> Table:
+    """What the study chose."""
+    rows = tuple((name, f"{value:.5g}") for name, value in study.best_parameters.items())
+    return Table("Parameters that the study chose", ("parameter", "value"), rows)
+
+
+def front_table(study: Study) -> Table:
+    """The Pareto front, out of fold: what could have been published instead. The published trial has an asterisk."""
+    heads = ("trial", "F2", "± SE", "µs/row", "µs/row of 100", "trees", "depth", "nodes", "KB")
+    rows = tuple((f"*{one.trial}" if one.trial == study.chosen_trial else f"{one.trial}", *_cells(one))
+                 for one in study.front)  # fmt: skip
+    published = f"Published: trial {study.chosen_trial}, {study.choice}."
+    return Table(
+        "Accuracy against latency: the Pareto front, out of fold", heads, rows, frozenset(), notes=(published,)
+    )
+
+
+def _cells(one: FrontTrial) -> tuple[str, ...]:
+    return (
+        f"{one.f2:.4f}",
+        f"{one.standard_error:.4f}",
+        f"{one.us_per_row:.1f}",
+        f"{one.us_per_row_of_100:.2f}",
+        f"{one.trees}",
+        f"{one.depth}",
+        f"{one.nodes:,}",
+        f"{one.graph_bytes / 1e3:,.0f}",
+    )
