@@ -91,7 +91,7 @@ class Parser(argparse.ArgumentParser):
         message = message.removeprefix("argument ")
         if self._by_make:
             message = re.sub(r"--([a-z][a-z-]*)", lambda match: match[1].replace("-", "_").upper(), message)
-        self.exit(2, f"error: {message}\n{self.prog} --help lists the options\n")
+        self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -1,10 +1,12 @@
-"""Reading files that others may have written, and writing the files of a report."""
+"""Reading files that others may have written, and writing files that are there whole or not at all."""
 
 import errno
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -30,6 +32,20 @@ def read_regular(path: Path, *, most: int) -> bytes:
 
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes `path`'s place if the block ends well, and is removed if not.
+
+    What a killed run leaves starts with a dot; the name is its own, so that runs on several machines don't meet.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:

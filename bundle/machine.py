@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from bundle.cpus import usable_cpus
+
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -38,7 +40,7 @@ def describe_machine(libraries: Iterable[str]) -> Machine:
     """This machine as this process sees it, with the versions of those of the libraries that are installed."""
     return Machine(
         processor=_processor_name(),
-        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpus=usable_cpus(),
         memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),

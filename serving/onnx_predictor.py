@@ -3,6 +3,7 @@
 import onnxruntime
 
 from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
+from bundle.session_options import PROVIDERS, as_served
 from serving.predictor import Batch, Predictions, Predictor
 
 OUTPUTS = (LABEL, PROBABILITIES)
@@ -14,13 +15,8 @@ class OnnxPredictor:
     backend = "onnx"
 
     def __init__(self, model: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        # One thread, and no spinning: a process of this service has one CPU, and its default, a spinning thread per
-        # host core, is what makes ONNX Runtime slow inside a container with a CPU limit.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        options = as_served(onnxruntime.SessionOptions())
+        self._session = onnxruntime.InferenceSession(model, options, providers=PROVIDERS)
         self._inputs = {node.name for node in self._session.get_inputs()}
 
     def predict(self, batch: Batch) -> Predictions:

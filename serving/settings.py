@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundle.cpus import usable_cpus
 from bundle.files import read_regular
 from serving.api_keys import ApiKeys, InvalidKey
-from serving.process.cpus import usable_cpus
 
 PREFIX = "SERVE_"
 NAMES = (

@@ -3,7 +3,6 @@
 The steps take rows in memory. `scale.training` puts the same steps together for rows that stay in files.
 """
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from bundle.artifacts import read_artifact
+from bundle.cpus import usable_cpus
 from bundle.errors import BundleError
 from bundle.lock import InUseError
 from bundle.manifest import Manifest, read_manifest
@@ -114,11 +114,6 @@ def tune(rows: PreparedRows, options: Options, connection: RDBStorage | None) ->
     if not uninterrupted:
         print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
     return Tuned(study, folds, choose(study, number=options.trial, max_us=options.max_us))
-
-
-def usable_cpus() -> int:
-    """The CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def publish_model(

@@ -14,10 +14,12 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from xgboost import XGBClassifier
 
-from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
+from bundle.graph_names import LABEL, PROBABILITIES
 from bundle.manifest import Tokens
+from bundle.session_options import as_served
 from experiments.study.conversion import PREDICTION, TOKENS
 from experiments.study.families import ESTIMATOR
+from training.data.prepare import Feeds, packed_feeds
 from training.dataset import Dataset
 
 
@@ -33,16 +35,12 @@ class Batch:
     """The same rows as each side takes them: the pipeline's frame, and the graph's packed tensors."""
 
     frame: pl.DataFrame
-    feeds: dict[str, NDArray[np.object_] | NDArray[np.float32]]
+    feeds: Feeds
 
     @classmethod
     def of(cls, dataset: Dataset, frame: pl.DataFrame, tokens: Tokens = TOKENS) -> "Batch":
         """The batch of a frame of features, for a graph with these tokens."""
-        categories = frame.select(f.name for f in dataset.categorical).fill_null(tokens.missing)
-        strings = categories.to_numpy().astype(object)
-        numbers = np.ascontiguousarray(frame.select(f.name for f in dataset.numeric).to_numpy().astype(np.float32))
-        groups = ((CATEGORICAL, strings), (NUMERIC, numbers))
-        return cls(frame, {name: array for name, array in groups if array.shape[1]})
+        return cls(frame, packed_feeds(dataset, frame, tokens))
 
 
 class NativePipeline:
@@ -95,9 +93,5 @@ class OnnxGraph:
 
 
 def product_options(threads: int = 1) -> onnxruntime.SessionOptions:
-    """What the ONNX service sets: so many threads (it takes one), and no spinning."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
+    """What the ONNX service sets, but for the number of threads (it takes one)."""
+    return as_served(onnxruntime.SessionOptions(), threads)

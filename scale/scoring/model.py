@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
 from bundle.manifest import Manifest
+from bundle.session_options import PROVIDERS, as_served
 from scale.scoring.encoding import Encoded, Encoder
 
 RUN_ROWS = 2000
@@ -36,10 +37,8 @@ class Model:
     """
 
     def __init__(self, graph: bytes, manifest: Manifest) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        options = as_served(onnxruntime.SessionOptions())
+        self._session = onnxruntime.InferenceSession(graph, options, providers=PROVIDERS)
         self._inputs = {node.name for node in self._session.get_inputs()}
         self.encoder = Encoder(manifest)
 

@@ -1,7 +1,6 @@
 """The command line of `make score`."""
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bundle.command_line import Parser, file_path, whole_number
+from bundle.cpus import usable_cpus
 from scale.scoring.inputs import SUFFIXES
 from scale.scoring.plan import Shard
 
@@ -54,7 +54,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--keep", type=_names, help="input columns to write beside the scores (default: all)")
     parser.add_argument("--shard", type=_shard, default=Shard(0, 1), help="i/n: only the i-th (from 0) of n shares")
     parser.add_argument("--part-rows", type=whole_number(1), default=PART_ROWS, help="rows of a part")
-    parser.add_argument("--threads", type=whole_number(1), default=_cores(), help="by default one per CPU: %(default)s")
+    parser.add_argument("--threads", type=whole_number(1), default=usable_cpus(), help="default: one per CPU")
     parser.add_argument("--fresh", action="store_true", help="replace what another run wrote to the output")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="where parts are scored")
     parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
@@ -78,7 +78,3 @@ def _shard(text: str) -> Shard:
     if match is None or int(match[1]) >= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not i/n with i from 0 to n - 1")
     return Shard(int(match[1]), int(match[2]))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

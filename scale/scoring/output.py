@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from bundle.files import replacing
 from bundle.manifest import Manifest
-from scale.scoring.atomic import replacing
 from scale.scoring.errors import ScoringError
 from scale.scoring.model import Scores
 

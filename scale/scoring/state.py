@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from scale.scoring.atomic import replacing
+from bundle.files import replacing
 from scale.scoring.errors import ScoringError
 from scale.scoring.inputs import InputFile
 

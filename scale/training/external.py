@@ -13,6 +13,7 @@ import xgboost as xgb
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
+from bundle.cpus import usable_cpus
 from scale.training.partitioned import EncodedBatches, EveryRound, fit_partitioned, matrix_bytes, predict_part
 from scale.training.partitions import Partitions
 from scale.training.sample import Plan, survey
@@ -21,7 +22,6 @@ from training.errors import TrainingError
 from training.model.evaluation import Scored
 from training.model.fitting import Model
 from training.model.pipeline import Parameters
-from training.train import usable_cpus
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bundle.command_line import Parser, file_path, whole_number
+from bundle.files import replacing
 from scale.training.partitions import SOURCE_KEY
 from training.data.sources import SYNTHETIC
 from training.data.synthetic import synthesize
@@ -35,9 +36,8 @@ def write_synthetic(dataset: Dataset, rows: int, folder: Path, *, seed: int, par
         for number, start in enumerate(range(0, rows, part_rows)):
             frame = synthesize(dataset, min(part_rows, rows - start), int(seeds[number]))
             paths.append(folder / f"part-{number:05d}.parquet")
-            temporary = paths[-1].with_name(f".{paths[-1].name}")
-            frame.write_parquet(temporary, metadata={SOURCE_KEY: SYNTHETIC})
-            temporary.replace(paths[-1])
+            with replacing(paths[-1]) as temporary:
+                frame.write_parquet(temporary, metadata={SOURCE_KEY: SYNTHETIC})
             bar.update(frame.height)
     return paths
 

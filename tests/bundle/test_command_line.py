@@ -75,7 +75,7 @@ def test_a_misspelt_variable_is_told(makefile: Path):
 
 def test_a_wrong_value_is_told_by_the_name_that_it_was_given_under(makefile: Path):
     done = make(makefile, "show", "TRIALS=many")
-    assert done.stderr.startswith("error: TRIALS: 'many' is not a whole number above 0\n")
+    assert done.stderr.startswith("error: TRIALS: 'many' is not a whole number above 0 (")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_numbers_out_of_range(option: str, text: str, problem: str, capsys: pyte
     with pytest.raises(SystemExit, match="2"):
         parser.read([f"{option}={text}"])
     told = problem if problem.startswith("unrecognized") else f"{option}: {problem}"
-    assert capsys.readouterr().err == f"error: {told}\npython -m tests show --help lists the options\n"
+    assert capsys.readouterr().err == f"error: {told} (python -m tests show --help lists the options)\n"
 
 
 def test_help_names_the_defaults_that_say_something(capsys: pytest.CaptureFixture[str]):

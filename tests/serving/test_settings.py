@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.process.cpus import usable_cpus
+from bundle.cpus import usable_cpus
 from serving.settings import SettingsError, read_settings
 
 

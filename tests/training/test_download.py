@@ -275,11 +275,12 @@ def test_no_file_is_left_when_storing_fails(web, tmp_path, monkeypatch, step, er
         monkeypatch.setattr(Path, "replace", Mock(side_effect=error))
     else:
 
-        class FullDisk(io.FileIO):
-            def write(self, _):
-                raise error
+        def write_half(path, content):
+            with path.open("wb") as stream:
+                stream.write(content[: len(content) // 2])
+            raise error
 
-        monkeypatch.setattr("training.data.sources.os.fdopen", FullDisk)
+        monkeypatch.setattr(Path, "write_bytes", write_half)
     with pytest.raises(type(error)):
         fetch(remote(f"{web.url}/good"), tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,6 @@ Only training rows are used: the held-out rows of the real data never influence 
 every stored number stands for at least `MIN_COUNT` rows; what rarer cases have left is shared out among all others.
 """
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import combinations, permutations
@@ -21,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
 from bundle.command_line import Parser, file_path
+from bundle.files import replacing
 from training.data.prepare import split
 from training.data.sources import read_files
 from training.data.synthetic import (
@@ -199,12 +199,8 @@ def _log_odds(
 def write(statistics: Statistics, path: Path) -> int:
     """Write the file whole or not at all; returns its size in bytes."""
     content = msgspec.json.encode(statistics) + b"\n"
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return len(content)
 
 

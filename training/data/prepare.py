@@ -10,12 +10,16 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
+from bundle.graph_names import CATEGORICAL, NUMERIC
 from bundle.manifest import Feature, Tokens
 from bundle.training_record import Data
 from training.data.sources import RawRows
 from training.dataset import Dataset, FeatureSpec, Numeric, Ordinal
 from training.errors import DataError
 from training.model.folds import FOLDS
+
+Feeds = dict[str, NDArray[Any]]
+"""Inputs of a graph."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,17 @@ def pipeline_frame(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(feature.name for feature in dataset.features).with_columns(
         pl.col(numeric).fill_null(float("nan"))
     )
+
+
+def packed_feeds(dataset: Dataset, features: pl.DataFrame, tokens: Tokens) -> Feeds:
+    """The rows of a `pipeline_frame` as the packed graph's inputs: string [rows, categorical], float32 [rows, numeric].
+
+    An input without columns is left out, as the graph leaves it out.
+    """
+    categorical = features.select(feature.name for feature in dataset.categorical).fill_null(tokens.missing)
+    numeric = features.select(feature.name for feature in dataset.numeric)
+    arrays = ((CATEGORICAL, categorical.to_numpy().astype(object)), (NUMERIC, numeric.to_numpy().astype(np.float32)))
+    return {name: np.ascontiguousarray(array) for name, array in arrays if array.shape[1]}
 
 
 def choose_tokens(dataset: Dataset, *frames: pl.DataFrame) -> Tokens:

@@ -2,9 +2,7 @@
 
 import hashlib
 import io
-import os
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bundle.files import replacing
 from bundle.training_record import SourceFile
 from training.data.synthetic import synthesize
 from training.dataset import Dataset, RemoteFile
@@ -102,7 +101,10 @@ def download(file: RemoteFile, folder: Path, *, connect_seconds: float = 10, tot
         except _FAILURES as error:
             failures.append(f"{source}: {_reason(error)}")
             continue
-        return _store(content, folder / file.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / file.name) as temporary:
+            temporary.write_bytes(content)
+        return folder / file.name
     raise DownloadError(f"{file.name} could not be downloaded:\n  " + "\n  ".join(failures))
 
 
@@ -144,19 +146,6 @@ def _read(url: str, limit: int, connect_seconds: float, deadline: float) -> byte
             if time.monotonic() > deadline:
                 raise TimeoutError(f"too slow: {len(content):,} bytes by the deadline")
     return bytes(content)
-
-
-def _store(content: bytes, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def _reason(error: Exception) -> str:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
-from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
-from training.data.prepare import PreparedRows
+from bundle.graph_names import LABEL, PROBABILITIES
+from bundle.session_options import PROVIDERS, as_served
+from training.data.prepare import Feeds, PreparedRows, packed_feeds
 from training.export.onnx_export import export_onnx
 from training.model.pipeline import Parameters, apply_threshold, build_pipeline
 
@@ -39,8 +39,6 @@ POOL_ROWS = 4096
 and would be faster than it ever is in service. The held-out rows choose nothing, hence not a latency, either."""
 
 REFERENCE: Parameters = {"n_estimators": 100, "max_depth": 4, "learning_rate": 0.1}
-
-Feeds = dict[str, NDArray[np.object_] | NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,8 @@ def export_trial(rows: PreparedRows, parameters: Parameters, threshold: float, *
 
 
 def open_session(content: bytes) -> onnxruntime.InferenceSession:
-    """A session with the settings of the services: one thread, no spinning."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    """A session with the settings of the services."""
+    return onnxruntime.InferenceSession(content, as_served(onnxruntime.SessionOptions()), providers=PROVIDERS)
 
 
 class Stopwatch:
@@ -130,9 +124,6 @@ def _feeds(rows: PreparedRows, count: int) -> list[Feeds]:
     """The pool's rows as inputs of the packed graph, so many in a call; begun again where the data set has fewer."""
     chosen = np.arange(max(POOL_ROWS, count)) % rows.features.height
     frame = rows.features[chosen]
-    categories = frame.select(feature.name for feature in rows.dataset.categorical)
-    strings = categories.fill_null(rows.tokens.missing).to_numpy().astype(object)
-    numbers = frame.select(feature.name for feature in rows.dataset.numeric).to_numpy().astype(np.float32)
-    groups = [(name, array) for name, array in ((CATEGORICAL, strings), (NUMERIC, numbers)) if array.shape[1]]
+    arrays = packed_feeds(rows.dataset, frame, rows.tokens)
     starts = range(0, chosen.size - count + 1, count)
-    return [{name: np.ascontiguousarray(array[start : start + count]) for name, array in groups} for start in starts]
+    return [{name: array[start : start + count] for name, array in arrays.items()} for start in starts]
