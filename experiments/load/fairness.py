@@ -5,15 +5,8 @@ keep the same one-worker service busy with batches of 10,000 rows.
 """
 
 import argparse
-import http.client
-import multiprocessing
-import os
-import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import Synchronized
+from collections.abc import Iterator
 from typing import ClassVar
 
 import msgspec
@@ -21,19 +14,15 @@ import msgspec
 from bundle.command_line import real_number
 from bundle.table import Table
 from experiments.command import add_folders, publish
+from experiments.load.batch_load import BATCH_ROWS, batch_load, connect
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
 from load_testing.latency import Latencies
 from load_testing.model_result import ModelResult, origin
-from load_testing.payloads import Reference, batch_body, read_reference
+from load_testing.payloads import Reference, read_reference
 from load_testing.scenarios import Address, parse_address
 from load_testing.services import Service, ServiceError, known_services, running
 
-BATCH_ROWS = 10_000
-BATCH_CLIENTS = 2
 PAUSE_SECONDS = 0.001
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
-STOPPED = -1
 
 
 class FairnessCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +72,7 @@ class FairnessReport(ModelResult, frozen=True, kw_only=True):
 
 def latencies(address: Address, path: str, body: bytes | None, seconds: float) -> Latencies:
     """Of one request after the other (a GET if there is no body) on one connection."""
-    connection = _connect(address)
+    connection = connect(address)
     measured = []
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline:
@@ -97,65 +86,6 @@ def latencies(address: Address, path: str, body: bytes | None, seconds: float) -
         time.sleep(PAUSE_SECONDS)
     connection.close()
     return Latencies.of(measured)
-
-
-def _connect(address: Address) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(*address, timeout=60)
-    connection.connect()
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-def send_batches(address: Address, body: bytes, sent: "Synchronized[int]") -> None:
-    """Send the batch again and again, counting in `sent`, until that is set to `STOPPED`."""
-    if hasattr(os, "nice"):
-        os.nice(19)  # it is the service that is measured, not who gets the client's CPU
-    connection = _connect(address)
-    while True:
-        connection.request("POST", "/predict/batch", body)
-        connection.getresponse().read()
-        with sent.get_lock():
-            if sent.value == STOPPED:
-                return
-            sent.value += 1
-
-
-@contextmanager
-def batch_load(address: Address, reference: Reference) -> Iterator["Synchronized[int]"]:
-    """Two client processes that send large batches; the value counts those that were answered."""
-    bodies = reference.bodies
-    body = batch_body(bodies[i % len(bodies)] for i in range(BATCH_ROWS))
-    context = multiprocessing.get_context("spawn")
-    sent: Synchronized[int] = context.Value("i", 0)
-    clients = [context.Process(target=send_batches, args=(address, body, sent)) for _ in range(BATCH_CLIENTS)]
-    for client in clients:
-        client.start()
-    try:
-        _await_answers(clients, sent)
-        yield sent
-        _check_alive(clients)
-    finally:
-        with sent.get_lock():
-            sent.value = STOPPED
-        for client in clients:
-            client.join(STOP_SECONDS)
-            client.kill()
-            client.join()
-
-
-def _await_answers(clients: Sequence[BaseProcess], sent: "Synchronized[int]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while sent.value < BATCH_CLIENTS:
-        _check_alive(clients)
-        if time.monotonic() > deadline:
-            raise ServiceError(f"{sent.value} batches were answered within {START_SECONDS:g} s: too few to load it")
-        time.sleep(0.01)
-
-
-def _check_alive(clients: Sequence[BaseProcess]) -> None:
-    for client in clients:
-        if client.exitcode is not None:
-            raise ServiceError(f"a client that sends the batches ended by itself, with status {client.exitcode}")
 
 
 def measure(service: Service, reference: Reference, seconds: float) -> Iterator[FairnessCell]:

@@ -14,7 +14,7 @@ from experiments.load.overload import OverloadReport
 from experiments.load.profile import ProfileReport
 from experiments.load.replicas import ReplicasReport
 from experiments.load.second_worker import WorkersReport
-from experiments.load.soak import SoakReport
+from experiments.load.soak_report import SoakReport
 from experiments.study.results import StudyResult
 from experiments.study.session_results import SessionResult
 from experiments.study.tree_costs_results import TreeCosts

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from experiments.study.results import Cell, StudyResult, title
+from experiments.study.cells import Cell, title
+from experiments.study.results import StudyResult
 
 BLUE, ORANGE, SLOWER = "#2563eb", "#ea580c", "#fee2e2"
 PALETTE = (

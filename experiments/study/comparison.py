@@ -9,11 +9,11 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from bundle.manifest import Tokens
+from experiments.study.cells import SHIFT, Agreement, Cell, FamilyFacts, Protocol
 from experiments.study.contestants import Batch, NativePipeline, OnnxGraph
 from experiments.study.conversion import TOKENS, export_pipeline
 from experiments.study.families import Family, build_pipeline
 from experiments.study.measure import measure_cells
-from experiments.study.results import SHIFT, Agreement, Cell, FamilyFacts, Protocol
 from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset
 from training.export.parity import TOLERANCE

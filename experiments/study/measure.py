@@ -7,10 +7,10 @@ from itertools import cycle
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from experiments.study.cells import Cell, Protocol
 from experiments.study.contestants import Answer, Batch, NativePipeline, OnnxGraph
 from experiments.study.families import Family
 from experiments.study.machine import OthersClock
-from experiments.study.results import Cell, Protocol
 from experiments.study.timing import Budget, measure
 from load_testing.cpus import available_cpus
 

@@ -1,79 +1,15 @@
-"""The result of the families' comparison: all that the reports are made from, and what `study.json` holds."""
+"""The result of the families' comparison: what `study.json` holds, and its tables."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-import msgspec
-
 from bundle.result import Result
 from bundle.table import Table, three_digits
-
-SHIFT = 1e8
-"""Makes numbers as large as identifiers and timestamps are: float32 has steps of 8 there."""
+from experiments.study.cells import SHIFT, Agreement, Cell, FamilyFacts, Protocol, count_rows, count_threads, title
 
 SPEEDUP, TIMES = "Speed-up (native time / ONNX time)", "Time per call, native / ONNX, µs"
 LEFT_OUT, DISTURBED = "-", "†"
 MARKED = "† Other processes left too few CPUs for the cell's threads."
-
-
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """A family at a number of threads and of rows.
-
-    Times are medians of `rounds` in µs per call. On the cell's first batch, `max_difference` is the largest |Δp| (of a
-    regressor: |Δ prediction|) and `label_match` the share of equal labels (of a regressor: None). `note` says what
-    disturbed a cell, or why it wasn't measured; then every figure is None.
-    """
-
-    family: str
-    parameters: str
-    threads: int
-    rows: int
-    rounds: int
-    native_us: float | None = None
-    onnx_us: float | None = None
-    speedup: float | None = None
-    max_difference: float | None = None
-    label_match: float | None = None
-    note: str = ""
-
-
-class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """Native pipeline and ONNX on all held-out rows. `different_labels` is None of a regressor."""
-
-    rows: int
-    max_difference: float
-    different_labels: int | None
-    beyond_tolerance: int
-
-
-class FamilyFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a family's model is, beside its speed.
-
-    `agreement` is on the rows as they are; `agreement_of_large_numbers` with `SHIFT` added to every
-    number before fitting and predicting, so that float32, as the graph takes numbers, can't tell neighbours apart. It
-    is None where the data set has no numbers.
-    """
-
-    family: str
-    parameters: str
-    training_rows: int
-    onnx_bytes: int
-    pickle_bytes: int
-    agreement: Agreement
-    agreement_of_large_numbers: Agreement | None
-
-
-class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """How it was measured: seconds of rounds per cell, and the limit over which a cell is left out."""
-
-    fast: bool
-    seconds: float
-    limit: float
-    least_rounds: int
-    most_rounds: int
-    threads: tuple[int, ...]
-    batch_rows: tuple[int, ...]
-    threshold: float
 
 
 class StudyResult(Result, frozen=True, kw_only=True):
@@ -155,11 +91,6 @@ class StudyResult(Result, frozen=True, kw_only=True):
         return sorted(found, key=lambda cell: cell.rows)
 
 
-def title(family: FamilyFacts | Cell) -> str:
-    """Name and parameters, as a table or a legend shows them."""
-    return f"{family.family} ({family.parameters})" if family.parameters else family.family
-
-
 def _show(cell: Cell | None, show: Callable[[Cell], str]) -> str:
     if cell is None or cell.speedup is None:
         return LEFT_OUT
@@ -206,13 +137,3 @@ def _agreement(found: Agreement | None) -> tuple[str, str, str]:
         return "", "", ""
     labels = "" if found.different_labels is None else f"{found.different_labels:,}"
     return f"{found.max_difference:.1e}", f"{found.beyond_tolerance:,}", labels
-
-
-def count_rows(rows: int) -> str:
-    """So many rows, as heads and labels say it."""
-    return "1 row" if rows == 1 else f"{rows:,} rows"
-
-
-def count_threads(count: int) -> str:
-    """So many threads, as titles say it."""
-    return "1 thread" if count == 1 else f"{count} threads"

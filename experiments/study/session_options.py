@@ -21,11 +21,11 @@ from bundle.reference import LABEL, PROBABILITIES, ROW
 from experiments.command import add_folders, publish
 from experiments.errors import ExperimentError
 from experiments.study.arguments import add_data_arguments, load
+from experiments.study.cells import count_rows
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import Batch
 from experiments.study.machine import OthersClock, describe_machine
 from experiments.study.quantization_measurement import measure_quantization, train_mlp
-from experiments.study.results import count_rows
 from experiments.study.session_measurement import Expected, measure_settings
 from experiments.study.session_results import SessionResult
 from experiments.study.session_settings import all_settings, provider_chain

@@ -8,7 +8,7 @@ import msgspec
 
 from bundle.result import Result
 from bundle.table import Table
-from experiments.study.results import count_rows
+from experiments.study.cells import count_rows
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):

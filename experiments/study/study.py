@@ -13,11 +13,12 @@ from bundle.machine import command_line
 from bundle.manifest import utc_now
 from experiments.command import add_folders, publish
 from experiments.study.arguments import add_data_arguments, load
+from experiments.study.cells import Cell, Protocol
 from experiments.study.charts import draw_speedup, draw_time_per_row
 from experiments.study.comparison import compare, steps
 from experiments.study.families import Family, all_families
 from experiments.study.machine import OthersClock, describe_machine
-from experiments.study.results import Cell, Protocol, StudyResult
+from experiments.study.results import StudyResult
 from load_testing.cpus import available_cpus
 from training.data.prepare import PreparedRows
 

@@ -31,7 +31,7 @@ from training.data.prepare import split
 from training.export import artifacts as contents
 from training.export import publish as publishing
 from training.report import write_report as report
-from training.report.training_report import TrainingReport
+from training.report.training_report import TrainedModel, TrainingReport
 from training.train import Options, main, parse_options, train
 from training.tuning import study as tuning
 
@@ -210,7 +210,7 @@ def test_report_has_pictures_of_a_size_to_look_at(run):
 
 def test_report_holds_the_manifest_the_command_and_the_machine_for_programs(run):
     report = msgspec.json.decode((run.reports / "report.json").read_bytes(), type=TrainingReport)
-    assert report.manifest == run.manifest
+    assert report.manifest == TrainedModel.of(run.manifest)
     assert report.machine.libraries["scikit-learn"] == run.manifest.libraries["scikit-learn"]
     assert report.command
 

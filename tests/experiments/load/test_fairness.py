@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from experiments.__main__ import main
-from experiments.load import fairness
+from experiments.load import batch_load
 from load_testing.services import ServiceError
 
 REFERENCE = SimpleNamespace(bodies=[b"{}"])
@@ -19,19 +19,19 @@ def test_clients_that_cannot_connect_end_the_wait():
         address = unused.getsockname()
         with (
             pytest.raises(ServiceError, match="a client that sends the batches ended by itself, with status 1"),
-            fairness.batch_load(address, REFERENCE),
+            batch_load.batch_load(address, REFERENCE),
         ):
             pass
 
 
 def test_a_service_that_never_answers_ends_the_wait(monkeypatch):
-    monkeypatch.setattr(fairness, "START_SECONDS", 0.1)
-    monkeypatch.setattr(fairness, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(batch_load, "START_SECONDS", 0.1)
+    monkeypatch.setattr(batch_load, "STOP_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = silent.getsockname()
         with (
             pytest.raises(ServiceError, match=r"0 batches were answered within 0.1 s"),
-            fairness.batch_load(address, REFERENCE),
+            batch_load.batch_load(address, REFERENCE),
         ):
             pass
     assert multiprocessing.active_children() == []

@@ -14,13 +14,14 @@ from experiments.load.overload import OverloadReport, OverloadRow
 from experiments.load.profile import ProfileReport, ProfileRow
 from experiments.load.replicas import ReplicasReport
 from experiments.load.second_worker import WorkersCell, WorkersReport
-from experiments.load.soak import Memory as SoakMemory
-from experiments.load.soak import SoakReport, SoakResult
 from experiments.load.soak_faults import HostileCounts
 from experiments.load.soak_load import LoadCounts
-from experiments.study.results import Agreement, FamilyFacts, StudyResult
-from experiments.study.results import Cell as StudyCell
-from experiments.study.results import Protocol as StudyProtocol
+from experiments.load.soak_report import Memory as SoakMemory
+from experiments.load.soak_report import SoakReport, SoakResult
+from experiments.study.cells import Agreement, FamilyFacts
+from experiments.study.cells import Cell as StudyCell
+from experiments.study.cells import Protocol as StudyProtocol
+from experiments.study.results import StudyResult
 from experiments.study.session_results import Latency, QuantizationResult, SessionResult, SettingResult, Skew
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share, TreeCosts
 from load_testing.benchmark_result import Benchmark

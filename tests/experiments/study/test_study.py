@@ -15,10 +15,11 @@ from experiments.__main__ import main
 from experiments.study import comparison
 from experiments.study import measure as cells
 from experiments.study import study as command
+from experiments.study.cells import Cell
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import Batch
 from experiments.study.families import all_families, xgboost
-from experiments.study.results import Cell, StudyResult
+from experiments.study.results import StudyResult
 from experiments.study.study import SCHEMA, other_files, protocol, study
 from training.data.prepare import pipeline_frame
 

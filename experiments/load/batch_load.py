@@ -1,0 +1,81 @@
+"""Two client processes that keep a service busy with large batches."""
+
+import http.client
+import multiprocessing
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from multiprocessing.sharedctypes import Synchronized
+
+from load_testing.payloads import Reference, batch_body
+from load_testing.scenarios import Address
+from load_testing.services import ServiceError
+
+BATCH_ROWS = 10_000
+BATCH_CLIENTS = 2
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+STOPPED = -1
+
+
+def connect(address: Address) -> http.client.HTTPConnection:
+    """A connection whose small requests are sent at once."""
+    connection = http.client.HTTPConnection(*address, timeout=60)
+    connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def send_batches(address: Address, body: bytes, sent: "Synchronized[int]") -> None:
+    """Send the batch again and again, counting in `sent`, until that is set to `STOPPED`."""
+    if hasattr(os, "nice"):
+        os.nice(19)  # it is the service that is measured, not who gets the client's CPU
+    connection = connect(address)
+    while True:
+        connection.request("POST", "/predict/batch", body)
+        connection.getresponse().read()
+        with sent.get_lock():
+            if sent.value == STOPPED:
+                return
+            sent.value += 1
+
+
+@contextmanager
+def batch_load(address: Address, reference: Reference) -> Iterator["Synchronized[int]"]:
+    """Two client processes that send large batches; the value counts those that were answered."""
+    bodies = reference.bodies
+    body = batch_body(bodies[i % len(bodies)] for i in range(BATCH_ROWS))
+    context = multiprocessing.get_context("spawn")
+    sent: Synchronized[int] = context.Value("i", 0)
+    clients = [context.Process(target=send_batches, args=(address, body, sent)) for _ in range(BATCH_CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        _await_answers(clients, sent)
+        yield sent
+        _check_alive(clients)
+    finally:
+        with sent.get_lock():
+            sent.value = STOPPED
+        for client in clients:
+            client.join(STOP_SECONDS)
+            client.kill()
+            client.join()
+
+
+def _await_answers(clients: Sequence[BaseProcess], sent: "Synchronized[int]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while sent.value < BATCH_CLIENTS:
+        _check_alive(clients)
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{sent.value} batches were answered within {START_SECONDS:g} s: too few to load it")
+        time.sleep(0.01)
+
+
+def _check_alive(clients: Sequence[BaseProcess]) -> None:
+    for client in clients:
+        if client.exitcode is not None:
+            raise ServiceError(f"a client that sends the batches ended by itself, with status {client.exitcode}")
