@@ -104,7 +104,7 @@ check: $(READY) ## lint, format, types, and tables in the documentation
 	@$(call takes,)$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	$(run) experiments tables --check
+	$(if $(wildcard experiments),$(run) experiments tables --check)
 
 check-axum: build-axum $(READY) ## format, lint and test the Rust service
 	@cargo fmt --check --manifest-path serving/axum/Cargo.toml
@@ -130,10 +130,15 @@ lock: $(READY) ## resolve the versions in requirements/*.lock again
 audit: $(READY) ## vulnerabilities and licences of all packages
 	@PYTHON='$(PYTHON)' .ci/audit $(IMAGE_LOCKS)
 
+# Nothing else imports these: who copies this repository may leave them out. What docs/ says of them stays.
+EXTRAS := scale experiments serving/axum tests/scale tests/experiments tests/serving/test_rust_modules.py
+trim: ## in a copy of yours, remove scale/, experiments/ and serving/axum/
+	@$(call takes,)git rm -r --quiet $(wildcard $(EXTRAS))
+
 ##@ Experiments, whose results docs/ has
 EXPERIMENTS := study session-options tree-costs profile fairness workers overload soak report record tables
 $(EXPERIMENTS): $(READY)
 	$(run) experiments $@
 
 .PHONY: help train tune-worker dashboard visualize serve-onnx serve-pickle serve-axum build-axum bench skew load score \
-  synthetic-parquet dask-scheduler dask-worker up down images check check-axum test test-all lock audit $(EXPERIMENTS)
+  synthetic-parquet dask-scheduler dask-worker up down images check check-axum test test-all lock audit trim $(EXPERIMENTS)

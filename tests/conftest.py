@@ -4,7 +4,6 @@ import dataclasses
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -81,15 +80,3 @@ def manifest(training_options: Options) -> Manifest:
 def models(manifest: Manifest, training_options: Options) -> Path:
     """The folder of the small bundle. Not to be changed: copy it."""
     return training_options.models
-
-
-@pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
-    """The address of a Dask scheduler with two workers, all of them threads of this process.
-
-    They end with the module: they draw random numbers, which Hypothesis takes for its own tests' doing.
-    """
-    from tests.dask_cluster import local_cluster  # noqa: PLC0415 - most runs need no Dask, which takes a second to load
-
-    with local_cluster(n_workers=2, threads_per_worker=1, processes=False) as cluster:
-        yield cluster.scheduler_address

@@ -61,13 +61,6 @@ def test_the_onnx_service_imports_no_training_library():
     assert not loaded & {"sklearn", "scipy", "xgboost", "polars", "pandas", "onnx", "optuna", "training", "pickle5"}
 
 
-def test_scoring_needs_no_training_library():
-    code = "import sys, scale.scoring.score; print(*sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in result.stdout.split()}
-    assert not loaded & {"sklearn", "scipy", "xgboost", "pandas", "onnx", "optuna", "training", "serving"}
-
-
 def test_nothing_outside_its_module_knows_the_data_set():
     words = {feature.name for feature in adult.FEATURES} | {adult.TARGET, *adult.CLASSES}
     words |= {category for feature in adult.FEATURES for category in getattr(feature, "categories", ())}

@@ -14,7 +14,7 @@ from scale.cluster.collect import in_order
 from scale.cluster.connection import ClosingClient, connected
 from scale.cluster.errors import ClusterError
 from scale.cluster.event_loop import event_loop
-from tests.dask_cluster import local_cluster
+from tests.scale.dask_cluster import local_cluster
 
 
 def later(seconds: float) -> float:

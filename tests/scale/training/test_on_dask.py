@@ -20,7 +20,7 @@ from scale.training.partitions import Partition, open_partitions
 from scale.training.sample import plan_parts, survey
 from scale.training.synthetic_parquet import write_synthetic
 from scale.training.train import PartitionedOptions, main, train_partitioned
-from tests.dask_cluster import local_cluster
+from tests.scale.dask_cluster import local_cluster
 from training import adult
 from training.errors import DataError, TrainingError
 
