@@ -40,7 +40,7 @@ def make_application(build: Build, settings: Settings, metrics: Metrics | None =
         return build(settings, metrics)
     except BundleError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a pickle may raise anything
         reason = " ".join(str(error).split()) or "no reason is given"
         raise BundleError(
             f"{settings.model_dir}: the model can't be used: {type(error).__name__}: {reason[:500]}"

@@ -52,7 +52,7 @@ class Trial:
             raise BundleError(f"the model takes longer than {SECONDS} seconds to be loaded")
         with self._process:
             told = self._process.communicate()[0].decode(errors="replace").strip()
-        if status == 0:
+        if status == 0 and told:
             return told
         if status == _REFUSED:
             raise BundleError(told)
