@@ -11,7 +11,7 @@ import re
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,6 +44,11 @@ def owning(lock: Path, what: str, remedy: str) -> Iterator[None]:
         yield
     finally:
         _release(lock, handle)
+
+
+def owning_reports(folder: Path) -> AbstractContextManager[None]:
+    """As `owning`, of a folder of reports: two measurements at once would spoil each other, and mix their files."""
+    return owning(folder / OWNER, str(folder), "wait for it, or name another folder with REPORTS=")
 
 
 @contextmanager

@@ -6,10 +6,13 @@ Exit status: 0 measured, 1 something was wrong or there is no result, 2 wrong us
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
+from pathlib import Path
 
 from bundle.command_line import Parser, run
 from bundle.errors import BundleError
+from bundle.lock import owning_reports
 from experiments.errors import ExperimentError
 from load_testing.generator_pool import GeneratorError
 from load_testing.services import ServiceError
@@ -44,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module.add_arguments(parser)
     options = parser.read(None if arguments is None else given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes it started are stopped
+    reports: Path | None = getattr(options, "reports", None)
     try:
-        status: int = module.run(options)
+        with owning_reports(reports) if reports else nullcontext():
+            status: int = module.run(options)
     except (ExperimentError, BundleError, ServiceError, GeneratorError, TrainingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
+from bundle.lock import owning_reports
 from bundle.manifest import Manifest
 from load_testing.benchmark_result import Benchmark
 from load_testing.cpus import available_cpus, split_cpus
@@ -166,15 +167,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes it started are stopped
     try:
-        result = benchmark(options)
-    except (BundleError, ServiceError, GeneratorError) as error:
+        with owning_reports(options.reports):
+            result = benchmark(options)
+            paths = write_reports(result, options.reports)
+    except (BundleError, ServiceError, GeneratorError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted: no report", file=sys.stderr)
         return 130
-    for path in write_reports(result, options.reports):
-        print(path)
+    print(*paths, sep="\n")
     if not result.ok:
         print("FAILED: wrong or missing answers, see the report", file=sys.stderr)
     return 0 if result.ok else 1

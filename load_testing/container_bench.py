@@ -16,6 +16,7 @@ import msgspec
 
 from bundle.command_line import Parser, file_path, real_number, whole_number
 from bundle.errors import BundleError
+from bundle.files import write_files
 from bundle.table import Table, to_markdown, to_text
 from load_testing.cpus import available_cpus
 from load_testing.generator_pool import GeneratorError, GeneratorPool, generator_pool
@@ -87,12 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with generator_pool(options.models, available_cpus()) as pool:
             lines = measure(pool, options)
         skew = [row for url in options.hosts for row in measure_skew(name(url), url, reference)]
-    except (BundleError, GeneratorError) as error:
+        tables = (load_table(lines), skew_table(skew))
+        parts = ["# Load test of the containers", *(f"## {table.title}\n\n{to_markdown(table)}" for table in tables)]
+        result = msgspec.json.encode({"load": lines, "skew": skew})
+        write_files(options.reports, {"containers.md": "\n\n".join([*parts, ""]).encode(), "containers.json": result})
+    except (BundleError, GeneratorError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    tables = (load_table(lines), skew_table(skew))
-    parts = ["# Load test of the containers", *(f"## {table.title}\n\n{to_markdown(table)}" for table in tables)]
-    (options.reports / "containers.md").write_text("\n\n".join([*parts, ""]), encoding="utf-8")
-    (options.reports / "containers.json").write_bytes(msgspec.json.encode({"load": lines, "skew": skew}))
     print(*map(to_text, tables), sep="\n\n")
     return 1 if any(line.load.failed for line in lines) or not all(row.clean for row in skew) else 0

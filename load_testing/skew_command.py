@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bundle.command_line import Parser, file_path
 from bundle.errors import BundleError
+from bundle.lock import owning_reports
 from bundle.result import write_result
 from bundle.table import to_text
 from load_testing.cpus import available_cpus
@@ -58,8 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parse_arguments(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the services it started are stopped
     try:
-        report = measure_all(given.hosts, given.models, read_reference(given.models))
-        paths = write_result(report, given.reports)
+        with owning_reports(given.reports):
+            report = measure_all(given.hosts, given.models, read_reference(given.models))
+            paths = write_result(report, given.reports)
     except (BundleError, ServiceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

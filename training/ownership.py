@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from bundle.lock import OWNER, owning
+from bundle.lock import OWNER, owning, owning_reports
 from training.options import Options
 
 
@@ -25,9 +25,9 @@ def owning_outputs(options: Options) -> Iterator[None]:
             lock = file.with_name(f".{file.name}{OWNER}")
             owned.enter_context(owning(lock, f"the study in {file}", "wait for it, or name another file with STORAGE="))
         if not options.tune_only:
-            for variable, folder in (("REPORTS", options.reports), ("MODELS", options.models)):
-                remedy = f"wait for it, or name another folder with {variable}="
-                owned.enter_context(owning(folder / OWNER, str(folder), remedy))
+            owned.enter_context(owning_reports(options.reports))
+            remedy = "wait for it, or name another folder with MODELS="
+            owned.enter_context(owning(options.models / OWNER, str(options.models), remedy))
         yield
 
 

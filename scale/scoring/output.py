@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from bundle.files import replacing
 from bundle.manifest import Manifest
 from scale.scoring.errors import ScoringError
 from scale.scoring.model import Scores
+from scale.writing import writing
 
 METADATA = "scoring"
 """Key of a part's `PartSummary` in the Parquet file's own metadata."""
@@ -38,7 +38,7 @@ def write_part(path: Path, kept: pl.DataFrame, scores: Scores, manifest: Manifes
     added = [pl.Series(prediction, scores.labels), pl.Series(probability, scores.probability), labels]
     frame = pl.DataFrame([*kept.get_columns(), *added])
     summary = PartSummary(manifest.name, manifest.version, len(labels), int(scores.labels.sum()), unseen)
-    with replacing(path) as temporary:
+    with writing(path) as temporary:
         frame.write_parquet(temporary, metadata={METADATA: msgspec.json.encode(summary).decode()})
 
 
@@ -62,7 +62,7 @@ def merge(parts: Iterable[Path], target: Path) -> None:
     """
     rows = pl.scan_parquet(list(parts), glob=False)
     try:
-        with replacing(target) as temporary:
+        with writing(target) as temporary:
             if target.suffix == ".csv":
                 rows.sink_csv(temporary)
             else:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from bundle.files import replacing
 from scale.scoring.errors import ScoringError
 from scale.scoring.inputs import InputFile
+from scale.writing import writing
 
 STATE = "_scoring.json"
 
@@ -43,7 +43,7 @@ def settle(state: State, folder: Path, *, fresh: bool, alone: bool) -> None:
     elif any(folder.glob("*.parquet")):
         raise ScoringError(f"{folder}: holds Parquet files, but no {STATE}; choose another OUTPUT")
     else:
-        with replacing(path) as temporary:
+        with writing(path) as temporary:
             temporary.write_bytes(msgspec.json.format(msgspec.json.encode(state)) + b"\n")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bundle.command_line import Parser, file_path, whole_number
-from bundle.files import replacing
 from scale.training.partitions import SOURCE_KEY
+from scale.writing import writing
 from training.data.sources import SYNTHETIC
 from training.data.synthetic import synthesize
 from training.dataset import Dataset
@@ -26,6 +26,7 @@ def write_synthetic(dataset: Dataset, rows: int, folder: Path, *, seed: int, par
 
     Raises:
         DataError: the folder holds something already, or the data set has no valid synthetic statistics.
+        OSError: a part can't be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
@@ -36,7 +37,7 @@ def write_synthetic(dataset: Dataset, rows: int, folder: Path, *, seed: int, par
         for number, start in enumerate(range(0, rows, part_rows)):
             frame = synthesize(dataset, min(part_rows, rows - start), int(seeds[number]))
             paths.append(folder / f"part-{number:05d}.parquet")
-            with replacing(paths[-1]) as temporary:
+            with writing(paths[-1]) as temporary:
                 frame.write_parquet(temporary, metadata={SOURCE_KEY: SYNTHETIC})
             bar.update(frame.height)
     return paths
