@@ -23,6 +23,9 @@ MAX_MANIFEST_BYTES = 16 << 20
 """A longer manifest is not read."""
 
 FeatureKind = Literal["numeric", "boolean", "date", "ordinal", "nominal"]
+CATEGORICAL_KINDS: tuple[FeatureKind, ...] = ("ordinal", "nominal")
+"""Kinds whose values are strings, in JSON and in the graphs."""
+
 ArtifactKind = Literal["onnx", "onnx_packed", "pickle", "reference"]
 Frame = Literal["polars", "pandas", "numpy"]
 ClassLabel = bool | int | str
@@ -56,7 +59,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError: the parts contradict each other."""
-        categorical = self.kind in ("ordinal", "nominal")
+        categorical = self.kind in CATEGORICAL_KINDS
         if not self.name:
             raise ValueError("a feature has no name")
         if self.example is None and not self.nullable:
@@ -162,12 +165,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def categorical(self) -> tuple[Feature, ...]:
         """Ordinal and nominal features, in feature order: the columns of the packed graph's string input."""
-        return tuple(feature for feature in self.features if feature.kind in ("ordinal", "nominal"))
+        return tuple(feature for feature in self.features if feature.kind in CATEGORICAL_KINDS)
 
     @cached_property
     def numeric(self) -> tuple[Feature, ...]:
         """All other features, in feature order: the columns of the packed graph's float input."""
-        return tuple(feature for feature in self.features if feature.kind not in ("ordinal", "nominal"))
+        return tuple(feature for feature in self.features if feature.kind not in CATEGORICAL_KINDS)
 
     @property
     def data_source(self) -> str:

@@ -16,11 +16,12 @@ from bundle.manifest import Manifest
 from serving.api_keys import ApiKeys
 from serving.endpoints import Buffers, PredictEndpoint, Worker, batch_threads, respond
 from serving.errors import Unauthorized
+from serving.expected_answer import check_expected_answer
 from serving.metrics import Metrics
-from serving.openapi import add_predict_routes, example_row, require_key
+from serving.openapi import add_predict_routes, require_key
 from serving.predictor import Predictor
 from serving.request_schema import RequestSchema
-from serving.response_schema import ResponseSchema
+from serving.response_schema import answers_of, assemble_row, assemble_rows
 from serving.settings import Settings
 
 PRIVATE = ("artifacts", "libraries", "study")
@@ -68,12 +69,13 @@ class Application(FastAPI):
 def create_app(
     predictor: Predictor, manifest: Manifest, settings: Settings, metrics: Metrics | None = None
 ) -> Application:
-    """The application; it is ready once it has started up and the model has answered the manifest's example row.
+    """The application; it is ready once it has started up.
 
     It counts in `metrics`, those of the process' earlier application, or in new ones.
     """
     requests = RequestSchema(manifest, max_rows=settings.max_batch_rows)
-    responses = ResponseSchema(manifest)
+    check_expected_answer(predictor, requests, manifest)
+    answers = answers_of(manifest)
     worker = Worker(
         predictor=predictor,
         metrics=metrics or Metrics(predictor.backend),
@@ -85,8 +87,6 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        (example,) = requests.decode_row(msgspec.json.encode(example_row(manifest)))
-        predictor.predict(example.batch)
         worker.metrics.serve(manifest)
         app.state.ready = True
         yield
@@ -107,8 +107,8 @@ def create_app(
     app.keys = settings.api_keys
     app.state.ready = False
     endpoints = (
-        PredictEndpoint("/predict", requests.decode_row, responses.encode_row, responses.assemble_row, worker),
-        PredictEndpoint("/predict/batch", requests.decode_rows, responses.encode_rows, responses.assemble_rows, worker),
+        PredictEndpoint("/predict", requests.decode_row, answers.encode_row, assemble_row, worker),
+        PredictEndpoint("/predict/batch", requests.decode_rows, answers.encode_rows, assemble_rows, worker),
     )
     app.endpoints, app.metrics = endpoints, worker.metrics
     app.direct = {endpoint.route: endpoint for endpoint in endpoints}
@@ -130,6 +130,8 @@ def _add_information(app: Application, backend: str, manifest: Manifest, setting
     and with one of them would keep the model of every bundle that was replaced.
     """
     public = {key: value for key, value in msgspec.to_builtins(manifest).items() if key not in PRIVATE}
+    for feature in public["features"]:
+        del feature["rare"]
     docs = ("/docs", "/openapi.json") if settings.docs else ()
     links = ("/predict", "/predict/batch", *docs, "/metadata", "/health/ready", "/metrics")
     root = {

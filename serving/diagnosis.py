@@ -11,6 +11,7 @@ import msgspec
 from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import Feature, Manifest
 from serving.errors import Location, Problem
+from serving.row_type import NO_DATE, NO_DATE_STRING, parse_day
 
 MAX_PROBLEMS = 100
 MAX_DIAGNOSED_BYTES = 1 << 20
@@ -23,25 +24,33 @@ MISSING: Verdict = ("field required", "missing")
 UNKNOWN: Verdict = ("unknown field", "extra_forbidden")
 NOT_NULLABLE: Verdict = ("null is not allowed here", "not_nullable")
 NO_NUMBER: Verdict = ("a number is required", "float_type")
+NOT_WHOLE: Verdict = ("a whole number is required", "int_type")
+NO_BOOLEAN: Verdict = ("true or false is required", "bool_type")
+DATE_NOT_TEXT: Verdict = ("an ISO 8601 date (YYYY-MM-DD) is required", "date_type")
+DATE_INVALID: Verdict = ("an ISO 8601 date (YYYY-MM-DD) is required", "date_invalid")
 NO_STRING: Verdict = ("a string is required", "string_type")
 OUT_OF_RANGE: Verdict = ("outside the range of a 32-bit float", "float_range")
 NO_OBJECT: Verdict = ("an object is required", "object_type")
 NO_ARRAY: Verdict = ("an array of objects is required", "list_type")
 
 _FINDINGS = (
-    (re.compile(r"missing required field `(?P<field>.+)`"), MISSING),
-    (re.compile(r"contains unknown field `(?P<field>.+)`"), UNKNOWN),
+    (re.compile(r"missing required field `(?P<field>.*)`", re.DOTALL), MISSING),
+    (re.compile(r"contains unknown field `(?P<field>.*)`", re.DOTALL), UNKNOWN),
     (re.compile(r"out of range|Expected `float[^,]*` [<>]="), OUT_OF_RANGE),
     (re.compile(r"Expected `object"), NO_OBJECT),
     (re.compile(r"Expected `array"), NO_ARRAY),
     (re.compile(r"got `null`"), NOT_NULLABLE),
+    (re.compile(r"a multiple of 1"), NOT_WHOLE),
+    (re.compile(NO_DATE_STRING), DATE_NOT_TEXT),
+    (re.compile(NO_DATE), DATE_INVALID),
     (re.compile(r"Expected `float"), NO_NUMBER),
+    (re.compile(r"Expected `bool"), NO_BOOLEAN),
     (re.compile(r"Expected `str"), NO_STRING),
 )
 """msgspec's findings in this service's words; the first that fits counts."""
 
-_PATH = re.compile(r" - at `\$(?P<path>.*)`$")
-_STEP = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
+_PATH = re.compile(r" - at `\$(?:\[(?P<row>\d+)\])?(?:\.(?P<field>.*))?`$", re.DOTALL)
+"""Where a finding is: values are no containers, so that all behind the point is the field's name, whatever it is."""
 
 
 def diagnose(body: bytes, finding: str, manifest: Manifest, *, many: bool) -> list[Problem]:
@@ -83,13 +92,23 @@ def _row_problems(row: object, location: Location, manifest: Manifest) -> Iterat
 def _value_problem(value: Any, feature: Feature) -> Verdict | None:  # noqa: ANN401 - any JSON value
     if value is None:
         return None if feature.nullable else NOT_NULLABLE
-    if feature.kind != "numeric":
-        return None if isinstance(value, str) else NO_STRING
+    if feature.kind == "numeric":
+        return _number_problem(value, feature)
+    if feature.kind == "boolean":
+        return None if isinstance(value, bool) else NO_BOOLEAN
+    if feature.kind == "date":
+        if not isinstance(value, str):
+            return DATE_NOT_TEXT
+        return None if parse_day(value) is not None else DATE_INVALID
+    return None if isinstance(value, str) else NO_STRING
+
+
+def _number_problem(value: object, feature: Feature) -> Verdict | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return NO_NUMBER
     if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
         return OUT_OF_RANGE
-    return None
+    return NOT_WHOLE if feature.integer and value != int(value) else None
 
 
 def _from_finding(finding: str) -> Problem:
@@ -97,7 +116,8 @@ def _from_finding(finding: str) -> Problem:
     location: list[str | int] = ["body"]
     path = _PATH.search(finding)
     if path is not None:
-        location += [int(index) if index else name for index, name in _STEP.findall(path["path"])]
+        location += [int(path["row"])] if path["row"] else []
+        location += [path["field"]] if path["field"] else []
         finding = finding[: path.start()]
     for pattern, verdict in _FINDINGS:
         if found := pattern.search(finding):

@@ -144,7 +144,7 @@ class PredictEndpoint:
             predictions = self._worker.predictor.predict(piece.batch)
             content.append(self._encode(predictions))
             unseen += piece.unseen
-            rows += len(predictions.labels)
+            rows += len(predictions[0])
         return self._assemble(content, rows), rows, unseen
 
 

@@ -2,29 +2,35 @@
 
 import onnxruntime
 
-from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
+from bundle.graph_names import CATEGORICAL, NUMERIC, outputs_of
+from bundle.manifest import Manifest
 from bundle.session_options import PROVIDERS, as_served
-from serving.predictor import Batch, Predictions, Predictor
-
-OUTPUTS = (LABEL, PROBABILITIES)
+from serving.expected_answer import model_failed
+from serving.predictor import Batch, Classes, Predictions, Predictor, Values
 
 
 class OnnxPredictor:
-    """Runs the packed graph: a string tensor, a float tensor, in; labels and probabilities out."""
+    """Runs the packed graph: a string tensor, a float tensor, in; labels and probabilities, or values, out."""
 
     backend = "onnx"
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, manifest: Manifest) -> None:
+        """Raises BundleError: ONNX Runtime can't run the graph."""
         options = as_served(onnxruntime.SessionOptions())
-        self._session = onnxruntime.InferenceSession(model, options, providers=PROVIDERS)
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=PROVIDERS)
+        except Exception as error:  # those of ONNX Runtime have no base class of their own
+            raise model_failed(manifest, self.backend, error) from error
         self._inputs = {node.name for node in self._session.get_inputs()}
+        self._outputs = outputs_of(manifest.task)
+        self._answers: type[Classes | Values] = Values if manifest.task == "regression" else Classes
 
     def predict(self, batch: Batch) -> Predictions:
         """One run of the graph for the whole batch."""
         feeds = {CATEGORICAL: batch.categorical, NUMERIC: batch.numeric}
         if len(self._inputs) != len(feeds):  # a data set without categories, or without numbers
             feeds = {name: feeds[name] for name in self._inputs}
-        return Predictions(*self._session.run(OUTPUTS, feeds))
+        return self._answers(*self._session.run(self._outputs, feeds))
 
 
 def _conforms(predictor: OnnxPredictor) -> Predictor:

@@ -18,7 +18,7 @@ PORT = 8001
 def build(settings: Settings, metrics: Metrics | None = None) -> Application:
     """The application of the bundle that is there now."""
     manifest, model = load(settings, ARTIFACT)
-    return create_app(OnnxPredictor(model), manifest, settings, metrics)
+    return create_app(OnnxPredictor(model, manifest), manifest, settings, metrics)
 
 
 def serve() -> ReloadingApplication:

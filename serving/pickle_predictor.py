@@ -1,38 +1,62 @@
 """The pickled scikit-learn pipeline."""
 
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import polars as pl
 
 from bundle.manifest import Manifest
-from serving.predictor import Batch, Predictions, Predictor
+from serving.expected_answer import model_failed
+from serving.predictor import Batch, Classes, Place, Predictions, Predictor, Values
 
 
 class PicklePredictor:
-    """Runs the pipeline as it was fitted: on a frame of named columns, one thread."""
+    """Runs the pipeline as it was fitted: on a frame of named columns or a matrix, one thread."""
 
     backend = "pickle"
 
     def __init__(self, model: bytes, manifest: Manifest) -> None:
-        """`model` must have been checked against the manifest: unpickling runs what the pickle says."""
-        self._classifier = pickle.loads(model)  # noqa: S301 - the caller checked its digest
-        self._threshold = np.float32(self._classifier.threshold)
-        self._missing = manifest.tokens.missing
-        self._names = [feature.name for feature in manifest.features]
-        self._categorical = [feature.name for feature in manifest.categorical]
-        self._numeric = [feature.name for feature in manifest.numeric]
+        """`model` must have been checked against the manifest: unpickling runs what the pickle says.
+
+        Raises:
+            BundleError: the libraries that are installed can't read it.
+        """
+        try:
+            self._model: Any = pickle.loads(model)  # noqa: S301 - the caller checked its digest
+            self._frame = _frames(manifest)
+        except Exception as error:
+            raise model_failed(manifest, self.backend, error) from error
+        self._classifies = manifest.task != "regression"
+        self._threshold = manifest.decision_threshold
+        if manifest.positive_class is not None:
+            self._positive = manifest.classes.index(manifest.positive_class)
 
     def predict(self, batch: Batch) -> Predictions:
-        """Probabilities from the pipeline, asked for once; the label is what its `predict` would say of them."""
-        columns = {
-            name: pl.Series(name, batch.categorical[:, i].tolist(), pl.String).replace(self._missing, None)
-            for i, name in enumerate(self._categorical)
-        }
-        columns |= {name: pl.Series(name, batch.numeric[:, i]).cast(pl.Float64) for i, name in enumerate(self._numeric)}
-        frame = pl.DataFrame([columns[name] for name in self._names])
-        probabilities = self._classifier.predict_proba(frame).astype(np.float32, copy=False)
-        return Predictions((probabilities[:, 1] >= self._threshold).astype(np.int64), probabilities)
+        """Probabilities from the pipeline, asked for once: the label is what its `predict` would say of them."""
+        frame = self._frame(batch)
+        if not self._classifies:
+            return Values(np.asarray(self._model.predict(frame)).astype(np.float32, copy=False).reshape(-1))
+        probabilities = self._model.predict_proba(frame).astype(np.float32, copy=False)
+        if self._threshold is None:
+            return Classes(probabilities.argmax(axis=1), probabilities)
+        positive = probabilities[:, self._positive] >= np.float32(self._threshold)
+        labels = np.where(positive, self._positive, 1 - self._positive)
+        return Classes(labels, probabilities)
+
+
+def _frames(manifest: Manifest) -> Callable[[Batch], Any]:
+    """What makes the pipeline's frames. A library is imported only for a bundle that needs it."""
+    places = [Place.of(manifest, feature) for feature in manifest.features]
+    if manifest.frame == "polars":
+        from serving.polars_frames import PolarsFrames  # noqa: PLC0415
+
+        return PolarsFrames(places, manifest.tokens.missing)
+    if manifest.frame == "pandas":
+        from serving.pandas_frames import PandasFrames  # noqa: PLC0415
+
+        return PandasFrames(places, manifest.tokens.missing)
+    return lambda batch: np.column_stack([place.column(batch) for place in places]).astype(np.float64)
 
 
 def _conforms(predictor: PicklePredictor) -> Predictor:

@@ -1,27 +1,59 @@
 """What the application asks of a model, whatever it is made of."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bundle.manifest import CATEGORICAL_KINDS, Feature, Manifest
 
 
 class Batch(NamedTuple):
     """Decoded rows, in the manifest's feature order within each part.
 
-    `categorical` is an object array of str [rows, categorical features] without None; `numeric` float32 [rows, numeric
-    features] with NaN for missing.
+    `categorical` is an object array of str [rows, ordinal and nominal features], with the manifest's tokens for what is
+    missing or unseen; `numeric` float32 [rows, other features]: numbers, booleans as 0 and 1, dates in days since
+    1970-01-01, NaN for missing.
     """
 
     categorical: NDArray[np.object_]
     numeric: NDArray[np.float32]
 
 
-class Predictions(NamedTuple):
-    """`labels` int64 [rows], the decision threshold applied; `probabilities` float32 [rows, 2], by class index."""
+class Place(NamedTuple):
+    """Where a batch has a feature's column."""
+
+    feature: Feature
+    position: int
+
+    @classmethod
+    def of(cls, manifest: Manifest, feature: Feature) -> "Place":
+        """The place of one of the manifest's features."""
+        part = manifest.categorical if feature in manifest.categorical else manifest.numeric
+        return cls(feature, part.index(feature))
+
+    def column(self, batch: Batch) -> NDArray[Any]:
+        """The feature's values, [rows]."""
+        part = batch.categorical if self.feature.kind in CATEGORICAL_KINDS else batch.numeric
+        return part[:, self.position]
+
+
+class Classes(NamedTuple):
+    """A classifier's answers: `labels` int64 [rows], the class indices with the decision threshold applied;
+    `probabilities` float32 [rows, classes].
+    """
 
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+
+
+class Values(NamedTuple):
+    """A regressor's answers: `values` float32 [rows]."""
+
+    values: NDArray[np.float32]
+
+
+Predictions = Classes | Values
 
 
 class Predictor(Protocol):
@@ -30,5 +62,5 @@ class Predictor(Protocol):
     backend: str
 
     def predict(self, batch: Batch) -> Predictions:
-        """Class indices and probabilities of every row of the batch."""
+        """The answers to every row of the batch: those of the manifest's task."""
         ...

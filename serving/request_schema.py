@@ -1,22 +1,22 @@
 """From a request's bytes to a batch: decoding, validation and missing values, all as the manifest says.
 
-msgspec decodes and checks in one pass over the bytes, into a type made from the manifest. Only a body that it refuses
-is looked at again, in `serving.diagnosis`, to name everything that is wrong with it.
+msgspec decodes and checks in one pass over the bytes, into a type made from the manifest (`serving.row_type`). Only a
+body that it refuses is looked at again, in `serving.diagnosis`, to name everything that is wrong with it.
 """
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from bundle.graph_names import FLOAT32_MAX
-from bundle.manifest import Feature, Manifest
+from bundle.manifest import Manifest
 from serving.diagnosis import diagnose
 from serving.errors import InvalidRows, MalformedBody, Problem, TooLarge
 from serving.json_array import split_array
 from serving.predictor import Batch
+from serving.row_type import RowType, known_categories
 
 BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -48,12 +48,10 @@ class RequestSchema:
         self._split = len(manifest.categorical)
         self._names = tuple(feature.name for feature in manifest.categorical)
         self._tokens = manifest.tokens
-        self._known = tuple(_known(feature) for feature in manifest.categorical)
+        self._known = tuple(known_categories(feature) for feature in manifest.categorical)
         # Fields in packed order, so that a decoded row's tuple falls into the two parts of a batch.
-        fields = [(feature.name, _field_type(feature)) for feature in (*manifest.categorical, *manifest.numeric)]
-        row: Any = msgspec.defstruct("Row", fields, forbid_unknown_fields=True, kw_only=True, gc=False)
-        self._decode_row = msgspec.json.Decoder(row).decode
-        self._decode_rows = msgspec.json.Decoder(list[row]).decode
+        rows = RowType((*manifest.categorical, *manifest.numeric))
+        self._decode_row, self._decode_rows = rows.decode_row, rows.decode_rows
 
     def decode_row(self, body: bytes) -> tuple[Piece]:
         """The one row that the body holds.
@@ -135,25 +133,3 @@ class RequestSchema:
         if body.startswith(BYTE_ORDER_MARKS):
             return MalformedBody("the body starts with a byte order mark")
         return MalformedBody(str(error).removeprefix("JSON is malformed: "))
-
-
-class _Everything(frozenset[str]):
-    """The known categories of an open feature: all strings there are."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
-
-    def issuperset(self, _: Iterable[object]) -> bool:
-        """True."""
-        return True
-
-
-def _known(feature: Feature) -> frozenset[str]:
-    return _Everything() if feature.open else frozenset(feature.categories + feature.rare)
-
-
-def _field_type(feature: Feature) -> Any:  # noqa: ANN401 - a type made at run time
-    base: Any = str
-    if feature.kind == "numeric":
-        base = Annotated[float, msgspec.Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)]
-    return base | None if feature.nullable else base

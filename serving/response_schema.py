@@ -6,41 +6,69 @@ from typing import Any
 import msgspec
 
 from bundle.manifest import Manifest
-from serving.predictor import Predictions
+from serving.predictor import Classes, Values
+from serving.row_type import is_field_name
 
-Encode = Callable[[Predictions], bytes]
-"""A piece of the response's body. Encoding piece by piece keeps the interpreter's lock for a moment only."""
+Encode = Callable[[Any], bytes]
+"""A piece of the response's body, from `Classes` or `Values`. Encoding piece by piece keeps the interpreter's lock for
+a moment only."""
 
 Assemble = Callable[[Sequence[bytes], int], bytes]
 """The response's body, from its encoded pieces and the number of rows in them."""
 
 
-class ResponseSchema:
-    """Encodes the answers of one model: `prediction`, `probabilities`, `predicted_<target>`."""
+class ClassAnswers:
+    """Encodes a classifier's answers: `prediction`, `probabilities`, `predicted_<target>`."""
 
     def __init__(self, manifest: Manifest) -> None:
-        fields = [("prediction", int), ("probabilities", list[float]), (f"predicted_{manifest.target}", str)]
-        self._prediction: Any = msgspec.defstruct("Prediction", fields, gc=False)
+        label = f"predicted_{manifest.target}"
+        fields = [("prediction", int), ("probabilities", list[float]), ("label", bool | int | str)]
+        self._prediction: Any
+        if is_field_name(label):
+            self._prediction = msgspec.defstruct("Prediction", fields, rename={"label": label}, gc=False)
+        else:
+            self._prediction = lambda *values: dict(zip(("prediction", "probabilities", label), values, strict=True))
         self._classes = manifest.classes
         self._to_json = msgspec.json.Encoder().encode
 
-    def encode_row(self, piece: Predictions) -> bytes:
+    def encode_row(self, piece: Classes) -> bytes:
         """The answer to a single row."""
         label = int(piece.labels[0])
         return self._to_json(self._prediction(label, piece.probabilities[0].tolist(), self._classes[label]))
 
-    @staticmethod
-    def assemble_row(pieces: Sequence[bytes], _: int) -> bytes:
-        """The only piece."""
-        return pieces[0]
-
-    def encode_rows(self, piece: Predictions) -> bytes:
+    def encode_rows(self, piece: Classes) -> bytes:
         """Elements of the answer's JSON array, in the order of the rows."""
         prediction, classes = self._prediction, self._classes
         pairs = zip(piece.labels.tolist(), piece.probabilities.tolist(), strict=True)
-        return self._to_json([prediction(label, both, classes[label]) for label, both in pairs])[1:-1]
+        return self._to_json([prediction(label, row, classes[label]) for label, row in pairs])[1:-1]
 
-    @staticmethod
-    def assemble_rows(pieces: Sequence[bytes], rows: int) -> bytes:
-        """The answer to a batch."""
-        return b'{"predictions":[%b],"batch_size":%d}' % (b",".join(pieces), rows)
+
+class ValueAnswers:
+    """Encodes a regressor's answers: `prediction`, null where the model has no finite one."""
+
+    def __init__(self) -> None:
+        self._prediction: Any = msgspec.defstruct("Prediction", [("prediction", float)], gc=False)
+        self._to_json = msgspec.json.Encoder().encode
+
+    def encode_row(self, piece: Values) -> bytes:
+        """The answer to a single row."""
+        return self._to_json(self._prediction(piece.values.item()))
+
+    def encode_rows(self, piece: Values) -> bytes:
+        """Elements of the answer's JSON array, in the order of the rows."""
+        return self._to_json([self._prediction(value) for value in piece.values.tolist()])[1:-1]
+
+
+def answers_of(manifest: Manifest) -> ClassAnswers | ValueAnswers:
+    """What encodes the answers of the model."""
+    return ValueAnswers() if manifest.task == "regression" else ClassAnswers(manifest)
+
+
+def assemble_row(pieces: Sequence[bytes], _: int) -> bytes:
+    """The answer to a single row: the only piece."""
+    return pieces[0]
+
+
+def assemble_rows(pieces: Sequence[bytes], rows: int) -> bytes:
+    """The answer to a batch."""
+    return b'{"predictions":[%b],"batch_size":%d}' % (b",".join(pieces), rows)

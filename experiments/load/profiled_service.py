@@ -54,7 +54,7 @@ async def constant(_: Scope, receive: Receive, send: Send) -> None:
 def build(settings: Settings, metrics: Metrics | None = None) -> Application:
     """The application of `serving.onnx_service`, instrumented from the outside."""
     manifest, model = load(settings, ARTIFACT)
-    predictor, stopwatch = OnnxPredictor(model), Stopwatch()
+    predictor, stopwatch = OnnxPredictor(model, manifest), Stopwatch()
     stopwatch.wrap(predictor, "predict", "predict")
     app = create_app(predictor, manifest, settings, metrics)
     for endpoint in app.endpoints:

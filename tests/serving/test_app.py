@@ -1,16 +1,20 @@
 import logging
+import platform
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from fastapi import FastAPI
 
+from bundle.errors import BundleError
+from bundle.manifest import Expected, Manifest
 from serving.app import create_app
-from serving.predictor import Batch, Predictions
+from serving.predictor import Batch, Classes
 
 
 class FakePredictor:
-    """Answers every row with the positive class, or fails."""
+    """Answers every row with the positive class, or fails once `error` is set."""
 
     backend = "fake"
 
@@ -18,12 +22,12 @@ class FakePredictor:
         self.error = error
         self.batches: list[Batch] = []
 
-    def predict(self, batch: Batch) -> Predictions:
+    def predict(self, batch: Batch) -> Classes:
         if self.error is not None:
             raise self.error
         self.batches.append(batch)
         rows = len(batch.numeric)
-        return Predictions(np.ones(rows, dtype=np.int64), np.tile(np.float32([0.25, 0.75]), (rows, 1)))
+        return Classes(np.ones(rows, dtype=np.int64), np.tile(np.float32([0.25, 0.75]), (rows, 1)))
 
 
 def client(app: FastAPI) -> httpx.AsyncClient:
@@ -35,14 +39,25 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+ANSWER = Expected(prediction=1, probabilities=(0.25, 0.75))
+
+
 @pytest.fixture
-def row(manifest) -> dict:
-    return {feature.name: feature.example for feature in manifest.features}
+def fake(manifest: Manifest) -> Manifest:
+    """Of a bundle that expects the fake predictor's answer."""
+    return msgspec.structs.replace(manifest, expected=ANSWER)
+
+
+@pytest.fixture
+def row(fake) -> dict:
+    return {feature.name: feature.example for feature in fake.features}
 
 
 @pytest.mark.anyio
-async def test_a_failure_inside_is_a_500_that_tells_nothing(manifest, settings, row, caplog):
-    app = create_app(FakePredictor(RuntimeError("secret cause")), manifest, settings)
+async def test_a_failure_inside_is_a_500_that_tells_nothing(fake, settings, row, caplog):
+    predictor = FakePredictor()
+    app = create_app(predictor, fake, settings)
+    predictor.error = RuntimeError("secret cause")
     async with client(app) as http:
         with caplog.at_level(logging.ERROR, "serving"):
             answer = await http.post("/predict", json=row)
@@ -52,31 +67,59 @@ async def test_a_failure_inside_is_a_500_that_tells_nothing(manifest, settings, 
 
 
 @pytest.mark.anyio
-async def test_it_is_ready_only_between_startup_and_shutdown(manifest, settings):
-    app = create_app(FakePredictor(), manifest, settings)
+async def test_it_is_ready_only_between_startup_and_shutdown(fake, settings):
+    app = create_app(FakePredictor(), fake, settings)
     async with client(app) as http:
         assert (await http.get("/health/ready")).status_code == 503
         assert (await http.get("/health/live")).status_code == 200
         async with app.router.lifespan_context(app):
-            assert (await http.get("/health/ready")).json()["version"] == manifest.version
+            assert (await http.get("/health/ready")).json()["version"] == fake.version
         assert (await http.get("/health/ready")).status_code == 503
 
 
-@pytest.mark.anyio
-async def test_it_does_not_start_with_a_model_that_can_not_answer(manifest, settings):
-    app = create_app(FakePredictor(ValueError("broken model")), manifest, settings)
-    with pytest.raises(ValueError, match="broken model"):
-        async with app.router.lifespan_context(app):
-            pass
+def test_it_does_not_start_with_a_model_that_can_not_answer(fake, settings):
+    message = r"the fake model of \w+ \w+ does not work here \(ValueError: broken model\): made with python"
+    with pytest.raises(BundleError, match=message):
+        create_app(FakePredictor(ValueError("broken\nmodel")), fake, settings)
+
+
+@pytest.mark.parametrize(
+    ("expected", "right"),
+    [
+        (ANSWER, True),
+        (Expected(prediction=1, probabilities=(0.2500009, 0.7499991)), True),
+        (Expected(prediction=1, probabilities=(0.250002, 0.749998)), False),
+        (Expected(prediction=0, probabilities=(0.25, 0.75)), False),
+    ],
+)
+def test_it_does_not_start_with_a_model_that_answers_otherwise_than_expected(fake, settings, expected, right):
+    other = msgspec.structs.replace(fake, expected=expected, libraries={"python": "3.4.1", "numpy": "0.1"})
+    if right:
+        create_app(FakePredictor(), other, settings)
+        return
+    with pytest.raises(BundleError) as raised:
+        create_app(FakePredictor(), other, settings)
+    one, other = expected.probabilities
+    assert str(raised.value) == (
+        f"the fake model of {fake.name} {fake.version} answers its example with class 1 (0.25, 0.75), but its "
+        f"bundle expects class {expected.prediction} ({one:.9g}, {other:.9g}): made with python 3.4.1, numpy 0.1; "
+        f"running on python {platform.python_version()}, numpy {np.__version__}"
+    )
+
+
+def test_a_tolerance_that_the_bundle_was_made_with_is_allowed(fake, settings):
+    parity = msgspec.structs.replace(fake.parity, tolerance=1e-3)
+    expected = Expected(prediction=1, probabilities=(0.2509, 0.7491))
+    create_app(FakePredictor(), msgspec.structs.replace(fake, expected=expected, parity=parity), settings)
 
 
 @pytest.mark.anyio
-async def test_the_predictor_gets_the_rows_in_packed_order(manifest, settings, row):
+async def test_the_predictor_gets_the_rows_in_packed_order(fake, settings, row):
     predictor = FakePredictor()
-    async with client(create_app(predictor, manifest, settings)) as http:
+    async with client(create_app(predictor, fake, settings)) as http:
         answer = await http.post("/predict/batch", json=[row, row])
-    (batch,) = predictor.batches
+    _, batch = predictor.batches  # the first one was the example
     assert answer.json()["predictions"][1]["probabilities"] == [0.25, 0.75]
-    assert batch.categorical.tolist() == [[row[f.name] for f in manifest.categorical]] * 2
+    assert batch.categorical.tolist() == [[row[f.name] for f in fake.categorical]] * 2
     assert batch.numeric.dtype == np.float32
-    assert batch.numeric.tolist() == [[row[f.name] for f in manifest.numeric]] * 2
+    assert batch.numeric.tolist() == [[row[f.name] for f in fake.numeric]] * 2

@@ -109,14 +109,33 @@ def test_a_wrong_setting_is_named(models: Path):
     assert refused(start("onnx", models, port="http"), "SERVE_PORT='http'")
 
 
-def test_a_good_digest_of_a_bad_graph_ends_the_start(copied: Path):
+def test_a_good_digest_of_a_bad_graph_is_refused(copied: Path):
     path = artifact(copied, "onnx_packed")
     path.write_bytes(b"not a graph")
     (manifest,) = copied.glob("*.json")
     content = json.loads(manifest.read_bytes())
     content["artifacts"]["onnx_packed"]["sha256"] = hashlib.sha256(b"not a graph").hexdigest()
     manifest.write_text(json.dumps(content))
-    assert start("onnx", copied, workers=1).returncode != 0
+    assert refused(start("onnx", copied, workers=1), "the onnx model of adult_income_model", "does not work here")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("backend", ["onnx", "pickle"])
+def test_a_model_that_answers_otherwise_than_expected_is_refused(backend: str, workers: int, copied: Path):
+    """With several workers as well: those that can't start are not started again and again."""
+    (manifest,) = copied.glob("*.json")
+    content = json.loads(manifest.read_bytes())
+    first, second = content["expected"]["probabilities"]
+    content["expected"]["probabilities"] = [first - 0.125, second + 0.125]
+    content["libraries"]["xgboost"] = "0.72"
+    manifest.write_text(json.dumps(content))
+    answers = f"({first:.4f}", f"({first - 0.125:.4f}"
+    result = start(backend, copied, workers=workers)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    for words in (f"the {backend} model of adult_income_model", *answers, "xgboost 0.72", "running on python"):
+        assert words in line
 
 
 def test_a_taken_port_ends_the_start(models: Path):
