@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.settings import read_settings
+from serving.settings import NAMES, PREFIX, read_settings
 from tests.docker.engine import PORTS, ROOT, SERVICES, run
 
 CONFIGURATION = ROOT / "docker/haproxy.cfg"
@@ -35,7 +35,22 @@ def test_a_container_has_no_more_rights_than_it_needs(name: str):
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] == 512
     assert "cap_add" not in service or service["user"] == "0:0"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_setting_reaches_the_services(name: str):
+    """But for those that say where in the container something is."""
+    passed = {PREFIX + setting for setting in NAMES} - {"SERVE_HOST", "SERVE_PORT", "SERVE_MODEL_DIR"}
+    assert services()[name]["environment"] == {setting: f"${{{setting}:-}}" for setting in passed}
+
+
+def test_actions_of_the_workflow_are_pinned_by_digest():
+    text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action) for action in used)
 
 
 def test_ports_are_published_on_loopback():

@@ -1,9 +1,12 @@
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from bundle.cpus import usable_cpus
-from serving.settings import SettingsError, read_settings
+from serving.api_keys import ApiKeys
+from serving.errors import Unauthorized
+from serving.settings import KEY_DIGESTS, SettingsError, read_settings
 
 
 def test_without_variables_the_defaults_hold():
@@ -109,3 +112,22 @@ def test_the_quota_of_an_old_cgroup_counts_too(tmp_path: Path):
 def test_a_quota_above_the_affinity_does_not_add_cpus(tmp_path: Path):
     (tmp_path / "cpu.max").write_text("99900000 100000")
     assert usable_cpus(tmp_path) == usable_cpus(tmp_path / "nothing")
+
+
+def test_keys_of_the_parent_take_the_place_of_the_file(tmp_path: Path):
+    keys = ApiKeys(["a-key-0123456789", "b-key-0123456789"])
+    (tmp_path / "digests").write_text(keys.digests())
+    assert "a-key" not in keys.digests()
+    environment = {KEY_DIGESTS: str(tmp_path / "digests"), "SERVE_API_KEY_FILE": str(tmp_path / "nowhere")}
+    found = read_settings(environment, default_port=1).api_keys
+    for key, opens in (("a-key-0123456789", True), ("b-key-0123456789", True), ("c-key-0123456789", False)):
+        scope = {"path": "/", "headers": [(b"authorization", f"Bearer {key}".encode())]}
+        with contextlib.nullcontext() if opens else pytest.raises(Unauthorized):
+            found.check(scope)
+    (tmp_path / "digests").write_text("")
+    assert not read_settings(environment, default_port=1).api_keys
+
+
+def test_a_file_of_keys_that_has_no_end_is_refused():
+    with pytest.raises(SettingsError, match="SERVE_API_KEY_FILE='/dev/zero': not a regular file"):
+        read_settings({"SERVE_API_KEY_FILE": "/dev/zero"}, default_port=1)
