@@ -12,27 +12,30 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the rows came from. `source` is the data set's own name for its real files, or `synthetic`."""
+    """Where the rows came from. `source` is the data set's own name for its real files, or `synthetic`.
+
+    `positive_fraction` is None but for two classes.
+    """
 
     source: str
     files: tuple[SourceFile, ...]
     rows: int
     training_rows: int
     held_out_rows: int
-    positive_fraction: float
+    positive_fraction: float | None
     split_seed: int
 
 
 class FrontTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial on the Pareto front of F2 against latency.
+    """A trial on the Pareto front of a score against latency.
 
-    `f2` is out of fold, `standard_error` its own over samples of such rows. `us_per_row` is ONNX Runtime's time for the
-    packed graph in microseconds, one row a call; `us_per_row_of_100` that of a row in calls of a hundred. `depth` is
-    the largest one allowed; `nodes` are all trees' inner nodes and leaves.
+    `score` is out of fold, `standard_error` its own over samples of such rows. `us_per_row` is ONNX Runtime's time for
+    the packed graph in microseconds, one row a call; `us_per_row_of_100` that of a row in calls of a hundred. `depth`
+    is the largest one allowed; `nodes` are all trees' inner nodes and leaves.
     """
 
     trial: int
-    f2: float
+    score: float
     standard_error: float
     us_per_row: float
     us_per_row_of_100: float
@@ -59,7 +62,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     completed: int
     pruned: int
     best_value: float
-    best_parameters: dict[str, int | float]
+    best_parameters: dict[str, int | float | str | bool | None]
     chosen_trial: int | None = None
     choice: str = ""
     front: tuple[FrontTrial, ...] = ()
@@ -78,10 +81,16 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Scores by the metric's name, on out-of-fold predictions of the training rows and on the held-out rows."""
+    """Scores by the metric's name, on out-of-fold predictions of the training rows and on the held-out rows.
+
+    `standard_error` is that of the study's score on the held-out rows, `trivial` what a model that looks at no feature
+    scores there.
+    """
 
     out_of_fold: dict[str, float]
     held_out: dict[str, float]
+    standard_error: float | None = None
+    trivial: float | None = None
 
 
 class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):

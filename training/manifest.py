@@ -8,28 +8,29 @@ import xgboost
 from optuna.trial import TrialState
 
 from bundle.manifest import FORMAT_VERSION, Manifest, utc_now
-from bundle.training_record import Metrics, Study
+from bundle.training_record import Study, TrainingRecord
 from training.data.prepare import PreparedRows
 from training.export.artifacts import BundleContents
 from training.export.publish import StagedArtifacts
-from training.model.evaluation import Scored, score
 from training.model.fitting import Model
 from training.model.folds import FOLDS
+from training.model.score import Score
 from training.tuning.choose_trial import Choice, pareto_front
 
 LIBRARIES = ("scikit-learn", "polars", "numpy", "onnx", "onnxmltools", "onnxruntime", "optuna")
 
 
-def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, *, seed: int) -> Study:
+def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, score: Score, *, seed: int) -> Study:
     """How the parameters were found and chosen."""
     seen, every = rows.training.height, rows.description.training_rows
     sample = f" of a sample of {seen:,} training rows" if seen < every else ""
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     completed, pruned = states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)
     latency = "; against µs per row of the packed graph, one row a call" if len(study.directions) > 1 else ""
+    at_best = ", at the best threshold" if score.needs_threshold else ""
     return Study(
-        objective=f"F2 on out-of-fold predictions{sample}, at the best threshold{latency}",
-        score="f2",
+        objective=f"{score.label} on out-of-fold predictions{sample}{at_best}{latency}",
+        score=score.name,
         seed=seed,
         folds=FOLDS,
         trials=completed + pruned,
@@ -44,29 +45,28 @@ def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, *, s
 
 
 def describe_bundle(
-    rows: PreparedRows, model: Model, contents: BundleContents, study: Study, held_out: Scored, staged: StagedArtifacts
+    rows: PreparedRows, model: Model, contents: BundleContents, record: TrainingRecord, staged: StagedArtifacts
 ) -> Manifest:
-    """The manifest of the staged artifacts. The held-out rows are scored here."""
+    """The manifest of the staged artifacts."""
+    dataset = rows.dataset
+    binary = dataset.task == "binary_classification"
     return Manifest(
         format_version=FORMAT_VERSION,
-        name=rows.dataset.name,
+        name=dataset.name,
         version=staged.version,
         created=utc_now(),
-        task="binary_classification",
+        task=dataset.task,
         features=contents.features,
-        target=rows.dataset.target,
-        classes=rows.dataset.classes,
-        positive_class=rows.dataset.classes[1],
+        target=dataset.target,
+        classes=dataset.classes,
+        positive_class=dataset.classes[1] if binary else None,
         decision_threshold=model.threshold,
         tokens=rows.tokens,
         expected=contents.expected,
-        metrics=Metrics(
-            out_of_fold=score(model.out_of_sample.target, model.out_of_sample.probability, model.threshold),
-            held_out=score(held_out.target, held_out.probability, model.threshold),
-        ),
-        study=study,
-        data=rows.description,
-        parity=contents.parity,
+        metrics=record.metrics,
+        study=record.study,
+        data=record.data,
+        parity=record.parity,
         libraries=library_versions(),
         artifacts=staged.artifacts,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from bundle.command_line import Parser, file_path, real_number, whole_number
 from training.data.sources import AUTO
 from training.dataset import Dataset
-from training.tuning.study import OBJECTIVES, ObjectiveName
+from training.tuning.choose_trial import RULES, Rule
 
 MOST_SEED = (1 << 31) - 1
 """What all the libraries take."""
@@ -31,7 +31,10 @@ class Options:
     tune_only: bool
     models: Path
     reports: Path
-    objective: ObjectiveName = OBJECTIVES[0]
+    score: str = ""
+    latency: bool = False
+    choice: Rule = RULES[0]
+    strict: bool = False
     trial: int | None = None
     max_us: float | None = None
 
@@ -58,16 +61,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tune-only", action="store_true", help="help with a shared study, and publish nothing")
     parser.add_argument("--models", type=file_path, default=Path("models"), help="where the bundle is published")
     parser.add_argument("--reports", type=file_path, default=Path("reports/training"), help="where the report goes")
-    parser.add_argument("--objective", choices=OBJECTIVES, default=OBJECTIVES[0], help="f2,latency: their Pareto front")
+    parser.add_argument("--score", default="", help="f<beta> or a scorer of scikit-learn (default: the data set's own)")
+    parser.add_argument("--objective", default="", help="<score>,latency: weigh latency, too (their Pareto front)")
+    parser.add_argument("--strict", action="store_true", help="publish nothing if the model has learnt nothing")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--trial", type=whole_number(0), help="publish this trial of the study")
-    choice.add_argument("--max-us", type=real_number(), help="publish the best F2 in at most so many µs a row")
+    choice.add_argument("--max-us", type=real_number(), help="publish the best score in at most so many µs a row")
+    choice.add_argument(
+        "--choice",
+        choices=RULES,
+        default=RULES[0],
+        help="small: the smallest of the trials that are as good as the best",
+    )
 
 
 def make_options(parser: argparse.ArgumentParser, given: dict[str, Any]) -> Options:
     """The options that `add_options` has added, as they were given; wrong ones exit with status 2."""
-    if given["max_us"] is not None and given["objective"] != "f2,latency":
-        parser.error("--max-us: a study of F2 alone measures no latency; it takes --objective f2,latency")
+    score, _, latency = given.pop("objective").partition(",")
+    if latency not in ("", "latency") or (score and given["score"] not in ("", score)):
+        parser.error("--objective is a score, or a score and latency, such as f2,latency; --score can't be another one")
+    given |= {"score": given["score"] or score, "latency": bool(latency)}
+    if given["max_us"] is not None and not latency:
+        parser.error("--max-us: a study of a score alone measures no latency; give --objective f2,latency")
     storage = given["storage"] or f"sqlite:///{given['reports'] / 'study.db'}"
     return Options(**{**given, "storage": storage})
 

@@ -17,31 +17,38 @@ from bundle.cpus import usable_cpus
 from bundle.errors import BundleError
 from bundle.lock import InUseError
 from bundle.manifest import Manifest, read_manifest
+from bundle.training_record import Metrics, TrainingRecord
+from training.data.infer import coarse_numbers
 from training.data.prepare import PreparedRows, prepare_rows
 from training.data.sources import load_rows
-from training.dataset import Dataset
+from training.dataset import Dataset, Parameters
 from training.errors import TrainingError
 from training.export.artifacts import BundleContents, make_contents
 from training.export.publish import check_vacant, publish, stage
 from training.manifest import describe_bundle, describe_study
-from training.model.evaluation import Scored
+from training.model.evaluation import Scored, best_threshold, measure, standard_error
 from training.model.fitting import Model, feature_importance, fit_model
-from training.model.folds import Fold, prepare_folds
+from training.model.folds import Fold, out_of_fold, prepare_folds
+from training.model.score import Score, parse_score
+from training.model.worth import judge
 from training.options import Options, parse_options
 from training.ownership import owning_outputs
+from training.report.pictures import Evidence
 from training.report.terminal import print_summary
-from training.report.write_report import Evidence, write_report
-from training.tuning.choose_trial import Choice, choose
+from training.report.write_report import write_report
+from training.tuning.choose_trial import Choice, Wish, choose
+from training.tuning.objective import Objective, ScoreObjective, search_space, study_name
 from training.tuning.shared_study import connect, is_shared, run_shared_study
 from training.tuning.study import (
     STORAGE_FAILURES,
     first_line,
     open_study,
     run_study,
-    study_name,
     without_password,
 )
-from training.tuning.tradeoff import Tradeoff
+from training.tuning.tradeoff import TRADEOFF_VERSION, Tradeoff
+
+BINARY = "binary_classification"
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Tuned:
     study: optuna.Study
     folds: list[Fold]
     choice: Choice
+    score: Score
 
 
 def train(options: Options) -> Manifest | None:
@@ -64,16 +72,24 @@ def train(options: Options) -> Manifest | None:
     """
     check_vacant(options.dataset.name, options.models)
     connection = connect_storage(options)  # before the rows are read, which may take minutes
+    score = parse_score(options.score or options.dataset.score, options.dataset.task)
     raw = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
     rows = prepare_rows(options.dataset, raw)
-    tuned = tune(rows, options, connection)
+    warn_of_coarse_numbers(rows)
+    tuned = tune(rows, score, options, connection)
     if tuned is None:
         return None
     parameters = tuned.choice.trial.params
-    model = fit_model(rows, tuned.folds, parameters, seed=options.seed, threads=usable_cpus())
+    model = fit_model(rows, tuned.folds, parameters, score, seed=options.seed, threads=usable_cpus())
     contents = make_contents(rows, model)
-    held_out = Scored(rows.held_out_target, contents.held_out_probability)
+    held_out = Scored(rows.held_out_target, contents.held_out_output)
     return publish_model(rows, tuned, model, contents, held_out, options)
+
+
+def warn_of_coarse_numbers(rows: PreparedRows) -> None:
+    """Tell of columns whose numbers the graph can't tell apart."""
+    for told in coarse_numbers(rows.training, rows.dataset.features):
+        print(f"warning: {told}", file=sys.stderr)
 
 
 def connect_storage(options: Options) -> RDBStorage | None:
@@ -92,28 +108,42 @@ def connect_storage(options: Options) -> RDBStorage | None:
     return connection
 
 
-def tune(rows: PreparedRows, options: Options, connection: RDBStorage | None) -> Tuned | None:
+def tune(rows: PreparedRows, score: Score, options: Options, connection: RDBStorage | None) -> Tuned | None:
     """Run the study to its end, and choose a trial. None: no trial is complete, or the run only helps with the study.
 
     Raises:
         TrainingError: the study storage can't be used, or the study has no such trial as the options ask for.
         KeyboardInterrupt: Ctrl-C ended the help with a study.
     """
-    folds = prepare_folds(rows.dataset, rows.features, rows.target, seed=options.seed)
+    threads = usable_cpus()
+    folds = prepare_folds(rows.dataset, rows.features, rows.target, rows.wide, seed=options.seed)
     content = rows.training.write_csv().encode()
-    name = study_name(rows.dataset.name, content, seed=options.seed, objective=options.objective)
-    study = open_study(name, options.storage, fresh=options.fresh, connection=connection, objective=options.objective)
-    run = run_study if connection is None else run_shared_study
-    evaluation = Tradeoff(rows, seed=options.seed) if options.objective == "f2,latency" else None
-    trials, seed, threads = options.trials, options.seed, usable_cpus()
-    uninterrupted = run(study, folds, rows.target, trials=trials, seed=seed, threads=threads, evaluation=evaluation)
+    objective: Objective = ScoreObjective(score, search_space(rows.dataset), folds, rows.target, threads)
+    version: int | None = None
+    metrics: tuple[str, ...] = ()
+    if options.latency:
+        objective = Tradeoff(rows, folds, score, seed=options.seed, threads=threads)
+        version, metrics = TRADEOFF_VERSION, (score.label, "µs/row")
+    name = study_name(rows.dataset, content, score, seed=options.seed, latency=version)
+    study = open_study(name, options.storage, fresh=options.fresh, connection=connection, metrics=metrics)
+    if connection is None:
+        uninterrupted = run_study(study, objective, trials=options.trials, seed=options.seed, label=score.label)
+    else:
+        uninterrupted = run_shared_study(study, objective, trials=options.trials, label=score.label)
     if options.tune_only and not uninterrupted:
         raise KeyboardInterrupt
     if options.tune_only or not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return None
     if not uninterrupted:
         print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
-    return Tuned(study, folds, choose(study, number=options.trial, max_us=options.max_us))
+
+    def error(parameters: Parameters) -> float:
+        scored = Scored(rows.target, out_of_fold(folds, parameters, threads=threads))
+        threshold = best_threshold(score, scored.target, scored.output) if options.dataset.task == BINARY else None
+        return standard_error(score, scored, threshold)
+
+    wish = Wish(options.trial, options.max_us, options.choice)
+    return Tuned(study, folds, choose(study, wish, score.label, error), score)
 
 
 def publish_model(
@@ -122,13 +152,31 @@ def publish_model(
     """Publish the bundle, then write the report. `held_out` is what the model gives for all held-out rows.
 
     Raises:
+        TrainingError: the model is worth nothing, and the options are strict.
         BundleError, OSError: the bundle could not be written; the previous one is whole.
     """
-    study = describe_study(tuned.study, rows, tuned.choice, seed=options.seed)
+    worth = judge(tuned.score, rows.target, held_out, model.threshold)
+    doubts = worth.warnings()
+    if options.strict and doubts:
+        raise TrainingError("; ".join(doubts))
+    record = TrainingRecord(
+        metrics=Metrics(
+            out_of_fold=measure(tuned.score, model.out_of_sample, model.threshold),
+            held_out=measure(tuned.score, held_out, model.threshold),
+            standard_error=worth.standard_error,
+            trivial=worth.trivial,
+        ),
+        study=describe_study(tuned.study, rows, tuned.choice, tuned.score, seed=options.seed),
+        data=rows.description,
+        parity=contents.parity,
+    )
     staged = stage(rows.dataset.name, contents.artifacts)
-    manifest = describe_bundle(rows, model, contents, study, held_out, staged)
+    manifest = describe_bundle(rows, model, contents, record, staged)
     publish(manifest, staged, options.models)
+    for doubt in doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
     evidence = Evidence(
+        score=tuned.score,
         study=tuned.study,
         held_out=held_out,
         out_of_sample=model.out_of_sample,

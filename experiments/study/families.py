@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from xgboost import XGBClassifier
 
 from training.dataset import Dataset, Nominal
-from training.model.pipeline import build_preprocessing
+from training.model.pipeline import build_preprocessing, wide_columns
 
 PREPROCESSING, ESTIMATOR = "preprocessing", "estimator"
 SVM_ROWS = 8000
@@ -119,4 +119,9 @@ def build_pipeline(dataset: Dataset, features: pl.DataFrame, family: Family, *, 
     if family.scaled:
         steps.append(StandardScaler())
     estimator = make_pipeline(*steps, family.build(seed)) if steps else family.build(seed)
-    return Pipeline([(PREPROCESSING, build_preprocessing(dataset, features)), (ESTIMATOR, estimator)])
+    return Pipeline(
+        [
+            (PREPROCESSING, build_preprocessing(dataset, wide_columns(dataset, features), seed=seed)),
+            (ESTIMATOR, estimator),
+        ]
+    )

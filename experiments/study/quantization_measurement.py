@@ -17,9 +17,11 @@ from experiments.study.session_measurement import Batches, Expected, latencies, 
 from experiments.study.session_results import QuantizationResult
 from experiments.study.timing import Budget
 from training.data.prepare import PreparedRows, pipeline_frame
-from training.model.evaluation import best_threshold, score
+from training.model.evaluation import Scored, best_threshold, measure
+from training.model.score import parse_score
 
 CALIBRATION_ROWS = 2_000
+SCORE = parse_score("f2", "binary_classification")
 LAYERS = ("MatMul", "Gemm")
 """The operators that make up a neural network's layers."""
 
@@ -28,7 +30,7 @@ def train_mlp(rows: PreparedRows, *, seed: int) -> tuple[bytes, float]:
     """The small neural network as a packed graph, and its threshold, chosen on the training rows."""
     pipeline = fit(rows, rows.features, mlp(64, 32), seed=seed)
     training = Batch.of(rows.dataset, rows.features)
-    threshold = best_threshold(rows.target, NativePipeline(pipeline, 0.5).predict(training).values)
+    threshold = best_threshold(SCORE, rows.target, NativePipeline(pipeline, 0.5).predict(training).values)
     return export_pipeline(rows.dataset, pipeline, threshold), threshold
 
 
@@ -82,4 +84,4 @@ def _scores(
     session: onnxruntime.InferenceSession, expected: Expected, target: NDArray[np.int64], threshold: float
 ) -> dict[str, float]:
     (probabilities,) = session.run([PROBABILITIES], expected.batch.feeds)
-    return score(target, probabilities[:, 1], threshold)
+    return measure(SCORE, Scored(target, probabilities[:, 1]), threshold)

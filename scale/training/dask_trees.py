@@ -21,7 +21,7 @@ from xgboost.tracker import RabitTracker
 
 from scale.cluster.collect import POLL_SECONDS, workers_of
 from scale.cluster.errors import ClusterError
-from scale.training.partitioned import EncodedBatches, EveryRound, matrix_bytes
+from scale.training.partitioned import EncodedBatches, EveryRound, boosting_arguments, matrix_bytes
 from scale.training.partitions import Part, Partition, Partitions
 from training.data.prepare import PreparedRows
 from training.errors import TrainingError
@@ -66,7 +66,7 @@ def grow_on_workers(
         DataError: a file can't be read any more.
         TrainingError: the workers have too little memory, or one was lost.
     """
-    preprocessing, classifier = pipeline.named_steps["preprocessing"], pipeline.named_steps["classifier"]
+    preprocessing, classifier = pipeline.named_steps["preprocessing"], pipeline.named_steps["model"]
     workers = workers_of(client)
     shares = deal([partition for partition in partitions.partitions if partition.rows], len(workers))
     chosen = sorted(workers)[: len(shares)]
@@ -76,7 +76,8 @@ def grow_on_workers(
         tqdm(total=rounds, desc=f"trees on {len(chosen)} workers", unit="tree") as bar,
         _tracker(client, chosen) as args,
     ):
-        work = Work(preprocessing, part, classifier.get_xgb_params(), rounds, args, f"trees-{uuid.uuid4().hex}")
+        arguments = boosting_arguments(rows.dataset, classifier)
+        work = Work(preprocessing, part, arguments, rounds, args, f"trees-{uuid.uuid4().hex}")
         client.subscribe_topic(work.topic, lambda _: bar.update())
         everywhere = client.scatter(work, broadcast=True, hash=False)
         futures = [

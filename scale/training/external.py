@@ -14,14 +14,22 @@ from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from bundle.cpus import usable_cpus
-from scale.training.partitioned import EncodedBatches, EveryRound, fit_partitioned, matrix_bytes, predict_part
+from scale.training.partitioned import (
+    EncodedBatches,
+    EveryRound,
+    boosting_arguments,
+    fit_partitioned,
+    matrix_bytes,
+    predict_part,
+)
 from scale.training.partitions import Partitions
 from scale.training.sample import Plan, survey
 from training.data.prepare import PreparedRows
+from training.dataset import Parameters
 from training.errors import TrainingError
 from training.model.evaluation import Scored
 from training.model.fitting import Model
-from training.model.pipeline import Parameters
+from training.model.score import Score
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,9 @@ class External:
         """
         return survey(self.partitions, self.plan)
 
-    def fit(self, rows: PreparedRows, parameters: Parameters, *, seed: int) -> Model:
+    def fit(self, rows: PreparedRows, parameters: Parameters, score: Score, *, seed: int) -> Model:
         """A fit on all training rows, then the threshold on validation rows."""
-        return fit_external(rows, self.partitions, self.plan, parameters, seed=seed, threads=usable_cpus())
+        return fit_external(rows, self.partitions, self.plan, parameters, score, seed=seed, threads=usable_cpus())
 
     def score_held_out(self, model: Model) -> Scored:
         """All of them, from the files."""
@@ -49,7 +57,14 @@ class External:
 
 
 def fit_external(
-    rows: PreparedRows, partitions: Partitions, plan: Plan, parameters: Parameters, *, seed: int, threads: int
+    rows: PreparedRows,
+    partitions: Partitions,
+    plan: Plan,
+    parameters: Parameters,
+    score: Score,
+    *,
+    seed: int,
+    threads: int,
 ) -> Model:
     """Fit the pipeline on all training rows, and choose the threshold on the validation rows, which it has not seen.
 
@@ -58,12 +73,12 @@ def fit_external(
         TrainingError: there is no room for XGBoost's files in the temporary folder.
     """
     grow = partial(_grow, rows, partitions, plan, threads)
-    return fit_partitioned(rows, partitions, plan, parameters, grow, seed=seed)
+    return fit_partitioned(rows, partitions, plan, parameters, score, grow, seed=seed)
 
 
 def _grow(rows: PreparedRows, partitions: Partitions, plan: Plan, threads: int, pipeline: Pipeline) -> bytes:
     """The trees of the pipeline's unfitted classifier; its preprocessing is fitted."""
-    preprocessing, classifier = pipeline.named_steps["preprocessing"], pipeline.named_steps["classifier"]
+    preprocessing, classifier = pipeline.named_steps["preprocessing"], pipeline.named_steps["model"]
     _check_room(matrix_bytes(rows, preprocessing), rows.description.training_rows)
     with (
         tempfile.TemporaryDirectory(prefix="train-") as cache,
@@ -76,7 +91,7 @@ def _grow(rows: PreparedRows, partitions: Partitions, plan: Plan, threads: int, 
         matrix = xgb.ExtMemQuantileDMatrix(batches, nthread=threads)
         bar.close()
         rounds = classifier.get_num_boosting_rounds()
-        arguments = {**classifier.get_xgb_params(), "n_jobs": threads}
+        arguments = {**boosting_arguments(rows.dataset, classifier), "n_jobs": threads}
         with tqdm(total=rounds, desc="trees", unit="tree") as trees:
             booster = xgb.train(arguments, matrix, num_boost_round=rounds, callbacks=[EveryRound(trees.update)])
         del matrix, batches  # they remove their own files, and complain when somebody else has

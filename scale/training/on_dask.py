@@ -18,9 +18,10 @@ from scale.training.partitioned import fit_partitioned, predict_part
 from scale.training.partitions import ForEach, Partition, Partitions, Result, Shared
 from scale.training.sample import Plan, survey
 from training.data.prepare import PreparedRows
+from training.dataset import Parameters
 from training.model.evaluation import Scored
 from training.model.fitting import Model
-from training.model.pipeline import Parameters
+from training.model.score import Score
 
 PACKAGES = ("bundle", "scale", "training")
 
@@ -57,11 +58,11 @@ class OnDask:
         with for_each_on(self.scheduler) as (_, for_each):
             return survey(self.partitions, self.plan, for_each)
 
-    def fit(self, rows: PreparedRows, parameters: Parameters, *, seed: int) -> Model:
+    def fit(self, rows: PreparedRows, parameters: Parameters, score: Score, *, seed: int) -> Model:
         """A fit on all training rows, then the threshold on validation rows."""
         with for_each_on(self.scheduler) as (client, for_each):
             grow = partial(grow_on_workers, client, rows, self.partitions, self.plan.training)
-            return fit_partitioned(rows, self.partitions, self.plan, parameters, grow, for_each, seed=seed)
+            return fit_partitioned(rows, self.partitions, self.plan, parameters, score, grow, for_each, seed=seed)
 
     def score_held_out(self, model: Model) -> Scored:
         """All of them, on the workers."""

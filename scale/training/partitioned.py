@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 import xgboost as xgb
-from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
+from xgboost import XGBModel
 
 from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
 from scale.training.sample import Plan
-from training.data.prepare import PreparedRows, class_indices, pipeline_frame
-from training.dataset import Nominal
+from training.data.prepare import PreparedRows, pipeline_frame, targets
+from training.dataset import Dataset, Nominal, Parameters
 from training.model.evaluation import Scored, best_threshold
 from training.model.fitting import Model
-from training.model.pipeline import Parameters, apply_threshold, build_pipeline
+from training.model.folds import output_of
+from training.model.pipeline import apply_threshold, build_pipeline
+from training.model.score import Output, Score, Target
 
 DENSE_BYTES, SPARSE_BYTES = 2.3, 5.3
 """What a value takes in XGBoost's quantile matrix, as measured: a bin index by row and by column, or with positions too
@@ -30,6 +32,7 @@ def fit_partitioned(
     partitions: Partitions,
     plan: Plan,
     parameters: Parameters,
+    score: Score,
     grow: Callable[[Pipeline], bytes],
     for_each: ForEach = one_by_one,
     *,
@@ -44,12 +47,20 @@ def fit_partitioned(
     Raises:
         DataError: a file can't be read any more.
     """
-    pipeline = build_pipeline(rows.dataset, rows.features, parameters, seed=seed)
-    pipeline.named_steps["preprocessing"].fit(rows.features)
-    pipeline.named_steps["classifier"].load_model(bytearray(grow(pipeline)))
+    pipeline = build_pipeline(rows.dataset, parameters, rows.wide, seed=seed)
+    pipeline.named_steps["preprocessing"].fit(rows.features, rows.target)
+    pipeline.named_steps["model"].load_model(bytearray(grow(pipeline)))
     validation = predict_part(pipeline, partitions, plan.validation, "threshold", for_each)
-    threshold = best_threshold(validation.target, validation.probability)
-    return Model(apply_threshold(pipeline, threshold, rows.features, rows.target), threshold, validation)
+    if score.task != "binary_classification":
+        return Model(pipeline, pipeline, None, validation)
+    threshold = best_threshold(score, validation.target, validation.output)
+    return Model(apply_threshold(pipeline, threshold, rows.features, rows.target), pipeline, threshold, validation)
+
+
+def boosting_arguments(dataset: Dataset, model: XGBModel) -> dict[str, Any]:
+    """The parameters of the trees that the unfitted `model` would grow, for `xgboost.train`."""
+    classes = {"num_class": len(dataset.classes)} if dataset.task == "multiclass_classification" else {}
+    return {**model.get_xgb_params(), **classes}
 
 
 def matrix_bytes(rows: PreparedRows, preprocessing: ColumnTransformer) -> float:
@@ -62,7 +73,7 @@ def matrix_bytes(rows: PreparedRows, preprocessing: ColumnTransformer) -> float:
 def predict_part(
     pipeline: Pipeline, partitions: Partitions, part: Part, name: str, for_each: ForEach = one_by_one
 ) -> Scored:
-    """The rows' targets and P(positive): twelve bytes a row, whatever its features are.
+    """The rows' targets and what the pipeline gives for them: some twelve bytes a row, whatever its features are.
 
     Raises:
         DataError: a file can't be read any more.
@@ -74,18 +85,19 @@ def predict_part(
             scored.append(result)
             bar.update(partition.rows)
     target = np.concatenate([result.target for result in scored])
-    return Scored(target.astype(np.int64), np.concatenate([result.probability for result in scored]))
+    return Scored(target, np.concatenate([result.output for result in scored]))
 
 
 def _predict_file(shared: tuple[Pipeline, Part], partition: Partition) -> Scored:
     pipeline, part = shared
-    targets: list[NDArray[np.int8]] = [np.empty(0, dtype=np.int8)]
-    probabilities: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)]
+    dataset = partition.dataset
+    wide = (len(dataset.classes),) if dataset.task == "multiclass_classification" else ()
+    found: list[Target] = [np.empty(0, dtype=np.int64 if dataset.classes else np.float64)]
+    outputs: list[Output] = [np.empty((0, *wide), dtype=np.float32)]
     for frame in partition.read(part):
-        features = pipeline_frame(partition.dataset, frame)
-        probabilities.append(pipeline.predict_proba(features)[:, 1].astype(np.float32))
-        targets.append(class_indices(partition.dataset, frame).astype(np.int8))
-    return Scored(np.concatenate(targets), np.concatenate(probabilities))
+        outputs.append(output_of(pipeline, pipeline_frame(dataset, frame), dataset.task))
+        found.append(targets(dataset, frame))
+    return Scored(np.concatenate(found), np.concatenate(outputs))
 
 
 class EncodedBatches(xgb.DataIter):  # type: ignore[misc]  # XGBoost has no types
@@ -121,7 +133,7 @@ class EncodedBatches(xgb.DataIter):  # type: ignore[misc]  # XGBoost has no type
             return False
         dataset = self._partitions[0].dataset
         matrix = self._preprocessing.transform(pipeline_frame(dataset, frame)).astype(np.float32)
-        input_data(data=matrix, label=class_indices(dataset, frame))
+        input_data(data=matrix, label=targets(dataset, frame))
         self._advance(frame.height)
         return True
 

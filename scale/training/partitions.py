@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from bundle.training_record import SourceFile
+from training.data.prepare import as_declared
 from training.dataset import Dataset
 from training.errors import DataError
 
@@ -59,13 +60,11 @@ class Partition:
             DataError: the file can't be read, or lacks a column.
         """
         names = [*(feature.name for feature in self.dataset.features), self.dataset.target]
-        numbers = {feature.name for feature in self.dataset.numeric}
-        columns = [pl.col(name).cast(pl.Float64 if name in numbers else pl.String) for name in names]
         generator = np.random.default_rng([self.dataset.split_seed, self.number])
         try:
-            rows = pl.scan_parquet(self.path, glob=False, hive_partitioning=False).select(columns)
+            rows = pl.scan_parquet(self.path, glob=False, hive_partitioning=False).select(names)
             for frame in rows.collect_batches(chunk_size=BATCH_ROWS):
-                yield frame, generator.random(frame.height)
+                yield as_declared(self.dataset, frame), generator.random(frame.height)
         except (PolarsError, OSError) as error:
             raise _unreadable(self.path, error) from error
 

@@ -1,8 +1,8 @@
 """One pass over partitioned rows: check them all, count them, and take the sample that fits in memory.
 
-To the random training rows of the sample come witnesses: for every category, and for both ends of every number's range,
-a training row that has it. So what is read off the sample (the encoders' categories, the manifest's ranges, the edge
-cases) is what all the training rows would give.
+To the random training rows of the sample come witnesses: for every category some training rows that have it, as many as
+make it a frequent one if there are, and a row for either end of every number's range. So what is read off the sample
+(the encoders' categories, the manifest's ranges, the edge cases) is what all the training rows would give.
 """
 
 from collections import Counter
@@ -14,7 +14,15 @@ from tqdm import tqdm
 
 from bundle.training_record import Data
 from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
-from training.data.prepare import PreparedRows, check_presence, check_split, check_values, class_indices, pipeline_frame
+from training.data.prepare import (
+    PreparedRows,
+    check_presence,
+    check_split,
+    check_values,
+    pipeline_frame,
+    schema_of,
+    targets,
+)
 from training.dataset import Dataset
 from training.errors import DataError
 
@@ -49,34 +57,49 @@ def plan_parts(dataset: Dataset, rows: int, sample_rows: int) -> Plan:
     )
 
 
+_PLACE, _WANTED = "\0place", "\0wanted"
+"""Names of helping columns, which no feature of a file has."""
+
+
 @dataclass
 class _Witnesses:
-    """Rows that show a category or an end of a range for the first time."""
+    """Rows that show a category for one of the first times, or an end of a range."""
 
     dataset: Dataset
     rows: list[pl.DataFrame] = field(default_factory=list)
-    _categories: dict[str, set[str | None]] = field(default_factory=dict)
+    _categories: dict[str, pl.DataFrame] = field(default_factory=dict)
     _ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def look_at(self, frame: pl.DataFrame) -> None:
         for feature in self.dataset.categorical:
-            known = self._categories.setdefault(feature.name, set())
-            if new := set(frame[feature.name].unique()) - known:
-                known |= new
-                self._keep(frame, pl.col(feature.name).is_in(list(new), nulls_equal=True), feature.name)
+            self._look_for_categories(frame, feature.name)
         for numeric in self.dataset.numeric:
-            column = pl.col(numeric.name)
-            ends = frame.select(column.min().alias("low"), column.max().alias("high")).row(0)
-            if None in ends:
-                continue
-            low, high = self._ranges.get(numeric.name, (float("inf"), float("-inf")))
-            self._ranges[numeric.name] = (min(low, ends[0]), max(high, ends[1]))
-            beyond = [end for end, new in zip(ends, (ends[0] < low, ends[1] > high), strict=True) if new]
-            if beyond:
-                self._keep(frame, column.is_in(beyond), numeric.name)
+            self._look_for_ends(frame, numeric.name)
 
-    def _keep(self, frame: pl.DataFrame, condition: pl.Expr, name: str) -> None:
-        self.rows.append(frame.filter(condition).unique(name, keep="first", maintain_order=True))
+    def _look_for_categories(self, frame: pl.DataFrame, name: str) -> None:
+        """Keep rows of each category until as many are kept as make it a frequent one."""
+        enough = self.dataset.min_frequency
+        known = self._categories.get(name, frame.select(name, pl.lit(0).alias(_PLACE)).clear())
+        wanted = known.select(name, (enough - pl.col(_PLACE)).alias(_WANTED))
+        placed = frame.with_columns(pl.int_range(pl.len()).over(name).alias(_PLACE))
+        joined = placed.join(wanted, on=name, how="left", nulls_equal=True, maintain_order="left")
+        kept = joined.filter(pl.col(_PLACE) < pl.col(_WANTED).fill_null(enough)).drop(_PLACE, _WANTED)
+        if kept.height:
+            self.rows.append(kept)
+            counts = pl.concat([known, kept.group_by(name).agg(pl.len().cast(pl.Int32).alias(_PLACE))])
+            self._categories[name] = counts.group_by(name).agg(pl.col(_PLACE).sum())
+
+    def _look_for_ends(self, frame: pl.DataFrame, name: str) -> None:
+        """Keep a row with the lowest and one with the highest number so far."""
+        column = pl.col(name)
+        low_end, high_end = frame.select(column.min().alias("low"), column.max().alias("high")).row(0)
+        if low_end is None:
+            return
+        low, high = self._ranges.get(name, (low_end, high_end))
+        first = name not in self._ranges
+        self._ranges[name] = (min(low, low_end), max(high, high_end))
+        if beyond := [end for end, new in ((low_end, low_end < low), (high_end, high_end > high)) if new or first]:
+            self.rows.append(frame.filter(column.is_in(beyond)).unique(name, keep="first", maintain_order=True))
 
 
 @dataclass(frozen=True)
@@ -102,23 +125,18 @@ def _survey_file(plan: Plan, partition: Partition) -> _FileSurvey:
             check_values(dataset, frame)
         except DataError as error:
             raise DataError(f"{partition.path}: {error}") from error
-        training = plan.training.of(frame, draw)
-        witnesses.look_at(training)
+        # witnesses come from outside of the sample, so that no row is counted twice
+        witnesses.look_at(Part(plan.sample.high, plan.training.high).of(frame, draw))
         sample.append(plan.sample.of(frame, draw))
         reference.append(plan.reference.of(frame, draw))
-        counts["training"] += training.height
+        counts["training"] += plan.training.of(frame, draw).height
         counts["held_out"] += plan.held_out.of(frame, draw).height
-        counts["positive"] += int(class_indices(dataset, frame).sum())
-    empty = _no_rows(dataset)
+        if dataset.task == "binary_classification":
+            counts["positive"] += int(targets(dataset, frame).sum())
+    empty = pl.DataFrame(schema=schema_of(dataset))
     return _FileSurvey(
         pl.concat([empty, *sample]), pl.concat([empty, *witnesses.rows]), pl.concat([empty, *reference]), counts
     )
-
-
-def _no_rows(dataset: Dataset) -> pl.DataFrame:
-    numbers = {feature.name: pl.Float64() for feature in dataset.numeric}
-    names = [*(feature.name for feature in dataset.features), dataset.target]
-    return pl.DataFrame(schema={name: numbers.get(name, pl.String()) for name in names})
 
 
 def survey(partitions: Partitions, plan: Plan, for_each: ForEach = one_by_one) -> PreparedRows:
@@ -144,20 +162,21 @@ def survey(partitions: Partitions, plan: Plan, for_each: ForEach = one_by_one) -
     if not held_out.height:
         raise DataError(f"{dataset.name}: {partitions.rows:,} rows are too few to be split; ENGINE=memory takes them")
     check_presence(dataset, rows)
-    target = class_indices(dataset, rows)
+    target = targets(dataset, rows)
     check_split(dataset, rows, target)
     features = pipeline_frame(dataset, rows)
-    held_out_target = class_indices(dataset, held_out)
+    held_out_target = targets(dataset, held_out)
     return PreparedRows(dataset, rows, held_out, features, target, held_out_target, _describe(partitions, counts))
 
 
 def _describe(partitions: Partitions, counts: Mapping[str, int]) -> Data:
+    binary = partitions.dataset.task == "binary_classification"
     return Data(
         source=partitions.source,
         files=partitions.files,
         rows=partitions.rows,
         training_rows=counts["training"],
         held_out_rows=counts["held_out"],
-        positive_fraction=counts["positive"] / partitions.rows,
+        positive_fraction=counts["positive"] / partitions.rows if binary else None,
         split_seed=partitions.dataset.split_seed,
     )

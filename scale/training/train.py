@@ -15,13 +15,13 @@ from scale.training.external import External
 from scale.training.partitions import open_partitions
 from scale.training.sample import plan_parts
 from training.data.prepare import PreparedRows
-from training.dataset import Dataset
+from training.dataset import Dataset, Parameters
 from training.errors import TrainingError
 from training.export.artifacts import make_contents
 from training.export.publish import check_vacant
 from training.model.evaluation import Scored
 from training.model.fitting import Model
-from training.model.pipeline import Parameters
+from training.model.score import Score, parse_score
 from training.options import Options, add_options, make_options
 from training.train import connect_storage, publish_model, run_and_tell, tune
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
         """The sample."""
         ...
 
-    def fit(self, rows: PreparedRows, parameters: Parameters, *, seed: int) -> Model:
+    def fit(self, rows: PreparedRows, parameters: Parameters, score: Score, *, seed: int) -> Model:
         """The model of all training rows."""
         ...
 
@@ -81,14 +81,19 @@ def train_partitioned(options: PartitionedOptions) -> Manifest | None:
     """
     run = options.run
     check_vacant(run.dataset.name, run.models)
+    if run.dataset.pipeline is not None:
+        raise TrainingError(
+            f"ENGINE={options.engine} fits XGBoost; a data set with a pipeline of its own is for ENGINE=memory"
+        )
+    score = parse_score(run.score or run.dataset.score, run.dataset.task)
     connection = connect_storage(run)
     try:
         engine = open_engine(run.dataset, run.data_dir, options)
         rows = engine.prepare()
-        tuned = tune(rows, run, connection)
+        tuned = tune(rows, score, run, connection)
         if tuned is None:
             return None
-        model = engine.fit(rows, tuned.choice.trial.params, seed=run.seed)
+        model = engine.fit(rows, tuned.choice.trial.params, score, seed=run.seed)
         contents = make_contents(rows, model)
         held_out = engine.score_held_out(model)
     except ClusterError as error:

@@ -17,7 +17,9 @@ from training.dataset import Dataset, Nominal, Numeric, Ordinal
 from training.model.evaluation import Scored, best_threshold
 from training.model.fitting import Model
 from training.model.pipeline import apply_threshold, build_pipeline
+from training.model.score import parse_score
 
+F2 = parse_score("f2", "binary_classification")
 ALL_KINDS = ("numeric", "ordinal", "nominal")
 FEATURES = {
     "numeric": (Numeric(name="weight", nullable=True), Numeric(name="age", integer=True)),
@@ -74,16 +76,16 @@ def fitted(
 
     The threshold is chosen on the training rows themselves: good enough where only its application is tested.
     """
-    pipeline = build_pipeline(rows.dataset, rows.features, {"n_estimators": 12, "max_depth": 3, **parameters}, seed=1)
+    pipeline = build_pipeline(rows.dataset, {"n_estimators": 12, "max_depth": 3, **parameters}, rows.wide, seed=1)
     if fit is None:
         pipeline.fit(rows.features, rows.target)
     else:
         matrix = pipeline.named_steps["preprocessing"].fit_transform(rows.features).astype(np.float32)
-        fit(pipeline.named_steps["classifier"], matrix)
+        fit(pipeline.named_steps["model"], matrix)
     probability = pipeline.predict_proba(rows.features)[:, 1]
-    threshold = best_threshold(rows.target, probability)
+    threshold = best_threshold(F2, rows.target, probability)
     classifier = apply_threshold(pipeline, threshold, rows.features, rows.target)
-    return Model(classifier, threshold, Scored(rows.target, probability))
+    return Model(classifier, pipeline, threshold, Scored(rows.target, probability))
 
 
 @pytest.fixture(scope="session")

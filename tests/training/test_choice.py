@@ -6,7 +6,8 @@ from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from training.errors import TrainingError
-from training.tuning.choose_trial import RULE, choose, pareto_front
+from training.tuning import choose_trial
+from training.tuning.choose_trial import FASTEST, SMALLEST, Wish, pareto_front
 
 TRIALS = (  # F2, µs per row
     (0.70, 15.0),
@@ -18,6 +19,10 @@ TRIALS = (  # F2, µs per row
     (0.60, 11.0),
 )
 FRONT = [1, 3, 4, 0, 6]
+
+
+def choose(study, error=0.0, **wish):
+    return choose_trial.choose(study, Wish(**wish), "F2", lambda _: error)
 
 
 def trial_of(values, *, standard_error=0.003, state=TrialState.COMPLETE):
@@ -55,7 +60,7 @@ def of_f2_alone():
 def test_front_has_what_nothing_beats_best_first(study):
     front = pareto_front(study)
     assert [one.trial for one in front] == FRONT
-    assert [(one.f2, one.us_per_row) for one in front] == [TRIALS[number] for number in FRONT]
+    assert [(one.score, one.us_per_row) for one in front] == [TRIALS[number] for number in FRONT]
     one = front[0]
     assert (one.trees, one.depth, one.nodes, one.graph_bytes, one.us_per_row_of_100) == (7, 3, 77, 4321, 2.5)
 
@@ -75,7 +80,7 @@ def test_default_is_the_fastest_within_a_standard_error_of_the_best(standard_err
     study.add_trials([trial_of(values, standard_error=standard_error) for values in TRIALS])
     choice = choose(study)
     assert choice.trial.number == number
-    assert choice.how == f"{RULE} (0.8100 - {standard_error:.4f})"
+    assert choice.how == f"{FASTEST.format('F2')} (0.8100 - {standard_error:.4f})"
 
 
 def test_default_of_f2_alone_is_the_best_and_needs_no_words(of_f2_alone):
@@ -114,3 +119,31 @@ def test_an_unknown_trial_is_an_error_that_says_which_there_are(of_f2_alone, num
 def test_a_trial_that_is_not_complete_is_an_error(of_f2_alone):
     with pytest.raises(TrainingError, match=r"^TRIAL=3: the trial is not complete but pruned$"):
         choose(of_f2_alone, number=3)
+
+
+@pytest.fixture
+def of_sizes():
+    """A study of a score alone whose trials have (score, trees, depth)."""
+    study = optuna.create_study(direction="maximize")
+    for value, trees, depth in ((0.81, 300, 6), (0.809, 125, 5), (0.8085, 125, 4), (0.80, 50, 3)):
+        study.add_trial(
+            create_trial(
+                value=value,
+                params={"n_estimators": trees, "max_depth": depth},
+                distributions={"n_estimators": IntDistribution(5, 300), "max_depth": IntDistribution(2, 6)},
+            )
+        )
+    return study
+
+
+@pytest.mark.parametrize(("error", "number"), [(0.0, 0), (0.0011, 1), (0.0016, 2), (0.02, 3)])
+def test_default_of_a_score_alone_is_the_smallest_within_a_standard_error(of_sizes, error, number):
+    choice = choose(of_sizes, error)
+    assert choice.trial.number == number
+    told = f"{SMALLEST.format('F2')} (0.8100 - {error:.4f}); CHOICE=best for the best"
+    assert choice.how == (told if number else "")
+
+
+def test_the_best_can_be_asked_for(of_sizes, study):
+    assert choose(of_sizes, 0.02, rule="best").trial.number == 0
+    assert choose(study, rule="best").trial.number == 1

@@ -36,35 +36,58 @@ def test_columns_that_are_no_feature_are_no_matter(orchard):
 @pytest.mark.parametrize("column", ["weight", "grade", "soil", "sold"])
 def test_missing_column_is_named(orchard, column):
     dataset, frame = orchard
-    with pytest.raises(DataError, match=f"^orchard: column '{column}' is missing$"):
+    with pytest.raises(DataError, match=f"^orchard: column '{column}'.* is missing$"):
         check_frame(dataset, frame.drop(column))
 
 
 @pytest.mark.parametrize(
     ("column", "dtype", "expected"),
     [
-        ("age", pl.Int64, "Float64"),
-        ("age", pl.Float32, "Float64"),
-        ("age", pl.String, "Float64"),
-        ("soil", pl.Categorical, "String"),
+        ("age", pl.String, "Numeric needs Float64; or declare it as Ordinal or Nominal"),
+        ("age", pl.Boolean, "Numeric needs Float64; or declare it as Boolean"),
+        ("soil", pl.Binary, "Nominal needs String"),
     ],
 )
 def test_column_of_another_type_is_named(orchard, column, dtype, expected):
     dataset, frame = orchard
-    with pytest.raises(DataError, match=f"column '{column}' is .*, expected {expected}"):
+    with pytest.raises(DataError, match=f"column '{column}' is .*, but {expected}"):
         check_frame(dataset, frame.with_columns(pl.col(column).cast(dtype)))
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"), [("age", pl.Int64), ("age", pl.Float32), ("soil", pl.Categorical), ("sold", pl.Categorical)]
+)
+def test_a_type_that_holds_the_same_values_is_taken(orchard, column, dtype):
+    dataset, frame = orchard
+    expected = check_frame(dataset, frame)
+    assert check_frame(dataset, frame.with_columns(pl.col(column).cast(dtype))).equals(expected)
+
+
+def test_all_that_is_wrong_is_told_at_once(orchard):
+    dataset, frame = orchard
+    wrong = frame.drop("weight").with_columns(pl.col("age").cast(pl.String), sold=pl.lit("maybe"))
+    with pytest.raises(DataError) as raised:
+        check_frame(dataset, wrong)
+    for part in ("3 problems", "'weight' is missing", "'age' is String", "labels 'maybe'"):
+        assert part in str(raised.value)
+
+
+def test_fractions_of_an_integer_are_refused(orchard):
+    dataset, frame = orchard
+    with pytest.raises(DataError, match="column 'age' has fractions, but is declared an integer"):
+        check_frame(dataset, changed(frame, "age", 24.5, pl.Float64))
 
 
 @pytest.mark.parametrize(
     ("column", "value", "dtype", "problem"),
     [
-        ("age", None, pl.Float64, "has nulls, but is not nullable"),
-        ("soil", None, pl.String, "has nulls, but is not nullable"),
+        ("age", None, pl.Float64, "has 1 nulls, but is not nullable"),
+        ("soil", None, pl.String, "has 1 nulls, but is not nullable"),
         ("grade", "rotten", pl.String, r"has unranked values \['rotten'\]"),
-        ("age", math.nan, pl.Float64, "has NaN or values out of float32 range"),
-        ("weight", math.nan, pl.Float64, "has NaN or values out of float32 range"),
-        ("weight", math.inf, pl.Float64, "has NaN or values out of float32 range"),
-        ("age", -1e39, pl.Float64, "has NaN or values out of float32 range"),
+        ("age", math.nan, pl.Float64, r"has NaN \(write missing as null\) or values out of float32 range"),
+        ("weight", math.nan, pl.Float64, r"has NaN \(write missing as null\) or values out of float32 range"),
+        ("weight", math.inf, pl.Float64, r"has NaN \(write missing as null\) or values out of float32 range"),
+        ("age", -1e39, pl.Float64, r"has NaN \(write missing as null\) or values out of float32 range"),
     ],
 )
 def test_value_that_cannot_be_is_refused(orchard, column, value, dtype, problem):
@@ -80,16 +103,28 @@ def test_nullable_column_without_any_value_is_refused(orchard, column, dtype):
         check_frame(dataset, frame.with_columns(pl.lit(None, dtype=dtype).alias(column)))
 
 
-@pytest.mark.parametrize("label", ["maybe", None])
-def test_unknown_label_is_named(orchard, label):
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [("maybe", "has the labels 'maybe', but the classes are 'no', 'yes'"), (None, "has 1 nulls; leave rows")],
+)
+def test_unknown_label_is_named(orchard, label, message):
     dataset, frame = orchard
-    with pytest.raises(DataError, match=f"sold has the labels .*{label}.*, expected"):
+    with pytest.raises(DataError, match=f"column 'sold', the target, {message}"):
         check_frame(dataset, changed(frame, "sold", label, pl.String))
+
+
+@pytest.mark.parametrize("classes", [(0, 1), (False, True)])
+def test_labels_of_another_type_are_not_taken_for_equal_ones(orchard, classes):
+    dataset, frame = orchard
+    labels = pl.col("sold") == "yes"
+    other = labels if isinstance(classes[0], int) and not isinstance(classes[0], bool) else labels.cast(pl.Int64)
+    with pytest.raises(DataError, match="the target, has the labels"):
+        check_frame(dataclasses.replace(dataset, classes=classes), frame.with_columns(sold=other))
 
 
 def test_frame_of_one_class_is_refused(orchard):
     dataset, frame = orchard
-    with pytest.raises(DataError, match=r"sold has the labels \{'no'\}"):
+    with pytest.raises(DataError, match="no row has the sold 'yes'"):
         check_frame(dataset, frame.filter(pl.col("sold") == "no"))
 
 
@@ -154,7 +189,7 @@ def test_features_are_described_as_the_rows_have_them(orchard):
     )
     assert describe_features(dataset, rows) == (
         Feature(name="weight", kind="numeric", nullable=True, example=2.5, minimum=1.5, maximum=4.0),
-        Feature(name="age", kind="numeric", nullable=False, example=7, minimum=7.0, maximum=9.0),
+        Feature(name="age", kind="numeric", integer=True, nullable=False, example=7, minimum=7.0, maximum=9.0),
         Feature(
             name="grade",
             kind="ordinal",

@@ -14,7 +14,7 @@ from training import adult
 from training import train as training
 from training.train import main, parse_options
 from training.tuning import latency, tradeoff
-from training.tuning import study as tuning
+from training.tuning import objective as tuning
 from training.tuning.tradeoff import suggest_small_and_large
 
 TRIALS = 5
@@ -65,7 +65,7 @@ def test_manifest_has_the_front_and_what_was_chosen_of_it(run):
     assert (study.trials, study.completed, study.pruned) == (TRIALS, TRIALS, 0)
     assert sorted(one.trial for one in study.front) == sorted(trial.number for trial in found.best_trials)
     chosen = next(one for one in study.front if one.trial == study.chosen_trial)
-    assert study.best_value == chosen.f2 == pytest.approx(run.manifest.metrics.out_of_fold["f2"])
+    assert study.best_value == chosen.score == pytest.approx(run.manifest.metrics.out_of_fold["f2"])
     assert study.best_parameters == found.trials[chosen.trial].params
     assert study.best_parameters["n_estimators"] == chosen.trees == run.manifest.parity.trees
     assert study.choice.startswith("the fastest trial of the front whose F2 is at most one standard error below")
@@ -90,9 +90,9 @@ def test_trials_report_nothing_and_have_both_values(run):
 def test_report_has_the_picture_and_the_table(run):
     reports = run.folder / "reports"
     text = (reports / "report.md").read_text()
-    assert "![Accuracy against latency](pareto.png)" in text
+    assert "![Score against latency](pareto.png)" in text
     for one in run.manifest.study.front:
-        assert f"{one.trial} | {one.f2:.4f} | {one.standard_error:.4f} | {one.us_per_row:.1f} |" in text
+        assert f"{one.trial} | {one.score:.4f} | {one.standard_error:.4f} | {one.us_per_row:.1f} |" in text
     assert f"Published: trial {run.manifest.study.chosen_trial}, the fastest trial" in text
     assert (reports / "pareto.png").read_bytes().startswith(b"\x89PNG")
     assert (reports / "pareto.svg").read_bytes().rstrip().endswith(b"</svg>")
@@ -169,7 +169,9 @@ def test_ctrl_c_while_a_graph_is_timed_publishes_of_what_is_there(tmp_path, monk
 def test_a_study_of_f2_alone_is_another_study_and_knows_nothing_of_a_front(run, tmp_path, monkeypatch):
     small = {"n_estimators": 3, "max_depth": 2}
     monkeypatch.setattr(
-        tuning, "suggest_parameters", lambda trial: {name: trial.suggest_int(name, n, n) for name, n in small.items()}
+        tuning,
+        "suggest_parameters",
+        lambda trial, _: {name: trial.suggest_int(name, n, n) for name, n in small.items()},
     )
     shutil.copytree(run.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
     assert main(command(tmp_path, "--trials", 2, "--trial", 1, objective="f2")) == 0
@@ -183,7 +185,7 @@ def test_a_study_of_f2_alone_is_another_study_and_knows_nothing_of_a_front(run, 
 def test_a_default_run_has_the_manifest_it_always_had(manifest, models):
     study = json.loads((models / f"{manifest.name}.json").read_bytes())["study"]
     assert list(study) == [
-        "objective", "seed", "folds", "trials", "completed", "pruned", "best_value", "best_parameters",
+        "objective", "score", "seed", "folds", "trials", "completed", "pruned", "best_value", "best_parameters",
     ]  # fmt: skip
     assert decode_manifest((models / f"{manifest.name}.json").read_bytes(), "").study.front == ()
 
@@ -191,21 +193,21 @@ def test_a_default_run_has_the_manifest_it_always_had(manifest, models):
 def test_small_models_are_in_reach_and_the_other_study_s_largest_too(monkeypatch):
     monkeypatch.setattr(tradeoff, "MOST_TREES", 300)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    drawn = [suggest_small_and_large(study.ask()) for _ in range(200)]
+    drawn = [suggest_small_and_large(study.ask(), "binary_classification") for _ in range(200)]
     trees = [parameters["n_estimators"] for parameters in drawn]
     assert 5 <= min(trees) < 8
     assert 200 < max(trees) <= 300
     assert {parameters["max_depth"] for parameters in drawn} == set(range(2, 7))
-    other = tuning.suggest_parameters(optuna.create_study().ask())
+    other = tuning.suggest_parameters(optuna.create_study().ask(), "binary_classification")
     assert set(other) == set(drawn[0])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--objective", "latency"], "--objective: invalid choice: 'latency' (choose from"),
-        (["--objective", ""], "--objective: invalid choice"),
-        (["--max-us", "20"], "--max-us: a study of F2 alone measures no latency; it takes --objective f2,latency"),
+        (["--objective", "f2,speed"], "--objective is a score, or a score and latency, such as f2,latency"),
+        (["--objective", "f2", "--score", "f1"], "--score can't be another one"),
+        (["--max-us", "20"], "--max-us: a study of a score alone measures no latency; give --objective f2,latency"),
         (["--objective", "f2,latency", "--max-us", "0"], "--max-us: '0' is not a number above 0"),
         (["--objective", "f2,latency", "--max-us", "inf"], "'inf' is not a number above 0"),
         (["--objective", "f2,latency", "--max-us", "fast"], "--max-us: 'fast' is not a number above 0"),

@@ -1,6 +1,6 @@
 """The study: what it suggests, how it goes on after a kill or Ctrl-C, and which storage it refuses."""
 
-import hashlib
+import dataclasses
 import io
 import sqlite3
 
@@ -10,10 +10,13 @@ import pytest
 from optuna.trial import TrialState
 
 from training.errors import TrainingError
-from training.model.evaluation import tuned_f_beta
+from training.model import folds as folding
+from training.model.evaluation import tuned
 from training.model.folds import FOLDS, fold_predictions, out_of_fold, prepare_folds
-from training.tuning import study as tuning
-from training.tuning.study import finished, open_study, run_study, study_name, suggest_parameters
+from training.model.score import parse_score
+from training.tuning import objective as tuning
+from training.tuning.objective import ScoreObjective, search_space, study_name, suggest_parameters
+from training.tuning.study import finished, open_study, run_study
 
 TRIALS = 18  # more than the sampler's and the pruner's random start
 SEED = 3
@@ -23,8 +26,12 @@ class Killed(BaseException):
     """Stands in for SIGKILL: nothing in the code under test handles it."""
 
 
+F2 = parse_score("f2", "binary_classification")
+
+
 def small(trial):
-    return {**suggest_parameters(trial), "n_estimators": trial.suggest_int("trees", 1, 4), "max_depth": 2}
+    """The real search space with very few, very shallow trees: a trial takes milliseconds."""
+    return {**suggest_parameters(trial, F2.task), "n_estimators": trial.suggest_int("trees", 1, 4), "max_depth": 2}
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +41,21 @@ def rows(made_up):
 
 @pytest.fixture(scope="module")
 def folds(rows):
-    return prepare_folds(rows.dataset, rows.features, rows.target, seed=SEED)
+    return prepare_folds(rows.dataset, rows.features, rows.target, rows.wide, seed=SEED)
 
 
-@pytest.fixture(autouse=True)
-def small_space(monkeypatch):
-    """The real search space with very few, very shallow trees: a trial takes milliseconds."""
-    monkeypatch.setattr(tuning, "suggest_parameters", small)
+@pytest.fixture(scope="module")
+def objective(folds, rows):
+    return ScoreObjective(F2, small, folds, rows.target, 1)
 
 
 @pytest.fixture
-def run(folds, rows):
+def run(objective):
     """Go on with a study up to `trials`; False if interrupted."""
 
     def go(study, trials=TRIALS, seed=SEED, progress=None):
         progress = progress or io.StringIO()
-        return run_study(study, folds, rows.target, trials=trials, seed=seed, threads=1, progress=progress)
+        return run_study(study, objective, trials=trials, seed=seed, label="F2", progress=progress)
 
     return go
 
@@ -65,12 +71,10 @@ def described(study):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(folds, rows):
+def uninterrupted(objective):
     """The finished trials of one run without interruption."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "suggest_parameters", small)
-        study = open_study("whole", "sqlite://", fresh=False)
-        assert run_study(study, folds, rows.target, trials=TRIALS, seed=SEED, threads=1, progress=io.StringIO())
+    study = open_study("whole", "sqlite://", fresh=False)
+    assert run_study(study, objective, trials=TRIALS, seed=SEED, label="F2", progress=io.StringIO())
     return described(study)
 
 
@@ -108,8 +112,8 @@ def test_value_of_a_trial_is_the_best_f2_of_its_out_of_fold_predictions(run, fol
     for trial in finished(study):
         parameters = {**trial.params, "n_estimators": trial.params["trees"], "max_depth": 2}
         del parameters["trees"]
-        probability = out_of_fold(folds, parameters, seed=SEED, threads=2)
-        assert trial.value == tuned_f_beta(rows.target, probability)
+        probability = out_of_fold(folds, parameters, threads=2)
+        assert trial.value == tuned(F2, rows.target, probability)
         assert sorted(trial.intermediate_values) == list(range(FOLDS))
 
 
@@ -128,7 +132,7 @@ def test_trials_differ_from_each_other(uninterrupted):
 def test_suggestions_stay_in_bounds_that_keep_predictions_fast():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(50):
-        parameters = suggest_parameters(study.ask())
+        parameters = suggest_parameters(study.ask(), F2.task)
         assert 50 <= parameters["n_estimators"] <= 300
         assert 3 <= parameters["max_depth"] <= 6
         assert 1 <= parameters["scale_pos_weight"] <= 6
@@ -201,33 +205,49 @@ def test_fresh_forgets_the_trials_of_this_study_only(run, storage):
     assert finished(open_study("new", storage, fresh=True)) == []
 
 
-def test_study_name_changes_with_model_rows_and_seed():
-    name = study_name("orchard", b"rows", seed=1)
-    assert name == study_name("orchard", b"rows", seed=1)
-    assert name.startswith("orchard-")
-    others = [study_name("farm", b"rows", seed=1), study_name("orchard", b"more", seed=1)]
-    others += [study_name("orchard", b"rows", seed=seed) for seed in (0, 2, 11)]
-    assert len({name, *others}) == 6
+def test_study_name_changes_with_all_that_a_trial_depends_on(rows):
+    dataset = rows.dataset
+
+    def named(dataset=dataset, content=b"rows", score=F2, seed=1, latency=None):
+        return study_name(dataset, content, score, seed=seed, latency=latency)
+
+    assert named() == named()
+    assert named().startswith("orchard-")
+    others = [
+        named(dataclasses.replace(dataset, name="farm")),
+        named(dataclasses.replace(dataset, features=dataset.features[:2])),
+        named(dataclasses.replace(dataset, min_frequency=3)),
+        named(content=b"more"),
+        named(score=parse_score("f1", F2.task)),
+        named(score=parse_score("roc_auc", F2.task)),
+        *(named(seed=seed) for seed in (0, 2, 11)),
+        *(named(latency=version) for version in (1, 2)),
+    ]
+    assert len({named(), *others}) == 1 + len(others)
 
 
-def test_changed_search_space_is_another_study(monkeypatch):
-    before = study_name("orchard", b"rows", seed=1)
+def test_changed_search_space_is_another_study(rows, monkeypatch):
+    own = {"pipeline": lambda parameters, seed: None}
+    names = {
+        study_name(dataclasses.replace(rows.dataset, space=space, **own), b"rows", F2, seed=1)
+        for space in (lambda trial: {"a": 1}, lambda trial: {"a": 2})
+    }
+    assert len(names) == 2
+    before = study_name(rows.dataset, b"rows", F2, seed=1)
     monkeypatch.setattr(tuning, "SPACE_VERSION", tuning.SPACE_VERSION + 1)
-    assert study_name("orchard", b"rows", seed=1) != before
+    assert study_name(rows.dataset, b"rows", F2, seed=1) != before
 
 
-def test_two_objectives_are_another_study_and_one_is_the_study_it_always_was():
-    assert study_name("orchard", b"rows", seed=1, objective="f2,latency") != study_name("orchard", b"rows", seed=1)
-    digest = hashlib.sha256(f"rows|1|3|{optuna.__version__}".encode()).hexdigest()
-    assert study_name("orchard", b"rows", seed=1) == f"orchard-{digest[:12]}"
+def test_a_data_set_s_own_space_is_searched(rows):
+    own = dataclasses.replace(rows.dataset, pipeline=lambda parameters, seed: None, space=lambda trial: {"depth": 1})
+    assert search_space(own)(None) == {"depth": 1}
 
 
-def test_two_objectives_are_told_apart_from_one_in_the_storage_and_the_bar(folds, rows, storage):
+def test_two_objectives_are_told_apart_from_one_in_the_storage_and_the_bar(storage):
     values = iter([(0.5, 20.0), (0.6, 30.0), (0.4, 40.0)])
     bar = io.StringIO()
-    study = open_study("both", storage, fresh=False, objective="f2,latency")
-    keywords = {"trials": 3, "seed": 1, "threads": 1, "progress": bar}
-    assert run_study(study, folds, rows.target, **keywords, evaluation=lambda *_, **__: next(values))
+    study = open_study("both", storage, fresh=False, metrics=("F2", "µs/row"))
+    assert run_study(study, lambda _: next(values), trials=3, seed=1, label="F2", progress=bar)
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.values for trial in finished(study)] == [[0.5, 20.0], [0.6, 30.0], [0.4, 40.0]]
     assert "best F2 0.6000, 2 on the front" in bar.getvalue().split("\r")[-1]
@@ -301,18 +321,25 @@ def test_folds_are_stratified_and_cover_every_row_once(folds, rows):
 
 def test_predictions_do_not_depend_on_the_number_of_threads(folds):
     parameters = {"n_estimators": 3, "max_depth": 2, "subsample": 0.7}
-    one, two = (out_of_fold(folds, parameters, seed=1, threads=threads) for threads in (1, 2))
+    one, two = (out_of_fold(folds, parameters, threads=threads) for threads in (1, 2))
     assert one.tobytes() == two.tobytes()
 
 
-def test_encoders_of_a_fold_see_its_own_training_rows_only(made_up):
+def test_encoders_of_a_fold_see_its_own_training_rows_only(made_up, monkeypatch):
     dataset, frame = made_up.orchard("nominal", rows=80)
     rows = made_up.prepared(dataset, frame)
     once = rows.features["colour"].to_list()
     once[0] = "seen once"
     features = rows.features.with_columns(colour=np.array(once))
-    widths = [fold.training.num_col() for fold in prepare_folds(dataset, features, rows.target, seed=1)]
-    assert sorted(max(widths) - width for width in widths) == [0, 0, 0, 1]
+    widths = []
+    binned = folding.xgb.QuantileDMatrix
+    monkeypatch.setattr(
+        folding.xgb,
+        "QuantileDMatrix",
+        lambda matrix, *more, **named: widths.append(matrix.shape[1]) or binned(matrix, *more, **named),
+    )
+    prepare_folds(dataset, features, rows.target, (), seed=1)
+    assert sorted(max(widths) - width for width in widths) == [0, 0, 0, 0, 0, 0, 1, 1]
 
 
 def test_storage_that_fails_in_a_trial_is_named_as_the_cause(monkeypatch, tmp_path):
@@ -322,6 +349,5 @@ def test_storage_that_fails_in_a_trial_is_named_as_the_cause(monkeypatch, tmp_pa
         raise optuna.exceptions.StorageInternalError("database is locked")
 
     monkeypatch.setattr(study, "tell", fail)
-    monkeypatch.setattr(tuning, "evaluate", lambda *_, **__: 0.5)
     with pytest.raises(TrainingError, match="failed in trial 1: database is locked"):
-        run_study(study, [], np.zeros(0, dtype=np.int64), trials=1, seed=1, threads=1, progress=io.StringIO())
+        run_study(study, lambda _: 0.5, trials=1, seed=1, label="F2", progress=io.StringIO())

@@ -66,7 +66,12 @@ def fit(dataset: Dataset, frame: pl.DataFrame) -> Statistics:
         Node(feature=name, bins=bins[name], log_odds=weights[name], parents=parents, tables=tables)
         for name, parents, tables in _network(codes, {name: len(values) for name, values in bins.items()})
     ]
-    return Statistics(target=dataset.target, classes=dataset.classes, log_odds=start, network=network)
+    return Statistics(
+        target=dataset.target,
+        classes=(str(dataset.classes[0]), str(dataset.classes[1])),
+        log_odds=start,
+        network=network,
+    )
 
 
 def _bins(column: pl.Series, feature: FeatureSpec) -> list[Bin]:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import sys
 import time
+import traceback
 import urllib.error
 import urllib.request
 import zipfile
@@ -11,7 +12,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
+from itertools import starmap
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -19,7 +22,7 @@ from bundle.files import replacing
 from bundle.training_record import SourceFile
 from training.data.synthetic import synthesize
 from training.dataset import Dataset, RemoteFile
-from training.errors import DataError, DownloadError
+from training.errors import DataError, DownloadError, TrainingError
 
 AUTO = "auto"
 SYNTHETIC = "synthetic"
@@ -61,8 +64,39 @@ def load_rows(dataset: Dataset, data: str, folder: Path, *, seed: int = 42) -> R
             raise
         _warn(dataset, error)
         return _synthetic(dataset, seed)
-    described = tuple(SourceFile(name=file.name, bytes=file.bytes, sha256=file.sha256) for file in dataset.files)
-    return RawRows(dataset.parse(files), dataset.source, described)
+    return RawRows(parse_files(dataset, files), dataset.source, tuple(starmap(_describe, files.items())))
+
+
+def _describe(name: str, content: bytes) -> SourceFile:
+    return SourceFile(name=name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def parse_files(dataset: Dataset, files: Mapping[str, bytes]) -> pl.DataFrame:
+    """What the data set's own `parse` makes of its files; a LazyFrame is collected, a pandas frame converted.
+
+    Raises:
+        DataError: `parse` raised something, or returned no frame.
+    """
+    try:
+        frame: Any = dataset.parse(files)
+        if isinstance(frame, pl.LazyFrame):
+            frame = frame.collect()
+    except TrainingError:
+        raise
+    except Exception as error:  # the data set's own code, which may raise anything
+        raise DataError(f"{dataset.name}: its parse raised {type(error).__name__}: {error}{_where(error)}") from error
+    if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "columns"):
+        columns = {str(name): frame[name].astype(object).where(frame[name].notna(), None) for name in frame.columns}
+        frame = pl.DataFrame({name: pl.Series(name, values.tolist()) for name, values in columns.items()})
+    if not isinstance(frame, pl.DataFrame):
+        raise DataError(f"{dataset.name}: its parse must return a polars DataFrame, not {type(frame).__name__}")
+    return frame
+
+
+def _where(error: Exception) -> str:
+    """File and line of the outermost code that isn't this project's or a library's: the line in `parse`."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call above
+    return f" ({frames[0].filename}, line {frames[0].lineno})" if frames else ""
 
 
 def read_files(dataset: Dataset, folder: Path) -> Mapping[str, bytes]:
@@ -76,14 +110,29 @@ def read_files(dataset: Dataset, folder: Path) -> Mapping[str, bytes]:
     for file in dataset.files:
         path = folder / file.name
         if not path.exists():
-            print(f"downloading {file.name} ({file.bytes:,} bytes) into {folder}", flush=True)
+            if not file.sources:
+                raise DataError(f"{path} is missing; put the file there, or name its folder with DATA_DIR=")
+            size = f" ({file.bytes:,} bytes)" if file.bytes is not None else ""
+            print(f"downloading {file.name}{size} into {folder}", flush=True)
             download(file, folder)
         try:
             contents[file.name] = path.read_bytes()
-            verify(file, contents[file.name])
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: {error}; delete it to download it anew, or mend DATA_DIR") from error
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}") from error
+        _check_digest(file, contents[file.name], path)
     return contents
+
+
+def _check_digest(file: RemoteFile, content: bytes, path: Path) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    if not file.sha256 or digest == file.sha256:
+        return
+    again = "; or move it away, so that it is downloaded again" if file.sources else ""
+    raise DataError(
+        f"{path} is not the file that the data set names: its SHA-256 is {digest} ({len(content):,} bytes), expected "
+        f"{file.sha256}. If it is the right one, write its digest and size into RemoteFile(name={file.name!r}, …) in "
+        f"the module that DATASET names{again}"
+    )
 
 
 def download(file: RemoteFile, folder: Path, *, connect_seconds: float = 10, total_seconds: float = 120) -> Path:
@@ -114,10 +163,10 @@ def verify(file: RemoteFile, content: bytes) -> None:
     Raises:
         ValueError: the content is not the file that the data set names.
     """
-    if len(content) < file.bytes:
+    if file.bytes is not None and len(content) < file.bytes:
         raise ValueError(f"truncated: {len(content):,} of {file.bytes:,} bytes")
     digest = hashlib.sha256(content).hexdigest()
-    if digest != file.sha256:
+    if file.sha256 and digest != file.sha256:
         raise ValueError(f"SHA-256 is {digest[:16]}…, expected {file.sha256[:16]}… ({len(content):,} bytes)")
 
 
@@ -125,12 +174,13 @@ def _fetch(source: str, file: RemoteFile, connect_seconds: float, total_seconds:
     url, _, member = source.partition("#")
     if not url.startswith(("https://", "http://")):
         raise ValueError("only http and https sources are read")
-    limit = MAX_ARCHIVE_BYTES if member else file.bytes
+    expected = MAX_ARCHIVE_BYTES if file.bytes is None else file.bytes
+    limit = MAX_ARCHIVE_BYTES if member else expected
     content = _read(url, limit, connect_seconds, time.monotonic() + total_seconds)
     if member:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if archive.getinfo(member).file_size > file.bytes:
-                raise ValueError(f"{member} is larger than the expected {file.bytes:,} bytes")
+            if archive.getinfo(member).file_size > expected:
+                raise ValueError(f"{member} is larger than the expected {expected:,} bytes")
             content = archive.read(member)
     verify(file, content)
     return content
@@ -166,7 +216,7 @@ def _warn(dataset: Dataset, error: DownloadError) -> None:
     lines = (
         f"THE REAL DATA ({dataset.source}) IS NOT AVAILABLE: TRAINING ON SYNTHETIC ROWS",
         "Good for trying the code; the scores are not those of the real data, and the manifest says so.",
-        f"To train on the real data put {', '.join(file.name for file in dataset.files)} into DATA_DIR.",
+        f"To train on the real data, put {', '.join(file.name for file in dataset.files)} into DATA_DIR.",
     )
     rule = "!" * max(map(len, lines))
     print(rule, *lines, rule, str(error), sep="\n", file=sys.stderr, flush=True)

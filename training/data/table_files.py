@@ -5,6 +5,7 @@ that a bad one can be shown as it stands in the file, and an empty field is null
 every field. Parquet has types, and nulls of its own.
 """
 
+import contextlib
 import csv
 import glob
 import gzip
@@ -24,6 +25,8 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
 COMPRESSED = (".gz", ".zst")
 KINDS = f"{', '.join(SEPARATORS)} (also {' and '.join(COMPRESSED)}) and {PARQUET[0]}"
+
+MAX_NAMED = 30
 
 NO_DATA = (".md", ".log", ".sh", ".py", ".crc", ".html", ".pdf", ".png", ".svg")
 """Files beside data that nobody takes for data; every other file that can't be read may hold rows."""
@@ -126,9 +129,27 @@ def read_table(path: Path, options: CsvOptions = AS_NAMED) -> pl.DataFrame:
     Raises:
         TableError: as `count_rows`.
     """
-    schema = read_schema(path, options)
-    frames = list(read_slices(path, list(schema), 0, None, 1 << 20, options))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return parse_table(str(path), content, options)
+
+
+def parse_table(name: str, content: bytes, options: CsvOptions = AS_NAMED) -> pl.DataFrame:
+    """All rows of a file that was read already; `name` says what kind of file it is, and is named in errors.
+
+    Raises:
+        TableError: as `count_rows`.
+    """
+    path = Path(name)
+    if is_parquet(path):
+        try:
+            return pl.read_parquet(io.BytesIO(content))
+        except (PolarsError, OSError) as error:
+            raise _unreadable(path, error) from error
+    with _decompress(io.BytesIO(content), path) as stream:
+        return pl.concat(_csv_frames(stream, path, None, 0, options))
 
 
 def read_slices(
@@ -151,39 +172,54 @@ def read_slices(
         except (PolarsError, OSError) as error:
             raise _unreadable(path, error) from error
     else:
-        yield from _regroup(_csv_frames(path, columns, offset, options), rows, slice_rows)
+        with _open(path) as stream:
+            yield from _regroup(_csv_frames(stream, path, columns, offset, options), rows, slice_rows)
 
 
-def _csv_frames(path: Path, columns: Sequence[str], offset: int, options: CsvOptions) -> Iterator[pl.DataFrame]:
-    """The rows after the first `offset`, as they come."""
-    separator = _separator(path, options)
-    with _open(path) as stream:
-        names: list[str] = []
-        for block in _blocks(stream, path, options):
-            content, records = block.content, block.records
-            if not names:
-                names, content = _read_header(block, path, options)
-                records -= 1
-            if records <= offset:
-                offset -= records
-                continue
-            frame = pl.read_csv(
-                content,
-                has_header=False,
-                new_columns=names,
-                separator=separator,
-                infer_schema=False,
-                raise_if_empty=False,
-            )
-            if frame.height != records:
-                raise TableError(
-                    f"{path}: polars reads {frame.height} rows where {records} stand; is the quoting right?"
-                )
-            frame = frame.select(columns)[offset:]
-            offset = 0
-            if block.quoted and not options.empty_is_text:
-                frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
-            yield frame
+def explain_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """That columns are missing, which ones are there, and the likely cause."""
+    there = ", ".join(map(repr, columns[:MAX_NAMED])) + (" …" if len(columns) > MAX_NAMED else "")
+    folded = {name.strip().strip('"').casefold(): name for name in columns}
+    near = [folded[name.strip().casefold()] for name in missing if name.strip().casefold() in folded]
+    cause = ""
+    if len(columns) == 1 and (separator := next((one for one in ";\t|" if one in columns[0]), None)):
+        cause = f"; fields seem to be separated by {separator!r}: give SEPARATOR={separator!r}"
+    elif near:
+        cause = f"; spaces or upper and lower case differ in {', '.join(map(repr, near))}"
+    verb = "columns {} are" if len(missing) > 1 else "column {} is"
+    return f"{verb.format(', '.join(map(repr, missing)))} missing; there: {there}{cause}"
+
+
+def _csv_frames(
+    stream: IO[bytes], path: Path, columns: Sequence[str] | None, offset: int, options: CsvOptions
+) -> Iterator[pl.DataFrame]:
+    """The rows after the first `offset`, as they come; the first frame may have none. None: all columns."""
+    names: list[str] = []
+    for block in _blocks(stream, path, options):
+        content, records = block.content, block.records
+        if not names:
+            names, content = _read_header(block, path, options)
+            records -= 1
+        if records and records <= offset:
+            offset -= records
+            continue
+        frame = pl.read_csv(
+            content,
+            has_header=False,
+            new_columns=names,
+            separator=_separator(path, options),
+            infer_schema=False,
+            raise_if_empty=False,
+        )
+        if frame.height != records:
+            raise TableError(f"{path}: polars reads {frame.height} rows where {records} stand; is the quoting right?")
+        frame = (frame if columns is None else frame.select(columns))[offset:]
+        offset = 0
+        if block.quoted and not options.empty_is_text:
+            frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
+        yield frame
+    if not names:
+        _read_header(None, path, options)
 
 
 def _regroup(frames: Iterator[pl.DataFrame], rows: int | None, slice_rows: int) -> Iterator[pl.DataFrame]:
@@ -236,17 +272,25 @@ def _text_suffix(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _open(path: Path) -> IO[bytes]:
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    """The file's content, decompressed."""
     try:
-        match path.suffix.lower():
-            case ".gz":
-                return cast("IO[bytes]", gzip.open(path))
-            case ".zst":
-                return cast("IO[bytes]", zstandard.open(path))
-            case _:
-                return path.open("rb")
+        file = path.open("rb")
     except OSError as error:
         raise _unreadable(path, error) from error
+    with file, _decompress(file, path) as stream:
+        yield stream
+
+
+def _decompress(stream: IO[bytes], path: Path) -> IO[bytes]:
+    match path.suffix.lower():
+        case ".gz":
+            return cast("IO[bytes]", gzip.open(stream))
+        case ".zst":
+            return cast("IO[bytes]", zstandard.ZstdDecompressor().stream_reader(stream))
+        case _:
+            return stream
 
 
 def _unreadable(path: Path, error: Exception) -> TableError:

@@ -4,9 +4,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from bundle.manifest import ArtifactKind, Expected, Feature
 from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITIES, ROW, TARGET
@@ -16,19 +14,20 @@ from training.export.edge_cases import edge_cases
 from training.export.onnx_export import export_onnx, export_pickle
 from training.export.parity import check_parity, predict_pickle
 from training.model.fitting import Model
+from training.model.score import Output
 
 
 @dataclass(frozen=True)
 class BundleContents:
     """Artifact contents, what the manifest says of the features and expects of their examples, what the parity gate
-    measured, and P(positive) of the held-out rows (float32).
+    measured, and the model's output for the held-out rows.
     """
 
     artifacts: dict[ArtifactKind, bytes]
     features: tuple[Feature, ...]
     expected: Expected
     parity: Parity
-    held_out_probability: NDArray[np.float32]
+    held_out_output: Output
 
 
 def make_contents(rows: PreparedRows, model: Model) -> BundleContents:
@@ -37,21 +36,21 @@ def make_contents(rows: PreparedRows, model: Model) -> BundleContents:
     Raises:
         ParityError: the exported graphs don't give what the pickle gives.
     """
-    pickled = export_pickle(model.classifier)
+    pickled = export_pickle(model.estimator)
     graphs: dict[ArtifactKind, bytes] = {
-        "onnx": export_onnx(rows.dataset, model.classifier, rows.tokens, packed=False),
-        "onnx_packed": export_onnx(rows.dataset, model.classifier, rows.tokens, packed=True),
+        "onnx": export_onnx(rows.dataset, model.estimator, rows.tokens, packed=False),
+        "onnx_packed": export_onnx(rows.dataset, model.estimator, rows.tokens, packed=True),
     }
     reference = reference_rows(rows, edge_cases(rows.dataset, rows.training, model.booster, model.columns))
     expected = predict_pickle(pickled, rows.dataset, reference[ROW].struct.unnest())
-    trees = model.booster.num_boosted_rounds()
+    trees = model.booster.num_boosted_rounds() if model.booster else 0
     parity = check_parity(rows.dataset, reference, expected, graphs, rows.tokens, trees=trees)
     buffer = io.BytesIO()
     reference.with_columns(
         pl.Series(LABEL, expected.labels, dtype=pl.Int32), pl.Series(PROBABILITIES, expected.probabilities)
     ).write_parquet(buffer)
     artifacts: dict[ArtifactKind, bytes] = {**graphs, "pickle": pickled, "reference": buffer.getvalue()}
-    features = describe_features(rows.dataset, rows.training)
+    features = describe_features(rows.dataset, rows.training, rows.wide)
     answer = _answer_example(pickled, rows, features)
     return BundleContents(artifacts, features, answer, parity, expected.probabilities[: rows.held_out.height, 1])
 

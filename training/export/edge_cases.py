@@ -10,7 +10,7 @@ from xgboost import Booster
 
 from bundle.graph_names import FLOAT32_MAX
 from bundle.reference import CASE, ROW
-from training.dataset import Dataset, Numeric
+from training.dataset import Boolean, Dataset, Date, Numeric
 
 BASE_ROWS = 3
 SPLITS_PER_FEATURE = 48
@@ -79,7 +79,7 @@ def _numeric(dataset: Dataset, training: pl.DataFrame, splits: dict[str, list[fl
                 yield f"split:{name}", {name: value}
 
 
-def _range(training: pl.DataFrame, feature: Numeric) -> tuple[float, float]:
+def _range(training: pl.DataFrame, feature: Numeric | Boolean | Date) -> tuple[float, float]:
     values = training[feature.name].drop_nulls().to_numpy()
     return float(values.min()), float(values.max())
 

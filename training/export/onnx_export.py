@@ -50,7 +50,7 @@ def export_onnx(dataset: Dataset, classifier: FixedThresholdClassifier, tokens: 
     pipeline: Pipeline = classifier.estimator_.estimator
     graph = Graph()
     inputs = preprocess(dataset, pipeline.named_steps["preprocessing"], tokens, graph, packed=packed)
-    add_trees(graph, pipeline.named_steps["classifier"])
+    add_trees(graph, pipeline.named_steps["model"])
     return serialize(dataset.name, graph, inputs, decide(graph, classifier.threshold))
 
 

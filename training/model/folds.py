@@ -1,6 +1,6 @@
-"""Cross-validation folds, preprocessed and binned once, and the fits on them."""
+"""Cross-validation folds of the training rows, prepared once, and the fits on them."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,13 @@ import numpy as np
 import polars as pl
 import xgboost as xgb
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import KFold, StratifiedKFold
 
-from training.dataset import Dataset
-from training.model.pipeline import Parameters, build_preprocessing
+from bundle.graph_names import Task
+from training.dataset import Dataset, Parameters
+from training.model.pipeline import OBJECTIVES, build_pipeline, build_preprocessing
+from training.model.score import Output, Target
 
 FOLDS = 4
 """Even, so that two cores have the same to do."""
@@ -20,45 +23,90 @@ FOLDS = 4
 
 @dataclass(frozen=True)
 class Fold:
-    """Binned matrices of one fold; `rows` are the indices of its validation rows."""
+    """`rows` are the indices of the validation rows; `predict(parameters)` is what a model gives for them that was
+    fitted on all other rows.
+    """
 
-    training: xgb.QuantileDMatrix
-    validation: xgb.QuantileDMatrix
     rows: NDArray[np.int_]
+    predict: Callable[[Parameters], Output]
 
 
-def prepare_folds(dataset: Dataset, features: pl.DataFrame, target: NDArray[np.int_], *, seed: int) -> list[Fold]:
-    """Split the training rows; the encoders see only each fold's own training part, as in a real cross-validation."""
-    folds = []
-    for inside, outside in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(features, target):
-        preprocessing = build_preprocessing(dataset, features[inside])
-        matrix = preprocessing.fit_transform(features[inside]).astype(np.float32)
-        training = xgb.QuantileDMatrix(matrix, target[inside])
-        matrix = preprocessing.transform(features[outside]).astype(np.float32)
-        validation = xgb.QuantileDMatrix(matrix, target[outside], ref=training)
-        folds.append(Fold(training, validation, outside))
-    return folds
+def prepare_folds(
+    dataset: Dataset, features: pl.DataFrame, target: Target, wide: Collection[str], *, seed: int
+) -> list[Fold]:
+    """Split the training rows, stratified by class; encoders see only each fold's own training part.
+
+    Rows for XGBoost are encoded and binned here, once for all trials. A data set's own pipeline is fitted whole.
+    """
+    splitter = KFold if dataset.task == "regression" else StratifiedKFold
+    parts = splitter(FOLDS, shuffle=True, random_state=seed).split(features, target)
+    make = _pipeline_fold if dataset.pipeline else _boosted_fold
+    return [make(dataset, features, target, wide, inside, outside, seed) for inside, outside in parts]
+
+
+def _boosted_fold(
+    dataset: Dataset,
+    features: pl.DataFrame,
+    target: Target,
+    wide: Collection[str],
+    inside: NDArray[np.int_],
+    outside: NDArray[np.int_],
+    seed: int,
+) -> Fold:
+    preprocessing = build_preprocessing(dataset, wide, seed=seed)
+    matrix = preprocessing.fit_transform(features[inside], target[inside]).astype(np.float32)
+    training = xgb.QuantileDMatrix(matrix, target[inside])
+    matrix = preprocessing.transform(features[outside]).astype(np.float32)
+    validation = xgb.QuantileDMatrix(matrix, target[outside], ref=training)
+    common: dict[str, Any] = {"objective": OBJECTIVES[dataset.task], "tree_method": "hist", "seed": seed, "nthread": 1}
+    if dataset.task == "multiclass_classification":
+        common["num_class"] = len(dataset.classes)
+
+    def predict(parameters: Parameters) -> Output:
+        options = {**parameters, **common}
+        rounds = int(options.pop("n_estimators"))
+        booster = xgb.train(options, training, num_boost_round=rounds)
+        predicted: Output = booster.predict(validation)
+        return predicted
+
+    return Fold(outside, predict)
+
+
+def _pipeline_fold(
+    dataset: Dataset,
+    features: pl.DataFrame,
+    target: Target,
+    wide: Collection[str],
+    inside: NDArray[np.int_],
+    outside: NDArray[np.int_],
+    seed: int,
+) -> Fold:
+    def predict(parameters: Parameters) -> Output:
+        estimator = build_pipeline(dataset, parameters, wide, seed=seed).fit(features[inside], target[inside])
+        return output_of(estimator, features[outside], dataset.task)
+
+    return Fold(outside, predict)
+
+
+def output_of(estimator: BaseEstimator, features: Any, task: Task) -> Output:  # noqa: ANN401 - any frame
+    """What a fitted estimator gives, float32: P(positive) [rows], P(class) [rows, K] or values [rows]."""
+    if task == "regression":
+        values: Output = np.asarray(estimator.predict(features)).astype(np.float32).reshape(-1)
+        return values
+    probabilities: Output = estimator.predict_proba(features).astype(np.float32)
+    return probabilities[:, 1] if task == "binary_classification" else probabilities
 
 
 def fold_predictions(
-    folds: list[Fold], parameters: Parameters, *, seed: int, threads: int
-) -> Generator[tuple[NDArray[np.int_], NDArray[np.float32]]]:
-    """Fit the folds side by side: (indices of the validation rows, their P(positive)), in order.
+    folds: list[Fold], parameters: Parameters, *, threads: int
+) -> Generator[tuple[NDArray[np.int_], Output]]:
+    """Fit the folds side by side: (indices of the validation rows, their outputs), in order.
 
     Each fit has one thread: results don't depend on the number of cores, and XGBoost's threads, which spin at every
     level of every tree, don't fight over cores that others use too. A caller that stops early stops the folds to come.
     """
-    options: dict[str, Any] = dict(parameters)
-    rounds = int(options.pop("n_estimators"))
-    options |= {"objective": "binary:logistic", "tree_method": "hist", "seed": seed, "nthread": 1}
-
-    def fit(fold: Fold) -> NDArray[np.float32]:
-        booster = xgb.train(options, fold.training, num_boost_round=rounds)
-        predicted: NDArray[np.float32] = booster.predict(fold.validation)
-        return predicted
-
     with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(fit, fold) for fold in folds]
+        futures = [pool.submit(fold.predict, parameters) for fold in folds]
         try:
             for fold, future in zip(folds, futures, strict=True):
                 yield fold.rows, future.result()
@@ -67,9 +115,16 @@ def fold_predictions(
                 future.cancel()
 
 
-def out_of_fold(folds: list[Fold], parameters: Parameters, *, seed: int, threads: int) -> NDArray[np.float32]:
-    """P(positive) of every training row, from the model that did not see it. Shape [training rows]."""
-    probability = np.empty(sum(fold.rows.size for fold in folds), dtype=np.float32)
-    for rows, predicted in fold_predictions(folds, parameters, seed=seed, threads=threads):
-        probability[rows] = predicted
-    return probability
+def out_of_fold(folds: list[Fold], parameters: Parameters, *, threads: int) -> Output:
+    """The output for every training row, from the model that did not see it."""
+    return joined(fold_predictions(folds, parameters, threads=threads))
+
+
+def joined(parts: Iterator[tuple[NDArray[np.int_], Output]]) -> Output:
+    """The folds' outputs in the order of the training rows."""
+    collected = list(parts)
+    first = collected[0][1]
+    output = np.empty((sum(rows.size for rows, _ in collected), *first.shape[1:]), dtype=np.float32)
+    for rows, predicted in collected:
+        output[rows] = predicted
+    return output

@@ -1,26 +1,41 @@
-"""The scikit-learn pipeline: preprocessing, XGBoost, and the decision threshold. Library classes only."""
+"""The scikit-learn pipeline: preprocessing, XGBoost, and the decision threshold. Library classes only.
 
-from collections.abc import Mapping
+A missing value reaches it as null in a column of strings and as NaN in one of numbers, so that the pickle by itself
+gives what the services give.
+"""
+
+from collections.abc import Collection
 
 import numpy as np
 import polars as pl
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.model_selection import FixedThresholdClassifier, KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
-from xgboost import XGBClassifier
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
+from xgboost import XGBClassifier, XGBRegressor
 
-from training.dataset import Dataset, Nominal, Ordinal
+from bundle.graph_names import Task
+from training.dataset import Dataset, Nominal, Ordinal, Parameters, feature_names
 
-Parameters = Mapping[str, int | float]
+MOST_ONE_HOT = 1000
+"""A column of more categories is target-encoded: as many dense columns would be mostly zeros."""
+
+OBJECTIVES: dict[Task, str] = {
+    "binary_classification": "binary:logistic",
+    "multiclass_classification": "multi:softprob",
+    "regression": "reg:squarederror",
+}
 
 
-def build_preprocessing(dataset: Dataset, features: pl.DataFrame) -> ColumnTransformer:
-    """Ordinal ranks, one-hot nominal columns, then the numbers: float matrix [rows, columns], missing as NaN.
+def build_preprocessing(dataset: Dataset, wide: Collection[str], *, seed: int) -> ColumnTransformer:
+    """Ordinal ranks, one-hot nominal columns, target-encoded `wide` ones, then the numbers: float [rows, columns].
 
-    A rank that was never declared is NaN (the trees send it the way of the missing). A missing nominal category is a
-    category of its own, the first one, if it stands in `features`; one that isn't there is zero in all its columns.
+    A rank that was never declared is NaN (the trees send it the way of the missing). Nominal categories of too few
+    rows and those never seen share a column, if there are any of the former; else the latter are zero in all columns.
+    Null is a category of its own. A target-encoded category is its mean target, shrunk towards the mean of all rows;
+    rows of the fit are encoded by folds that did not see them (scikit-learn's TargetEncoder).
     """
     ordinal = [feature for feature in dataset.features if isinstance(feature, Ordinal)]
     nominal = [feature.name for feature in dataset.features if isinstance(feature, Nominal)]
@@ -30,30 +45,48 @@ def build_preprocessing(dataset: Dataset, features: pl.DataFrame) -> ColumnTrans
         unknown_value=np.nan,
         encoded_missing_value=np.nan,
     )
-    one_hot = [features[name].unique().sort(nulls_last=False).to_numpy().astype(object) for name in nominal]
-    return ColumnTransformer(
-        [
-            ("ordinal", ranks, [feature.name for feature in ordinal]),
-            ("nominal", OneHotEncoder(categories=one_hot, handle_unknown="ignore", sparse_output=False), nominal),
-            ("numeric", "passthrough", [feature.name for feature in dataset.numeric]),
-        ],
-        verbose_feature_names_out=False,
-    )
+    rare = {"min_frequency": dataset.min_frequency} if dataset.min_frequency > 1 else {}
+    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", sparse_output=False, **rare)
+    steps = [
+        ("ordinal", ranks, feature_names(ordinal)),
+        ("nominal", one_hot, [name for name in nominal if name not in wide]),
+        ("wide", TargetEncoder(cv=_folds_of(dataset.task, seed)), [name for name in nominal if name in wide]),
+        ("numeric", "passthrough", feature_names(dataset.numeric)),
+    ]
+    # a transformer without columns stays unfitted, and has no ONNX form
+    return ColumnTransformer([step for step in steps if step[2]], verbose_feature_names_out=False)
 
 
-def build_pipeline(dataset: Dataset, features: pl.DataFrame, parameters: Parameters, *, seed: int) -> Pipeline:
-    """The unfitted pipeline with the study's parameters (names as XGBClassifier has them), for these features.
+def _folds_of(task: Task, seed: int) -> KFold | StratifiedKFold:
+    kind = KFold if task == "regression" else StratifiedKFold
+    return kind(5, shuffle=True, random_state=seed)
+
+
+def wide_columns(dataset: Dataset, training: pl.DataFrame) -> tuple[str, ...]:
+    """Nominal features of more than `MOST_ONE_HOT` categories that aren't rare."""
+    found = []
+    for feature in dataset.features:
+        if isinstance(feature, Nominal):
+            counts = training[feature.name].drop_nulls().value_counts(name="rows")["rows"]
+            if (counts >= dataset.min_frequency).sum() > MOST_ONE_HOT:
+                found.append(feature.name)
+    return tuple(found)
+
+
+def build_pipeline(dataset: Dataset, parameters: Parameters, wide: Collection[str], *, seed: int) -> BaseEstimator:
+    """The unfitted pipeline: the data set's own, or the preprocessing and XGBoost with the study's parameters.
 
     One thread, when it is fitted and when it serves: services scale by processes.
     """
-    classifier = XGBClassifier(
-        objective="binary:logistic", tree_method="hist", random_state=seed, n_jobs=1, **parameters
-    )
-    return Pipeline([("preprocessing", build_preprocessing(dataset, features)), ("classifier", classifier)])
+    if dataset.pipeline is not None:
+        return dataset.pipeline(parameters, seed)
+    kind = XGBRegressor if dataset.task == "regression" else XGBClassifier
+    model = kind(objective=OBJECTIVES[dataset.task], tree_method="hist", random_state=seed, n_jobs=1, **parameters)
+    return Pipeline([("preprocessing", build_preprocessing(dataset, wide, seed=seed)), ("model", model)])
 
 
 def apply_threshold(
-    pipeline: Pipeline, threshold: float, features: pl.DataFrame, target: np.ndarray
+    pipeline: BaseEstimator, threshold: float, features: pl.DataFrame, target: np.ndarray
 ) -> FixedThresholdClassifier:
     """The fitted pipeline as a classifier whose `predict` is 1 where P(positive) >= threshold.
 

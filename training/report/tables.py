@@ -2,6 +2,7 @@
 
 from bundle.table import Table
 from bundle.training_record import FrontTrial, Metrics, Study
+from training.model.score import label_of
 
 _COUNTS = ("true_", "false_")
 
@@ -16,13 +17,14 @@ def score_table(metrics: Metrics) -> Table:
 
 def parameter_table(study: Study) -> Table:
     """What the study chose."""
-    rows = tuple((name, f"{value:.5g}") for name, value in study.best_parameters.items())
+    values = study.best_parameters.items()
+    rows = tuple((name, f"{value:.5g}" if isinstance(value, float) else f"{value}") for name, value in values)
     return Table("Parameters that the study chose", ("parameter", "value"), rows)
 
 
 def front_table(study: Study) -> Table:
     """The Pareto front, out of fold: what could have been published instead. The published trial has an asterisk."""
-    heads = ("trial", "F2", "± SE", "µs/row", "µs/row of 100", "trees", "depth", "nodes", "KB")
+    heads = ("trial", label_of(study.score), "± SE", "µs/row", "µs/row of 100", "trees", "depth", "nodes", "KB")
     rows = tuple((f"*{one.trial}" if one.trial == study.chosen_trial else f"{one.trial}", *_cells(one))
                  for one in study.front)  # fmt: skip
     published = f"Published: trial {study.chosen_trial}, {study.choice}."
@@ -33,7 +35,7 @@ def front_table(study: Study) -> Table:
 
 def _cells(one: FrontTrial) -> tuple[str, ...]:
     return (
-        f"{one.f2:.4f}",
+        f"{one.score:.4f}",
         f"{one.standard_error:.4f}",
         f"{one.us_per_row:.1f}",
         f"{one.us_per_row_of_100:.2f}",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bundle.manifest import Manifest
 from bundle.table import to_text
+from training.model.score import label_of
 from training.report.tables import front_table
 
 
@@ -22,7 +23,7 @@ def summary_lines(manifest: Manifest, models: Path, reports: Path) -> list[str]:
         *_data_and_study(manifest),
         "",
         *_front(manifest),
-        *_classification_report(manifest),
+        *_held_out(manifest),
         "",
         *_parity(manifest),
         "",
@@ -36,16 +37,22 @@ def summary_lines(manifest: Manifest, models: Path, reports: Path) -> list[str]:
 def _data_and_study(manifest: Manifest) -> list[str]:
     data, study = manifest.record.data, manifest.record.study
     warning = "  (SYNTHETIC ROWS: the scores are not those of the real data)" if data.source == "synthetic" else ""
-    parameters = ", ".join(f"{name} {value:.4g}" for name, value in study.best_parameters.items())
-    return [
+    share = f", {data.positive_fraction:.1%} {manifest.positive_class}" if data.positive_fraction is not None else ""
+    values = study.best_parameters.items()
+    parameters = ", ".join(f"{name} {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in values)
+    lines = [
         f"data       {data.source}: {data.rows:,} rows, {data.training_rows:,} to train, {data.held_out_rows:,} held "
-        f"out, {data.positive_fraction:.1%} {manifest.positive_class}{warning}",
+        f"out{share}{warning}",
         f"study      {study.trials} trials ({study.completed} complete, {study.pruned} pruned), seed {study.seed}: "
-        f"F2 {study.best_value:.4f} out of fold",
+        f"{label_of(study.score)} {study.best_value:.4f} out of fold",
         f"           {parameters}",
-        f"threshold  {manifest.decision_threshold:.6f}, chosen on rows unseen by their model; the pickle's predict and "
-        "the ONNX label apply it",
     ]
+    if manifest.decision_threshold is not None:
+        lines.append(
+            f"threshold  {manifest.decision_threshold:.6f}, chosen on rows unseen by their model; the pickle's predict "
+            "and the ONNX label apply it"
+        )
+    return lines
 
 
 def _front(manifest: Manifest) -> list[str]:
@@ -62,25 +69,39 @@ def _front(manifest: Manifest) -> list[str]:
     return [f"chosen     trial {study.chosen_trial}: {study.choice}", ""] if study.choice else []
 
 
-def _classification_report(manifest: Manifest) -> list[str]:
+def _held_out(manifest: Manifest) -> list[str]:
+    """The scores on the rows that chose nothing, beside those of a model that looks at no feature."""
+    metrics, name = manifest.record.metrics, manifest.record.study.score
+    others = [
+        f"{other} {value:.4f}"
+        for other, value in metrics.held_out.items()
+        if other != name and not isinstance(value, int)
+    ]
+    label = label_of(name)
+    return [
+        f"held out   {label} {metrics.held_out[name]:.4f} ± {metrics.standard_error:.4f}; a model that looks at no "
+        f"feature has {metrics.trivial:.4f}",
+        *(_classes(manifest) if manifest.task == "binary_classification" else []),
+        f"           {'   '.join(others)}",
+    ]
+
+
+def _classes(manifest: Manifest) -> list[str]:
+    """Precision and recall of either class."""
     scores = manifest.record.metrics.held_out
     negatives = scores["true_negatives"] + scores["false_positives"]
     positives = scores["true_positives"] + scores["false_negatives"]
     negative_precision = scores["true_negatives"] / max(scores["true_negatives"] + scores["false_negatives"], 1)
-    negative_recall = scores["true_negatives"] / negatives
+    names = [str(label) for label in manifest.classes]
     rows = (
-        (manifest.classes[0], negative_precision, negative_recall, negatives),
-        (manifest.classes[1], scores["precision"], scores["recall"], positives),
+        (names[0], negative_precision, scores["true_negatives"] / max(negatives, 1), negatives),
+        (names[1], scores["precision"], scores["recall"], positives),
     )
-    width = max(8, *(len(str(label)) for label in manifest.classes))
-    lines = [f"held out   {'class':{width}}  precision  recall      F1    rows"]
+    width = max(8, *map(len, names))
+    lines = [f"           {'class':{width}}  precision  recall      F1    rows"]
     for name, precision, recall, count in rows:
         f1 = 2 * precision * recall / max(precision + recall, 1e-12)
         lines.append(f"           {name:{width}}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {int(count):6,}")
-    lines.append(
-        f"           F2 {scores['f2']:.4f}   PR-AUC {scores['pr_auc']:.4f}   ROC-AUC {scores['roc_auc']:.4f}   "
-        f"accuracy {scores['accuracy']:.4f}   Brier {scores['brier']:.4f}"
-    )
     return lines
 
 

@@ -11,6 +11,8 @@ from bundle.table import Table
 from bundle.training_record import TrainingRecord
 from training.report.tables import front_table, parameter_table, score_table
 
+KEY_SCORES = ("recall", "precision", "roc_auc", "balanced_accuracy", "mae")
+
 
 class TrainedModel(TrainingRecord, frozen=True, kw_only=True):
     """What the manifest says of the training, and which model that made."""
@@ -63,14 +65,18 @@ class TrainingReport(Result, frozen=True, kw_only=True):
             f"seed {study.seed}",
             **({"choice": f"trial {study.chosen_trial}, {study.choice}"} if study.choice else {}),
             "parity": f"pickle and ONNX on {parity.rows:,} rows: {parity.label_mismatches} labels differ, "
-            f"largest difference of P(positive) {parity.max_abs_difference:.1e}",
+            f"largest difference {parity.max_abs_difference:.1e}",
         }
 
     def key_figures(self) -> tuple[str, ...]:
         """The scores on rows that chose nothing, and parity."""
         manifest = self.manifest
         scores = manifest.metrics.held_out
-        shown = [f"{name} {scores[name]:.3f}" for name in ("f2", "recall", "precision", "roc_auc") if name in scores]
+        shown = [
+            f"{name} {scores[name]:.3f}"
+            for name in dict.fromkeys((manifest.study.score, *KEY_SCORES))
+            if name in scores
+        ]
         return (
             f"{manifest.name} {manifest.version} ({manifest.data.source} data), held out: {', '.join(shown)}",
             f"parity on {manifest.parity.rows:,} rows: {manifest.parity.label_mismatches} labels differ",

@@ -1,46 +1,88 @@
 """Which trial of a study is published."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from bundle.training_record import FrontTrial
+from training.dataset import Parameters
 from training.errors import TrainingError
 from training.tuning.tradeoff import MEASURED
 
-RULE = "the fastest trial of the front whose F2 is at most one standard error below the best"
+FASTEST = "the fastest trial of the front whose {} is at most one standard error below the best"
+SMALLEST = "the smallest model whose {} is at most one standard error below the best"
 """After the one-standard-error rule of L. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3."""
+
+
+Rule = Literal["small", "best"]
+RULES: tuple[Rule, ...] = ("small", "best")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A complete trial, and how it was chosen; empty for the best one of a study of F2 alone."""
+    """A complete trial, and how it was chosen; empty for the best score of a study."""
 
     trial: FrozenTrial
     how: str = ""
 
 
-def choose(study: optuna.Study, *, number: int | None = None, max_us: float | None = None) -> Choice:
-    """The trial of the given number, or the best F2 in at most `max_us` a row; else the best F2 of a study of F2 alone,
-    and of two objectives the one that the rule names. The study has a complete trial.
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for: the trial of a number, one of at most `max_us` µs a row, or one by the rule."""
+
+    number: int | None = None
+    max_us: float | None = None
+    rule: Rule = RULES[0]
+
+
+def choose(study: optuna.Study, wish: Wish, label: str, error: Callable[[Parameters], float]) -> Choice:
+    """The trial that is published. `label` names the score; `error` is the standard error of a trial's, out of fold.
+
+    By the rule "small" it is the cheapest one to serve among those within a standard error of the best: the fastest of
+    a study that has measured latency, else the one with the fewest comparisons a row. The study has a complete trial.
 
     Raises:
         TrainingError: there is no such trial, it is not complete, or none is that fast.
     """
-    if number is not None:
-        return Choice(_numbered(study, number), f"TRIAL={number}")
-    if len(study.directions) == 1:
-        return Choice(study.best_trial)
+    if wish.number is not None:
+        return Choice(_numbered(study, wish.number), f"TRIAL={wish.number}")
+    if len(study.directions) > 1:
+        return _of_front(study, wish, label)
+    best = study.best_trial
+    if wish.rule == "best" or _comparisons(best) is None:
+        return Choice(best)
+    margin = error(best.params)
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    enough = [one for one in complete if one.values[0] >= best.values[0] - margin]
+    smallest = min(enough, key=lambda one: (_comparisons(one), -one.values[0], one.number))
+    if smallest.number == best.number:
+        return Choice(best)
+    return Choice(smallest, f"{SMALLEST.format(label)} ({best.values[0]:.4f} - {margin:.4f}); CHOICE=best for the best")
+
+
+def _comparisons(trial: FrozenTrial) -> int | None:
+    """What a row costs at most: trees times depth. None if the trial has no such parameters."""
+    trees, depth = trial.params.get("n_estimators"), trial.params.get("max_depth")
+    return trees * depth if isinstance(trees, int) and isinstance(depth, int) else None
+
+
+def _of_front(study: optuna.Study, wish: Wish, label: str) -> Choice:
     front = pareto_front(study)
-    if max_us is not None:
-        chosen = next((one for one in front if one.us_per_row <= max_us), None)
+    if wish.max_us is not None:
+        chosen = next((one for one in front if one.us_per_row <= wish.max_us), None)
         if chosen is None:
-            raise TrainingError(f"MAX_US={max_us:g}: the fastest trial takes {front[-1].us_per_row:.2f} µs a row")
-        return Choice(_numbered(study, chosen.trial), f"MAX_US={max_us:g}: the best F2 in at most that many µs a row")
-    enough = front[0].f2 - front[0].standard_error
-    chosen = [one for one in front if one.f2 >= enough][-1]
-    return Choice(_numbered(study, chosen.trial), f"{RULE} ({front[0].f2:.4f} - {front[0].standard_error:.4f})")
+            raise TrainingError(f"MAX_US={wish.max_us:g}: the fastest trial takes {front[-1].us_per_row:.2f} µs a row")
+        how = f"MAX_US={wish.max_us:g}: the best {label} in at most that many µs a row"
+        return Choice(_numbered(study, chosen.trial), how)
+    if wish.rule == "best":
+        return Choice(_numbered(study, front[0].trial), f"CHOICE=best: the best {label}")
+    enough = front[0].score - front[0].standard_error
+    chosen = [one for one in front if one.score >= enough][-1]
+    how = f"{FASTEST.format(label)} ({front[0].score:.4f} - {front[0].standard_error:.4f})"
+    return Choice(_numbered(study, chosen.trial), how)
 
 
 def _numbered(study: optuna.Study, number: int) -> FrozenTrial:
@@ -54,22 +96,24 @@ def _numbered(study: optuna.Study, number: int) -> FrozenTrial:
 
 
 def pareto_front(study: optuna.Study) -> tuple[FrontTrial, ...]:
-    """The trials than which none has a better F2 in less time, best F2 (hence slowest) first.
+    """The trials than which none has a better score in less time, best score (hence slowest) first.
 
-    Empty for a study of F2 alone: it measures no latency, gives most of its trials up before they have an F2, and
+    Empty for a study of a score alone: it measures no latency, gives most of its trials up half-way, and
     looks for no small models.
     """
     if len(study.directions) == 1:
         return ()
-    return tuple(sorted(map(describe_trial, study.best_trials), key=lambda one: (-one.f2, one.us_per_row, one.trial)))
+    return tuple(
+        sorted(map(describe_trial, study.best_trials), key=lambda one: (-one.score, one.us_per_row, one.trial))
+    )
 
 
 def describe_trial(trial: FrozenTrial) -> FrontTrial:
     """A complete trial of two objectives, for the manifest."""
-    f2, us_per_row = trial.values
+    score, us_per_row = trial.values
     return FrontTrial(
         trial=trial.number,
-        f2=f2,
+        score=score,
         us_per_row=us_per_row,
         trees=trial.params["n_estimators"],
         depth=trial.params["max_depth"],

@@ -11,9 +11,7 @@ import time
 import warnings
 from typing import TextIO
 
-import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
@@ -21,8 +19,8 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from tqdm import tqdm
 
 from training.errors import TrainingError
-from training.model.folds import Fold
-from training.tuning.study import STORAGE_FAILURES, Evaluation, evaluate, finished, first_line, show_best
+from training.tuning.objective import Objective
+from training.tuning.study import STORAGE_FAILURES, finished, first_line, show_best
 
 HEARTBEAT_SECONDS = 10
 DEAD_SECONDS = 60
@@ -75,31 +73,21 @@ def _connect(storage: str) -> RDBStorage:
 
 
 def run_shared_study(
-    study: optuna.Study,
-    folds: list[Fold],
-    target: NDArray[np.int_],
-    *,
-    trials: int,
-    seed: int,
-    threads: int,
-    progress: TextIO = sys.stderr,
-    evaluation: Evaluation | None = None,
+    study: optuna.Study, objective: Objective, *, trials: int, label: str, progress: TextIO = sys.stderr
 ) -> bool:
     """Take part until the study has `trials` finished ones, by whomever. Returns False if Ctrl-C ended it early.
 
-    `seed` is the models', as in a study of one process; suggestions are not seeded, or all processes would make the
-    same ones.
+    Suggestions are not seeded, or all processes would make the same ones.
 
     Raises:
         TrainingError: the storage failed on the way. What was finished before is kept.
     """
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=15, constant_liar=True)
-    evaluation = evaluation or evaluate
 
     def take_place(trial: optuna.Trial) -> float | tuple[float, float]:
         if _rank(study, trial) >= trials:
             raise Surplus
-        return evaluation(trial, folds, target, seed=seed, threads=threads)
+        return objective(trial)
 
     interval = 0.1 if progress.isatty() else 15.0
     with (
@@ -109,14 +97,14 @@ def run_shared_study(
         try:
             while (done := len(finished(study))) < trials:
                 bar.update(done - bar.n)
-                show_best(bar, study)
+                show_best(bar, study, label)
                 if len(study.get_trials(deepcopy=False, states=_LIVE)) < trials:
                     study.optimize(take_place, n_trials=1, catch=(Surplus,))
                 else:
                     time.sleep(POLL_SECONDS)  # for those who are at the last ones, or have died at them
                     fail_stale_trials(study)
             bar.update(done - bar.n)
-            show_best(bar, study)
+            show_best(bar, study, label)
         except KeyboardInterrupt:
             return False
         except STORAGE_FAILURES as error:

@@ -1,4 +1,4 @@
-"""The study of two objectives, F2 and latency: its search space, and what a trial of it is worth.
+"""The study of two objectives, a score and latency: its search space, and what a trial of it is worth.
 
 Optuna prunes no trial of several objectives, so that each is evaluated on all folds. Latency being measured, two such
 studies are not the same to the bit, whatever the seed.
@@ -7,16 +7,19 @@ studies are not the same to the bit, whatever the seed.
 from functools import cached_property
 
 import optuna
-from numpy import int_
-from numpy.typing import NDArray
 
+from bundle.graph_names import Task
 from training.data.prepare import PreparedRows
+from training.dataset import Parameters
 from training.export.onnx_export import tree_nodes
-from training.model.evaluation import best_threshold, f2_standard_error, score
+from training.model.evaluation import Scored, best_threshold, standard_error
 from training.model.folds import Fold, out_of_fold
-from training.model.pipeline import Parameters
+from training.model.score import Score
 from training.tuning.latency import Latency, Stopwatch, export_trial
-from training.tuning.study import suggest_regularization
+from training.tuning.objective import suggest_regularization
+
+TRADEOFF_VERSION = 2
+"""Part of the study's name: a changed search space or way of timing must not continue an old study."""
 
 LEAST_TREES, MOST_TREES = 5, 300
 
@@ -27,7 +30,7 @@ _STANDARD = "reference µs/row, rows per call: {}"
 """Study attribute: what the reference graph took when the study began, on the machine that began it."""
 
 
-def suggest_small_and_large(trial: optuna.Trial) -> Parameters:
+def suggest_small_and_large(trial: optuna.Trial, task: Task) -> Parameters:
     """One point of a search space that reaches from five shallow trees to the largest model of the other study.
 
     Trees are drawn on a logarithmic scale, or most trials would be large; few trees need large steps.
@@ -36,42 +39,44 @@ def suggest_small_and_large(trial: optuna.Trial) -> Parameters:
         "n_estimators": trial.suggest_int("n_estimators", LEAST_TREES, MOST_TREES, log=True),
         "learning_rate": trial.suggest_float("learning_rate", 0.03, 1.0, log=True),
         "max_depth": trial.suggest_int("max_depth", 2, 6),
-        **suggest_regularization(trial),
+        **suggest_regularization(trial, task),
     }
 
 
 class Tradeoff:
-    """Evaluates trials by F2 and by the latency of the graph that would be published."""
+    """Evaluates trials by the score and by the latency of the graph that would be published."""
 
-    def __init__(self, rows: PreparedRows, *, seed: int) -> None:
+    def __init__(self, rows: PreparedRows, folds: list[Fold], score: Score, *, seed: int, threads: int) -> None:
         self._rows = rows
+        self._folds = folds
+        self._score = score
         self._seed = seed
+        self._threads = threads
 
     @cached_property
     def _stopwatch(self) -> Stopwatch:
         """Made when the first trial needs it: a study that is finished needs none."""
         return Stopwatch(self._rows, seed=self._seed)
 
-    def __call__(
-        self, trial: optuna.Trial, folds: list[Fold], target: NDArray[int_], *, seed: int, threads: int
-    ) -> tuple[float, float]:
-        """F2 over all folds' predictions together, and µs per row of the packed graph, one row a call.
+    def __call__(self, trial: optuna.Trial) -> tuple[float, float]:
+        """The score over all folds' predictions together, and µs per row of the packed graph, one row a call.
 
         What else a person may want to choose by goes to the trial's attributes.
 
         Raises:
             ParityError: the exported trees are not the trained ones.
         """
-        parameters = suggest_small_and_large(trial)
-        probability = out_of_fold(folds, parameters, seed=seed, threads=threads)
-        threshold = best_threshold(target, probability)
-        scores = score(target, probability, threshold)
-        graph = export_trial(self._rows, parameters, threshold, seed=seed)
+        parameters = suggest_small_and_large(trial, self._score.task)
+        scored = Scored(self._rows.target, out_of_fold(self._folds, parameters, threads=self._threads))
+        binary = self._score.task == "binary_classification"
+        threshold = best_threshold(self._score, scored.target, scored.output) if binary else None
+        graph = export_trial(self._rows, parameters, threshold, seed=self._seed)
         latency = self._stopwatch.measure(graph, self._standard(trial.study))
-        measured = (f2_standard_error(scores), latency.us_per_row[100], tree_nodes(graph), len(graph))
+        error = standard_error(self._score, scored, threshold)
+        measured = (error, latency.us_per_row[100], tree_nodes(graph), len(graph))
         for name, value in zip(MEASURED, measured, strict=True):
             trial.set_user_attr(name, value)
-        return scores["f2"], latency.us_per_row[1]
+        return self._score(scored.target, scored.output, threshold), latency.us_per_row[1]
 
     def _standard(self, study: optuna.Study) -> Latency:
         """The reference graph's latency that all trials are told in; the first process of a study measures it.

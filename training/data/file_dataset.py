@@ -1,0 +1,134 @@
+"""A data set made of one file: `make train CSV=customers.csv TARGET=churn`.
+
+The schema is inferred and told, and can be written as a module, from which a person goes on.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from training.data.infer import Column, InferredTarget, infer_columns, infer_target
+from training.data.table_files import AS_NAMED, CsvOptions, explain_missing, read_table
+from training.data.typed import table_parser
+from training.dataset import Dataset, FeatureSpec, RemoteFile
+from training.errors import DataError
+
+
+class InferredDataset(NamedTuple):
+    """The data set, and how it was inferred. `columns` are all but the target, in the file's order."""
+
+    dataset: Dataset
+    path: Path
+    rows: int
+    columns: list[Column]
+    target: InferredTarget
+    options: CsvOptions
+
+
+def infer_dataset(
+    path: Path,
+    target: str,
+    *,
+    positive: str = "",
+    ignored: Sequence[str] = (),
+    task: str = "",
+    options: CsvOptions = AS_NAMED,
+) -> InferredDataset:
+    """The data set that the file is, `target` being the column that is to be predicted.
+
+    Raises:
+        DataError: the file can't be read, has no such column, or nothing can be learnt from it.
+    """
+    table = read_table(path, options)
+    if target not in table.columns:
+        raise DataError(f"{path}: {explain_missing([target], table.columns)}")
+    labels = infer_target(table[target], task=task, positive=positive)
+    columns = infer_columns(table.filter(pl.col(target).is_not_null()), target, ignored)
+    features = tuple(column.feature for column in columns if column.feature is not None)
+    dataset = Dataset(
+        name=dataset_name(path),
+        source=path.name,
+        features=features,
+        target=target,
+        classes=labels.classes,
+        files=(RemoteFile(name=path.name),),
+        parse=table_parser(features, target, labels.classes, options),
+    )
+    return InferredDataset(dataset, path, table.height, columns, labels, options)
+
+
+def dataset_name(path: Path) -> str:
+    """A name for the model and its files: the file's own, in letters, digits and underscores."""
+    name = re.sub(r"\W+", "_", path.name.partition(".")[0]).strip("_")
+    return name if name.isidentifier() else f"data_{name}".rstrip("_")
+
+
+def schema_lines(inferred: InferredDataset) -> list[str]:
+    """What a person is told: the target, then a line for each column."""
+    kept = [column for column in inferred.columns if column.feature is not None]
+    left_out = [column for column in inferred.columns if column.feature is None]
+    width = max(len(column.name) for column in inferred.columns)
+    lines = [
+        f"{inferred.path}: {inferred.rows:,} rows, {len(kept)} features",
+        f"  target   {inferred.dataset.target}: {inferred.target.reason}",
+    ]
+    lines += [
+        f"  {_kind(column.feature):8} {column.name:{width}}  {column.reason}" for column in kept if column.feature
+    ]
+    return lines + [f"  left out {column.name:{width}}  {column.reason}" for column in left_out]
+
+
+def _kind(feature: FeatureSpec) -> str:
+    return type(feature).__name__.lower()
+
+
+def module_text(inferred: InferredDataset) -> str:
+    """The data set as a Python module, to be edited and named in `DATASET=`."""
+    return "\n".join(_module_lines(inferred)) + "\n"
+
+
+def _module_lines(inferred: InferredDataset) -> Iterator[str]:
+    dataset, options = inferred.dataset, inferred.options
+    types = sorted({type(feature).__name__ for feature in dataset.features})
+    yield f'"""The data set of {inferred.path.name}, as `make train CSV=` inferred it.'
+    yield ""
+    yield "Edit it (descriptions, ranks, nullable columns), then train with DATASET=this file, DATA_DIR=the folder of"
+    yield f"{inferred.path.name}."
+    yield '"""'
+    yield ""
+    if options != AS_NAMED:
+        yield "from training.data.table_files import CsvOptions"
+    yield "from training.data.typed import table_parser"
+    yield f"from training.dataset import {', '.join(['Dataset', *types, 'RemoteFile'])}"
+    yield ""
+    yield f"TARGET = {dataset.target!r}"
+    yield f"CLASSES = {dataset.classes!r}  # {inferred.target.reason}"
+    yield "FEATURES = ("
+    for column in inferred.columns:
+        if column.feature is None:
+            yield f"    # left out: {column.name!r}, {column.reason}"
+        else:
+            yield f"    # {column.reason}"
+            yield f"    {_call(column.feature)},"
+    yield ")"
+    yield ""
+    yield "DATASET = Dataset("
+    yield f"    name={dataset.name!r},"
+    yield f"    source={dataset.source!r},"
+    yield "    features=FEATURES,"
+    yield "    target=TARGET,"
+    yield "    classes=CLASSES,"
+    yield f"    files=(RemoteFile(name={inferred.path.name!r}),),"
+    yield f"    parse=table_parser(FEATURES, TARGET, CLASSES{'' if options == AS_NAMED else f', {options!r}'}),"
+    yield ")"
+
+
+def _call(feature: FeatureSpec) -> str:
+    """The feature as Python writes it, without what is at its default."""
+    given = [(field.name, getattr(feature, field.name)) for field in fields(feature)]
+    changed = [(name, value) for name, value in given if name == "name" or value]
+    return f"{type(feature).__name__}({', '.join(f'{name}={value!r}' for name, value in changed)})"

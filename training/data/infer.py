@@ -1,0 +1,258 @@
+"""What the columns of an unknown table are: numbers, booleans, dates, categories; and what is no feature at all.
+
+Every decision is told with its reason, so that a person can correct it in the module that is written from it.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from bundle.graph_names import Task
+from bundle.manifest import ClassLabel
+from training.data.typed import FALSE, MISSING_NUMBERS, TRUE, as_booleans, as_dates, as_numbers, is_missing_text
+from training.dataset import Boolean, Date, FeatureSpec, Nominal, Numeric
+from training.errors import DataError
+
+MAX_INTEGER_CLASSES = 20
+"""A target of more distinct whole numbers is a quantity."""
+
+MAX_CLASSES = 100
+MIN_ROWS_TO_TELL_AN_ID = 20
+TEXT_LENGTH = 50
+"""Longer on average, and mostly distinct: free text."""
+
+MOSTLY_DISTINCT = 0.5
+MAX_CATEGORIES = 10_000
+
+EXACT_FLOAT32 = 1 << 24
+"""From here on a 32-bit float no longer holds every whole number (IEEE 754)."""
+
+_ID_NAME = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index|rowid|row)($|[^a-z])|^unnamed|^$", re.IGNORECASE)
+_CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
+_LEADING_ZERO = r"^[+-]?0\d+$"
+_OTHER_DATE = r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T]\d{1,2}:\d{2}.*)?$"
+
+
+class Column(NamedTuple):
+    """A column's feature, None if it is left out, and why."""
+
+    name: str
+    feature: FeatureSpec | None
+    reason: str
+
+
+class InferredTarget(NamedTuple):
+    """`classes` is empty for a regression; of two classes the second is the positive one."""
+
+    task: Task
+    classes: tuple[ClassLabel, ...]
+    reason: str
+
+
+def infer_columns(table: pl.DataFrame, target: str, ignored: Sequence[str]) -> list[Column]:
+    """What every column but the target is.
+
+    Raises:
+        DataError: an ignored column isn't there, or no feature is left.
+    """
+    if unknown := [name for name in ignored if name not in table.columns]:
+        raise DataError(f"IGNORE: no column {', '.join(map(repr, unknown))}; there are {_names(table)}")
+    columns = [
+        Column(name, None, "IGNORE names it") if name in ignored else infer_column(table[name])
+        for name in table.columns
+        if name != target
+    ]
+    if all(column.feature is None for column in columns):
+        told = "; ".join(f"{column.name!r} ({column.reason})" for column in columns)
+        raise DataError(f"no column is left to learn from: {told or 'the target is the only one'}")
+    return columns
+
+
+def infer_column(column: pl.Series) -> Column:
+    """What one column is."""
+    name, seen = column.name, column.drop_nulls()
+    if seen.is_empty():
+        return Column(name, None, "it has no value in any row")
+    if seen.n_unique() == 1 and len(seen) == len(column):
+        return Column(name, None, f"constant: every row has {seen[0]!r}")
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object, pl.Time, pl.Duration):
+        return Column(name, None, f"values of type {column.dtype} are no feature")
+    return _boolean(column) or _number(column) or _date(column) or _category(column)
+
+
+def _boolean(column: pl.Series) -> Column | None:
+    values = as_booleans(column).filter(~is_missing_text(column) & column.is_not_null())
+    if column.dtype.is_numeric() or values.has_nulls() or values.is_empty():
+        return None
+    missing = len(column) - len(values)
+    return Column(column.name, Boolean(name=column.name, nullable=missing > 0), f"true and false{_gaps(missing)}")
+
+
+def _number(column: pl.Series) -> Column | None:
+    name = column.name
+    if not (column.dtype.is_numeric() or column.dtype == pl.String):
+        return None
+    given = column.filter(~is_missing_text(column) & column.is_not_null())
+    numbers = as_numbers(given)
+    if column.dtype.is_float():
+        given = numbers = numbers.drop_nulls()
+    if numbers.has_nulls() or numbers.is_empty() or not numbers.is_finite().all():
+        return None
+    if given.dtype == pl.String and given.str.strip_chars().str.contains(_LEADING_ZERO).any():
+        return None  # a code, such as a post code
+    missing = len(column) - len(numbers)
+    whole = bool((numbers == numbers.round()).all()) and not column.dtype.is_float()
+    if given.dtype == pl.String and given.str.contains(r"[.eE]").any():
+        whole = False
+    if whole and not missing and _is_id(name, numbers):
+        return Column(name, None, f"an id: every row has its own whole number, from {_low(numbers):.0f} on")
+    kind = "whole numbers" if whole else "numbers"
+    reason = f"{kind} from {_low(numbers):g} to {_high(numbers):g}{_gaps(missing)}"
+    if stand_ins := _stand_ins(column):
+        reason += f"; {stand_ins} mean missing"
+    return Column(name, Numeric(name=name, integer=whole, nullable=missing > 0), reason)
+
+
+def _date(column: pl.Series) -> Column | None:
+    name = column.name
+    if column.dtype == pl.Datetime:
+        return Column(name, None, "time stamps are no feature; make dates or numbers of them")
+    if column.dtype not in (pl.Date, pl.String):
+        return None
+    given = column.filter(~is_missing_text(column) & column.is_not_null())
+    dates = as_dates(given)
+    missing = len(column) - len(given)
+    if not dates.is_empty() and not dates.has_nulls():
+        reason = f"dates from {dates.sort()[0]} to {dates.sort()[-1]}{_gaps(missing)}"
+        return Column(name, Date(name=name, nullable=missing > 0), reason)
+    if given.dtype == pl.String and given.str.strip_chars().str.contains(_OTHER_DATE).all():
+        return Column(
+            name, None, f"looks like dates or time stamps ({given[0]!r}), but only YYYY-MM-DD can be a feature"
+        )
+    return None
+
+
+def _category(column: pl.Series) -> Column:
+    name, seen = column.name, column.cast(pl.String).drop_nulls()
+    distinct, missing = seen.n_unique(), column.null_count()
+    many = len(seen) >= MIN_ROWS_TO_TELL_AN_ID and distinct > MOSTLY_DISTINCT * len(seen)
+    if many and (mean := seen.str.len_chars().mean()) is not None and float(str(mean)) > TEXT_LENGTH:
+        return Column(name, None, f"free text: {distinct:,} different texts in {len(seen):,} rows")
+    if many:
+        return Column(name, None, f"an id: {distinct:,} different values in {len(seen):,} rows")
+    if distinct > MAX_CATEGORIES:
+        return Column(name, None, f"{distinct:,} categories are more than {MAX_CATEGORIES:,}")
+    some = ", ".join(map(repr, seen.value_counts(sort=True)[name].head(3).to_list()))
+    return Column(
+        name, Nominal(name=name, nullable=missing > 0), f"{distinct:,} categories, such as {some}{_gaps(missing)}"
+    )
+
+
+def infer_target(column: pl.Series, *, task: str = "", positive: str = "") -> InferredTarget:
+    """The task and the classes.
+
+    `task` is "" (to be inferred), `classification` or `regression`; `positive` the text of the positive class, or "".
+
+    Raises:
+        DataError: there is nothing to predict, too many classes, or no class of the name `positive`.
+    """
+    seen = column.drop_nulls()
+    numbers = as_numbers(seen) if not seen.dtype.is_temporal() else pl.Series([None])
+    quantity = not numbers.is_empty() and not numbers.has_nulls() and seen.dtype != pl.Boolean
+    whole = quantity and bool((numbers == numbers.round()).all())
+    if seen.n_unique() < 2:
+        raise DataError(f"TARGET={column.name}: all rows have the same value; there is nothing to predict")
+    if task == "regression" and not quantity:
+        raise DataError(f"TARGET={column.name}: a regression needs numbers, but there is {seen[0]!r}")
+    if task == "regression" or (not task and quantity and not (whole and seen.n_unique() <= MAX_INTEGER_CLASSES)):
+        if positive:
+            raise DataError(f"POSITIVE={positive}: {column.name} is a number to be predicted, and has no classes")
+        return InferredTarget("regression", (), f"numbers from {_low(numbers):g} to {_high(numbers):g}: a regression")
+    return _classes(column.name, _labels(seen, whole=whole), positive)
+
+
+def _labels(seen: pl.Series, *, whole: bool) -> pl.Series:
+    booleans = as_booleans(seen)
+    if seen.dtype == pl.Boolean or (seen.dtype == pl.String and not booleans.has_nulls()):
+        return booleans
+    return as_numbers(seen).cast(pl.Int64) if whole else seen.cast(pl.String)
+
+
+def _classes(name: str, labels: pl.Series, positive: str) -> InferredTarget:
+    counts = dict(labels.value_counts(sort=True).iter_rows())
+    if len(counts) > MAX_CLASSES:
+        raise DataError(f"TARGET={name}: {len(counts):,} different values are too many classes; is it an id?")
+    ordered = sorted(counts)
+    if len(ordered) > 2:
+        if positive:
+            raise DataError(f"POSITIVE={positive}: {name} has {len(ordered)} classes, and POSITIVE is for two")
+        return InferredTarget("multiclass_classification", tuple(ordered), f"{len(ordered)} classes")
+    texts = {_text(label): label for label in ordered}
+    if positive:
+        if positive not in texts:
+            raise DataError(f"POSITIVE={positive}: {name} has the classes {' and '.join(map(repr, texts))}")
+        chosen, reason = texts[positive], "POSITIVE names it"
+    elif not isinstance(ordered[1], str):
+        chosen, reason = ordered[1], "the larger label"
+    else:
+        chosen = min(ordered, key=lambda label: (counts[label], label))
+        reason = "the rarer class"
+    negative = ordered[0] if chosen == ordered[1] else ordered[1]
+    why = f"two classes; positive is {chosen!r}, {reason} ({counts[chosen] / labels.len():.1%} of the rows)"
+    return InferredTarget("binary_classification", (negative, chosen), why)
+
+
+def _text(label: ClassLabel) -> str:
+    """How a person writes the label in POSITIVE=."""
+    return {True: TRUE, False: FALSE}[label] if isinstance(label, bool) else str(label)
+
+
+def _is_id(name: str, numbers: pl.Series) -> bool:
+    """Whole numbers, all different, that are named like an id or count the rows."""
+    if len(numbers) < MIN_ROWS_TO_TELL_AN_ID or numbers.n_unique() < len(numbers):
+        return False
+    counts_rows = _high(numbers) - _low(numbers) == len(numbers) - 1
+    return counts_rows or bool(_ID_NAME.search(name) or _CAMEL_ID.search(name))
+
+
+def _low(numbers: pl.Series) -> float:
+    return float(numbers.to_numpy().min())
+
+
+def _high(numbers: pl.Series) -> float:
+    return float(numbers.to_numpy().max())
+
+
+def _stand_ins(column: pl.Series) -> str:
+    """Texts in the column that mean missing in a column of numbers."""
+    if column.dtype != pl.String:
+        return ""
+    found = column.filter(is_missing_text(column)).unique(maintain_order=True).to_list()
+    return ", ".join(map(repr, found[: len(MISSING_NUMBERS)]))
+
+
+def _gaps(missing: int) -> str:
+    return f", {missing:,} missing" if missing else ""
+
+
+def _names(table: pl.DataFrame) -> str:
+    return ", ".join(map(repr, table.columns))
+
+
+def coarse_numbers(frame: pl.DataFrame, features: Sequence[FeatureSpec]) -> list[str]:
+    """A sentence for each numeric column in which different values are the same 32-bit float, as the graph has them."""
+    told = []
+    for feature in features:
+        if not isinstance(feature, Numeric):
+            continue
+        seen = frame[feature.name].drop_nulls().unique()
+        merged = seen.len() - seen.cast(pl.Float32).n_unique()
+        if feature.integer and merged:
+            told.append(
+                f"column {feature.name!r}: {merged:,} of {seen.len():,} different values become the same 32-bit float "
+                f"as another one: not all whole numbers above 2^24 ({EXACT_FLOAT32:,}) are such floats; subtract a "
+                "constant, or declare an identifier as a category"
+            )
+    return told
