@@ -2,14 +2,20 @@
 
 import argparse
 import importlib
+import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bundle.command_line import Parser, file_path, real_number, whole_number
+from training.data.file_dataset import InferredDataset, infer_dataset, schema_lines
 from training.data.sources import AUTO
+from training.data.table_files import CsvOptions
 from training.dataset import Dataset
+from training.errors import TrainingError
 from training.tuning.choose_trial import RULES, Rule
 
 MOST_SEED = (1 << 31) - 1
@@ -37,6 +43,7 @@ class Options:
     strict: bool = False
     trial: int | None = None
     max_us: float | None = None
+    own_file: InferredDataset | None = None
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
@@ -44,7 +51,9 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     parser = Parser("training train", "Tune, fit, prove parity, publish a bundle.")
     parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
     add_options(parser)
-    return make_options(parser, vars(parser.read(arguments)))
+    add_file_options(parser)
+    given = vars(parser.read(arguments))
+    return make_options(parser, {**given, **_own_file(parser, given)})
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +84,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """What says that a single file is the data set."""
+    group = parser.add_argument_group("a file of your own, in place of --dataset, --data and --data-dir")
+    group.add_argument("--csv", type=file_path, help="CSV, TSV or Parquet file; its schema is inferred and told")
+    group.add_argument("--target", default="", help="the column to predict")
+    group.add_argument("--positive", default="", help="of two classes the one whose probability counts")
+    group.add_argument("--ignore", default="", help="columns that are no features, separated by commas")
+    group.add_argument("--task", choices=("classification", "regression"), default="", help="default: as the target is")
+    group.add_argument("--separator", default="", help="of the fields (default: a comma, in .tsv a tab)")
+
+
+def _own_file(parser: argparse.ArgumentParser, given: dict[str, Any]) -> dict[str, Any]:
+    """The data set of the file that the options name; its schema is printed. Options of the file leave `given`."""
+    path, target = given.pop("csv"), given.pop("target")
+    named = {name: given.pop(name) for name in ("positive", "ignore", "task", "separator")}
+    if path is None:
+        others = [name for name, value in {"target": target, **named}.items() if value]
+        if others:
+            parser.error(f"--{others[0]} is for --csv, the file to train on")
+        return {}
+    if not target:
+        parser.error("--csv needs --target, the column to predict")
+    ignored = [name.strip() for name in named["ignore"].split(",") if name.strip()]
+    options = CsvOptions(separator=named["separator"].replace("\\t", "\t"))
+    try:
+        inferred = infer_dataset(
+            path, target, positive=named["positive"], ignored=ignored, task=named["task"], options=options
+        )
+    except TrainingError as error:
+        parser.exit(1, f"error: {error}\n")
+    print("\n".join(schema_lines(inferred)), flush=True)
+    return {"dataset": inferred.dataset, "data": AUTO, "data_dir": path.parent, "own_file": inferred}
+
+
 def make_options(parser: argparse.ArgumentParser, given: dict[str, Any]) -> Options:
     """The options that `add_options` has added, as they were given; wrong ones exit with status 2."""
     score, _, latency = given.pop("objective").partition(",")
@@ -88,13 +131,27 @@ def make_options(parser: argparse.ArgumentParser, given: dict[str, Any]) -> Opti
 
 
 def load_dataset(module: str) -> Dataset:
-    """The module's DATASET, as the type of an option.
+    """The DATASET of a module, which is named as in an import or by its file (`models/customers.py`), as the type of an
+    option.
 
     Raises:
         ArgumentTypeError: the module can't be imported, or has none.
     """
     try:
-        dataset: Dataset = importlib.import_module(module).DATASET
+        loaded = _load_file(Path(module).expanduser()) if module.endswith(".py") else importlib.import_module(module)
+        dataset = loaded.DATASET
     except Exception as error:  # what a user's own module does wrong may be anything
-        raise argparse.ArgumentTypeError(str(error) or type(error).__name__) from error
+        raise argparse.ArgumentTypeError(f"{module}: {error or type(error).__name__}") from error
+    if not isinstance(dataset, Dataset):
+        raise argparse.ArgumentTypeError(f"{module}: DATASET must be a Dataset, not {type(dataset).__name__}")
     return dataset
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError("no such file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # so that what it defines can be pickled
+    spec.loader.exec_module(module)
+    return module

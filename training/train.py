@@ -15,9 +15,11 @@ from optuna.trial import TrialState
 from bundle.artifacts import read_artifact
 from bundle.cpus import usable_cpus
 from bundle.errors import BundleError
+from bundle.files import write_files
 from bundle.lock import InUseError
 from bundle.manifest import Manifest, read_manifest
 from bundle.training_record import Metrics, TrainingRecord
+from training.data.file_dataset import InferredDataset, module_text
 from training.data.infer import coarse_numbers
 from training.data.prepare import PreparedRows, prepare_rows
 from training.data.sources import load_rows
@@ -183,7 +185,19 @@ def publish_model(
         importance=feature_importance(rows, model),
     )
     _report(manifest, evidence, options.reports)
+    if options.own_file is not None:
+        _write_module(options.own_file, options.models)
     return manifest
+
+
+def _write_module(inferred: InferredDataset, models: Path) -> None:
+    """Write what was inferred as a module to be edited. One that is there is somebody's work, and stays."""
+    path = models / f"{inferred.dataset.name}.py"
+    if path.exists():
+        print(f"{path} is there already, and stays as it is")
+        return
+    write_files(models, {path.name: module_text(inferred).encode()})
+    print(f"the schema is in {path}: edit it, and train with DATASET={path} DATA_DIR={inferred.path.parent}")
 
 
 def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
