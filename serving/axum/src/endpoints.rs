@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
@@ -15,10 +14,10 @@ use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tracing::error;
 
 use crate::buffers::{LongAnswer, Reservation};
 use crate::errors::RequestError;
-use crate::log::{self, Level};
 use crate::routes::Endpoint;
 use crate::state::AppState;
 
@@ -122,12 +121,12 @@ fn work(state: &AppState, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, Re
             Endpoint::PredictBatch => state.requests.decode_rows(body),
         }?;
         let predictions = state.predictor.predict(&request.batch).map_err(|error| {
-            log::write(Level::Error, format_args!("{} failed: {error}", endpoint.path()));
+            error!("{} failed: {error}", endpoint.path());
             RequestError::Internal
         })?;
         state.metrics.predicted(endpoint, request.batch.rows);
         for index in &request.unseen {
-            state.unseen[*index].fetch_add(1, Ordering::Relaxed);
+            state.unseen[*index].inc();
         }
         Ok(match endpoint {
             Endpoint::Predict => state.responses.encode_row(&predictions),

@@ -20,7 +20,6 @@ pub mod faults;
 pub mod fields;
 pub mod files;
 pub mod json_value;
-pub mod log;
 pub mod manifest;
 pub mod manifest_check;
 pub mod manifest_file;

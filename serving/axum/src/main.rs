@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum_service::app::app;
 use axum_service::artifacts::read_artifact;
-use axum_service::log::{self, Level};
 use axum_service::manifest::Manifest;
 use axum_service::manifest_file::read_manifest;
 use axum_service::metrics::Metrics;
@@ -22,6 +21,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tracing::level_filters::LevelFilter;
+use tracing::{error, info, warn};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -71,7 +72,7 @@ impl Loader {
         let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
         let settings = Settings::read(&environment)?;
-        log::set_level(settings.log_level);
+        write_log(settings.log_level);
         read_bundle(&settings)?;
         let runtime = load_runtime(&environment)?;
         Ok(Self { environment, settings, runtime, metrics: Arc::default() })
@@ -85,7 +86,7 @@ impl Loader {
         let predictor =
             OnnxPredictor::new(self.runtime.clone(), &manifest, model, settings.workers).map_err(unusable)?;
         let state = AppState::new(Box::new(predictor), &manifest, settings, &self.metrics).map_err(unusable)?;
-        log::write(Level::Info, format_args!("model version {}", manifest.version));
+        info!("model version {}", manifest.version);
         Ok(Current { router: app(Arc::clone(&state)), state })
     }
 
@@ -93,7 +94,7 @@ impl Loader {
     fn reload_keys(&self) {
         match read_keys(&self.environment) {
             Ok(keys) => self.settings.api_keys.replace(&keys),
-            Err(error) => log::write(Level::Error, format_args!("not reloaded, the API keys stay: {error}")),
+            Err(error) => error!("not reloaded, the API keys stay: {error}"),
         }
     }
 }
@@ -125,19 +126,20 @@ async fn run(loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
     let server = tokio::spawn(serve(listener, Arc::clone(&current), limits, async {
         let _ = stopped.await;
     }));
-    log::write(Level::Info, format_args!("listening on http://{address} with {} workers", settings.workers));
-    log::write(Level::Info, format_args!("{}", who_is_answered(settings)));
+    info!("listening on http://{address} with {} workers", settings.workers);
+    info!("{}", who_is_answered(settings));
 
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    log::write(Level::Info, format_args!("stopping"));
+    info!("stopping");
     current.load().state.set_ready(false);
     let _ = stop.send(());
-    match timeout(settings.shutdown_time, server).await {
-        Ok(finished) => finished?,
-        Err(_) => log::write(Level::Warning, format_args!("requests were unfinished when the time to stop was up")),
+    if let Ok(finished) = timeout(settings.shutdown_time, server).await {
+        finished?;
+    } else {
+        warn!("requests were unfinished when the time to stop was up");
     }
     Ok(())
 }
@@ -154,10 +156,10 @@ async fn reload_at(mut signals: Signal, loader: Arc<Loader>, current: Arc<ArcSwa
         match spawn_blocking(reload).await {
             Ok(Ok(successor)) => {
                 current.store(Arc::new(successor));
-                log::write(Level::Info, format_args!("reloaded"));
+                info!("reloaded");
             }
-            Ok(Err(error)) => log::write(Level::Error, format_args!("not reloaded, the model stays: {error}")),
-            Err(error) => log::write(Level::Error, format_args!("not reloaded, the model stays: {error}")),
+            Ok(Err(error)) => error!("not reloaded, the model stays: {error}"),
+            Err(error) => error!("not reloaded, the model stays: {error}"),
         }
     }
 }
@@ -168,6 +170,17 @@ fn who_is_answered(settings: &Settings) -> &'static str {
     } else {
         "requests need an API key, but those to /health and the page of /docs"
     }
+}
+
+/// Write log lines of this level and the more important ones to standard error.
+fn write_log(level: LevelFilter) {
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .with_ansi(false)
+        .init();
 }
 
 /// Let this process open as many files at once, or as many as it may: a connection is one.

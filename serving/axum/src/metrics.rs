@@ -1,176 +1,106 @@
-//! Prometheus metrics. One process serves all requests, so they are atomic counters and a scrape reads them as they are.
+//! Prometheus metrics. One process serves all requests, so a scrape reads the counters as they are.
 
-use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 
 use crate::manifest::Manifest;
 use crate::routes::Endpoint;
 
 /// The type of what [`Metrics::expose`] returns.
-pub const CONTENT_TYPE: &str = "text/plain; version=1.0.0; charset=utf-8";
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-const BUCKETS: [(f64, &str); 15] = [
-    (0.0001, "0.0001"),
-    (0.00025, "0.00025"),
-    (0.0005, "0.0005"),
-    (0.001, "0.001"),
-    (0.0025, "0.0025"),
-    (0.005, "0.005"),
-    (0.01, "0.01"),
-    (0.025, "0.025"),
-    (0.05, "0.05"),
-    (0.1, "0.1"),
-    (0.25, "0.25"),
-    (0.5, "0.5"),
-    (1.0, "1.0"),
-    (2.5, "2.5"),
-    (5.0, "5.0"),
-];
-
-/// Every status that a predict route answers with.
-const STATUSES: [u16; 7] = [200, 400, 408, 413, 422, 500, 503];
+const BUCKETS: [f64; 15] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 /// The metrics of the process.
-#[derive(Default)]
 pub struct Metrics {
-    seconds: [[Histogram; STATUSES.len()]; 2],
-    rows: [AtomicU64; 2],
-    models: Mutex<Models>,
+    registry: Registry,
+    seconds: Family<Answer, Histogram>,
+    rows: Family<Route, Counter>,
+    unseen: Family<Named, Counter>,
+    models: Family<Model, Gauge>,
+    served: Mutex<Option<Model>>,
 }
 
-/// What was served so far.
-#[derive(Default)]
-struct Models {
-    /// The labels of every model; the last one is served now.
-    labels: Vec<String>,
-    /// Every feature that one of them had, and its count.
-    unseen: Vec<(String, UnseenCount)>,
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answer {
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Route {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Named {
+    feature: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Model {
+    backend: &'static str,
+    name: String,
+    version: String,
 }
 
 /// How many values of a feature training never saw.
-pub type UnseenCount = Arc<AtomicU64>;
+pub type UnseenCount = Counter;
 
-#[derive(Default)]
-struct Histogram {
-    /// Not cumulative; the last one counts what is above every bound.
-    counts: [AtomicU64; BUCKETS.len() + 1],
-    nanoseconds: AtomicU64,
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let (rows, unseen, models) = (Family::default(), Family::default(), Family::default());
+        let mut registry = Registry::default();
+        registry.register("predict_request_seconds", "From request to answer", seconds.clone());
+        registry.register("predict_rows", "Rows predicted", rows.clone());
+        registry.register("predict_unseen_categories", "Values that training never saw", unseen.clone());
+        registry.register("model_info", "1 for the model served, 0 for those before it", models.clone());
+        Self { registry, seconds, rows, unseen, models, served: Mutex::default() }
+    }
 }
 
 impl Metrics {
     /// Count for this model from now on. Returns a count for each of its categorical features, in their order.
-    pub fn serve(&self, manifest: &Manifest, backend: &str) -> Vec<UnseenCount> {
-        let (name, version) = (escaped(&manifest.name), escaped(&manifest.version));
-        let labels = format!("backend=\"{backend}\",name=\"{name}\",version=\"{version}\"");
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        models.labels.retain(|known| *known != labels);
-        models.labels.push(labels);
-        manifest.categorical().map(|feature| models.unseen_count(escaped(&feature.name))).collect()
+    pub fn serve(&self, manifest: &Manifest, backend: &'static str) -> Vec<UnseenCount> {
+        let model = Model { backend, name: manifest.name.clone(), version: manifest.version.clone() };
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = served.as_ref() {
+            self.models.get_or_create(earlier).set(0);
+        }
+        self.models.get_or_create(&model).set(1);
+        *served = Some(model);
+        let count = |name: &String| self.unseen.get_or_create_owned(&Named { feature: name.clone() });
+        manifest.categorical().map(|feature| count(&feature.name)).collect()
     }
 
     /// Count an answered request.
     pub fn observe(&self, endpoint: Endpoint, status: u16, elapsed: Duration) {
-        if let Some(index) = STATUSES.iter().position(|known| *known == status) {
-            self.seconds[endpoint as usize][index].observe(elapsed);
-        }
+        self.seconds.get_or_create(&Answer { route: endpoint.path(), status }).observe(elapsed.as_secs_f64());
     }
 
     /// Count predicted rows.
     pub fn predicted(&self, endpoint: Endpoint, rows: usize) {
-        self.rows[endpoint as usize].fetch_add(rows as u64, Relaxed);
+        self.rows.get_or_create(&Route { route: endpoint.path() }).inc_by(rows as u64);
     }
 
-    /// All metrics in Prometheus' text format.
+    /// All metrics in the text format of `OpenMetrics`.
+    ///
+    /// # Panics
+    ///
+    /// Never: the text is written to memory.
     pub fn expose(&self) -> String {
-        let mut text = Text(String::with_capacity(4096));
-        text.head("predict_request_seconds", "histogram", "From request to answer");
-        for endpoint in Endpoint::ALL {
-            for (status, histogram) in STATUSES.iter().zip(&self.seconds[endpoint as usize]) {
-                histogram.expose(&mut text, &format!("route=\"{}\",status=\"{status}\"", endpoint.path()));
-            }
-        }
-        text.head("predict_rows_total", "counter", "Rows predicted");
-        for endpoint in Endpoint::ALL {
-            let rows = self.rows[endpoint as usize].load(Relaxed);
-            if rows > 0 {
-                text.count("predict_rows_total", &format!("route=\"{}\"", endpoint.path()), rows);
-            }
-        }
-        text.head("predict_unseen_categories_total", "counter", "Values that training never saw");
-        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        for (feature, count) in &models.unseen {
-            text.count("predict_unseen_categories_total", &format!("feature=\"{feature}\""), count.load(Relaxed));
-        }
-        text.head("model_info", "gauge", "1 for the model served, 0 for those before it");
-        if let Some((served, earlier)) = models.labels.split_last() {
-            for labels in earlier {
-                text.count("model_info", labels, 0);
-            }
-            text.count("model_info", served, 1);
-        }
-        text.0
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to memory can't fail");
+        text
     }
-}
-
-impl Models {
-    fn unseen_count(&mut self, feature: String) -> UnseenCount {
-        if let Some((_, count)) = self.unseen.iter().find(|(known, _)| *known == feature) {
-            return Arc::clone(count);
-        }
-        let count = UnseenCount::default();
-        self.unseen.push((feature, Arc::clone(&count)));
-        count
-    }
-}
-
-impl Histogram {
-    fn observe(&self, elapsed: Duration) {
-        let seconds = elapsed.as_secs_f64();
-        let bucket = BUCKETS.iter().position(|(bound, _)| seconds <= *bound).unwrap_or(BUCKETS.len());
-        self.counts[bucket].fetch_add(1, Relaxed);
-        self.nanoseconds.fetch_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Relaxed);
-    }
-
-    fn expose(&self, text: &mut Text, labels: &str) {
-        let counts = self.counts.each_ref().map(|count| count.load(Relaxed));
-        let total = counts.iter().sum();
-        if total == 0 {
-            return;
-        }
-        let mut cumulative = 0;
-        for (count, (_, bound)) in counts.iter().zip(BUCKETS) {
-            cumulative += count;
-            text.count("predict_request_seconds_bucket", &format!("le=\"{bound}\",{labels}"), cumulative);
-        }
-        text.count("predict_request_seconds_bucket", &format!("le=\"+Inf\",{labels}"), total);
-        text.count("predict_request_seconds_count", labels, total);
-        let seconds = Duration::from_nanos(self.nanoseconds.load(Relaxed)).as_secs_f64();
-        text.line("predict_request_seconds_sum", labels, seconds);
-    }
-}
-
-const MEMORY: &str = "writing to memory can't fail";
-
-struct Text(String);
-
-impl Text {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect(MEMORY);
-    }
-
-    #[allow(clippy::cast_precision_loss)] // exact up to 2^53
-    fn count(&mut self, name: &str, labels: &str, value: u64) {
-        self.line(name, labels, value as f64);
-    }
-
-    fn line(&mut self, name: &str, labels: &str, value: f64) {
-        writeln!(self.0, "{name}{{{labels}}} {value:?}").expect(MEMORY);
-    }
-}
-
-/// A label's value as the text format quotes it.
-fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"")
 }

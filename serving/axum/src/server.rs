@@ -21,9 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
+use tracing::error;
 
 use crate::errors::RequestError;
-use crate::log::{self, Level};
 use crate::routes::OPEN_PATHS;
 use crate::state::AppState;
 
@@ -69,7 +69,7 @@ pub async fn serve(
             Ok((stream, _)) => stream,
             Err(error) if is_of_one_connection(error.kind()) => continue,
             Err(error) => {
-                log::write(Level::Error, format_args!("no connection can be accepted: {error}"));
+                error!("no connection can be accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

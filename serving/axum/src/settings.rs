@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+
 use crate::api_keys::ApiKeys;
 use crate::files::{read_regular, reason};
-use crate::log::Level;
 
 const PREFIX: &str = "SERVE_";
 /// A longer file of keys is not read.
@@ -32,6 +33,15 @@ const NAMES: [&str; 17] = [
     "SERVE_REQUEST_SECONDS",
     "SERVE_SHUTDOWN_SECONDS",
     "SERVE_WORKERS",
+];
+
+/// Nothing is critical here: that level silences the log.
+const LOG_LEVELS: [(&str, LevelFilter); 5] = [
+    ("critical", LevelFilter::OFF),
+    ("error", LevelFilter::ERROR),
+    ("warning", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
 ];
 
 /// A setting is wrong. The message names the variable, its value, and what is allowed.
@@ -79,7 +89,7 @@ pub struct Settings {
     /// How long accepted requests may take after a signal to stop.
     pub shutdown_time: Duration,
     /// The least important log lines to write.
-    pub log_level: Level,
+    pub log_level: LevelFilter,
 }
 
 /// Environment variables by name.
@@ -176,9 +186,9 @@ fn switch(name: &str, value: &str) -> Result<bool, SettingsError> {
     }
 }
 
-fn log_level(name: &str) -> Result<Level, SettingsError> {
-    Level::NAMES.iter().find(|(known, _)| *known == name).map(|(_, level)| *level).ok_or_else(|| {
-        let known = Level::NAMES.map(|(name, _)| name).join(", ");
+fn log_level(name: &str) -> Result<LevelFilter, SettingsError> {
+    LOG_LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level).ok_or_else(|| {
+        let known = LOG_LEVELS.map(|(name, _)| name).join(", ");
         SettingsError(format!("SERVE_LOG_LEVEL={name:?}: one of {known} is needed"))
     })
 }
@@ -201,14 +211,14 @@ mod tests {
         assert_eq!((settings.port, settings.host.as_str()), (3000, "127.0.0.1"));
         assert_eq!((settings.max_body_bytes, settings.max_batch_rows), (16 << 20, 50_000));
         assert_eq!((settings.max_concurrency, settings.shutdown_time), (256, Duration::from_secs(10)));
-        assert_eq!((settings.model_dir, settings.log_level), ("models".into(), Level::Info));
+        assert_eq!((settings.model_dir, settings.log_level), ("models".into(), LevelFilter::INFO));
         assert!(settings.workers >= 1);
     }
 
     #[test]
     fn reads_what_the_environment_gives() {
         let settings = read(&[("SERVE_PORT", " 0 "), ("SERVE_WORKERS", "3"), ("SERVE_LOG_LEVEL", "ERROR")]).unwrap();
-        assert_eq!((settings.port, settings.workers, settings.log_level), (0, 3, Level::Error));
+        assert_eq!((settings.port, settings.workers, settings.log_level), (0, 3, LevelFilter::ERROR));
         assert_eq!(settings.manifest_sha256, None);
         let pinned = read(&[("SERVE_MANIFEST_SHA256", &"AB".repeat(32))]).unwrap();
         assert_eq!(pinned.manifest_sha256, Some("ab".repeat(32)));

@@ -4,12 +4,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use axum_service::api_keys::ApiKeys;
-use axum_service::log::Level;
 use axum_service::manifest::Manifest;
 use axum_service::manifest_file::decode_manifest;
 use axum_service::predictor::{Batch, PredictionError, Predictions, Predictor};
 use axum_service::settings::Settings;
 use serde_json::{Value, json};
+use tracing::level_filters::LevelFilter;
 
 pub fn manifest_json() -> Value {
     json!({
@@ -55,7 +55,7 @@ pub fn settings() -> Settings {
         max_connections: 10,
         request_time: Duration::from_secs(30),
         shutdown_time: Duration::from_secs(1),
-        log_level: Level::Critical,
+        log_level: LevelFilter::OFF,
     }
 }
 

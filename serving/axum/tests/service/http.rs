@@ -132,7 +132,7 @@ async fn of_a_field_given_twice_the_last_one_holds() {
     assert_eq!(service.predict(body).await.status, StatusCode::OK);
     assert_eq!(service.last_batch(), r#"["blue", "low"] [2.0, 1.0]"#);
     let metrics = service.get("/metrics").await.text;
-    assert!(metrics.contains("predict_unseen_categories_total{feature=\"colour\"} 0.0\n"), "{metrics}");
+    assert!(metrics.contains("predict_unseen_categories_total{feature=\"colour\"} 0\n"), "{metrics}");
 }
 
 #[tokio::test]
@@ -351,16 +351,16 @@ async fn metrics_count_requests_rows_and_unseen_values() {
     service.predict_batch(format!("[{},{}]", row("1"), row("1").replace("red", "pink"))).await;
     service.predict("").await;
     let answer = service.get("/metrics").await;
-    assert_eq!(answer.header("content-type"), "text/plain; version=1.0.0; charset=utf-8");
+    assert_eq!(answer.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     for line in [
         "# TYPE predict_request_seconds histogram",
-        "predict_request_seconds_bucket{le=\"5.0\",route=\"/predict/batch\",status=\"200\"} 1.0",
-        "predict_request_seconds_bucket{le=\"+Inf\",route=\"/predict\",status=\"400\"} 1.0",
-        "predict_request_seconds_count{route=\"/predict\",status=\"400\"} 1.0",
-        "predict_rows_total{route=\"/predict/batch\"} 2.0",
-        "predict_unseen_categories_total{feature=\"colour\"} 1.0",
-        "predict_unseen_categories_total{feature=\"grade\"} 0.0",
-        "model_info{backend=\"axum\",name=\"paint\",version=\"abc123\"} 1.0",
+        "predict_request_seconds_bucket{le=\"5.0\",route=\"/predict/batch\",status=\"200\"} 1",
+        "predict_request_seconds_bucket{le=\"+Inf\",route=\"/predict\",status=\"400\"} 1",
+        "predict_request_seconds_count{route=\"/predict\",status=\"400\"} 1",
+        "predict_rows_total{route=\"/predict/batch\"} 2",
+        "predict_unseen_categories_total{feature=\"colour\"} 1",
+        "predict_unseen_categories_total{feature=\"grade\"} 0",
+        "model_info{backend=\"axum\",name=\"paint\",version=\"abc123\"} 1",
     ] {
         assert!(answer.text.lines().any(|found| found == line), "{line} is not in:\n{}", answer.text);
     }
