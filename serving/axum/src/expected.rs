@@ -28,13 +28,12 @@ pub fn wrong_answer(manifest: &Manifest, given: &Predictions, library: &str) -> 
     {
         return None;
     }
-    let versions =
-        manifest.libraries.iter().map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("?")));
+    let made = manifest.libraries.iter().map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("?")));
     Some(format!(
-        "its answer to the example row is {}, but {} is expected; the bundle was made with {}, and this service runs {library}",
+        "it answers its example with {}, but its bundle expects {}: made with {}; running on {library}",
         shown(&prediction, &probabilities),
         shown(&[expected.prediction], &expected.probabilities),
-        versions.collect::<Vec<_>>().join(", "),
+        made.collect::<Vec<_>>().join(", "),
     ))
 }
 
@@ -43,10 +42,10 @@ fn widened(numbers: &[f32]) -> Vec<f64> {
 }
 
 fn shown(prediction: &[f64], probabilities: &[f64]) -> String {
-    let prediction = prediction.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+    let joined = |numbers: &[f64]| numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
     if probabilities.is_empty() {
-        prediction
+        joined(prediction)
     } else {
-        format!("class {prediction} with probabilities {probabilities:?}")
+        format!("class {} ({})", joined(prediction), joined(probabilities))
     }
 }

@@ -25,6 +25,7 @@ pub mod manifest_check;
 pub mod manifest_file;
 pub mod metrics;
 pub mod onnx_predictor;
+pub mod onnx_runtime;
 pub mod openapi;
 pub mod predictor;
 pub mod request_schema;

@@ -10,7 +10,8 @@ use axum_service::artifacts::read_artifact;
 use axum_service::manifest::Manifest;
 use axum_service::manifest_file::read_manifest;
 use axum_service::metrics::Metrics;
-use axum_service::onnx_predictor::{OnnxPredictor, load_runtime};
+use axum_service::onnx_predictor::OnnxPredictor;
+use axum_service::onnx_runtime::{OnnxRuntime, load_runtime};
 use axum_service::server::{ConnectionLimits, Current, serve};
 use axum_service::settings::{Environment, Settings, read_keys};
 use axum_service::state::AppState;
@@ -62,7 +63,7 @@ fn fail(error: &dyn Error, status: u8) -> ExitCode {
 struct Loader {
     environment: Environment,
     settings: Settings,
-    runtime: ort::environment::Environment,
+    runtime: OnnxRuntime,
     metrics: Arc<Metrics>,
 }
 

@@ -1,20 +1,17 @@
 //! The ONNX graph in ONNX Runtime.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use ort::environment::Environment;
 use ort::memory::Allocator;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::{DynTensor, Tensor, TensorRef};
 
 use crate::manifest::Manifest;
+use crate::onnx_runtime::OnnxRuntime;
 use crate::predictor::{Batch, PredictionError, Predictions, Predictor};
 use crate::string_tensor;
 
-const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// A larger batch is predicted in pieces, so that what the graph makes of it in between stays small.
 const ROWS_PER_RUN: usize = 1024;
 
@@ -30,24 +27,9 @@ impl From<ort::Error> for PredictionError {
     }
 }
 
-/// Load ONNX Runtime from the library that `ORT_DYLIB_PATH` names.
-pub fn load_runtime(environment: &BTreeMap<String, String>) -> Result<Environment, PredictionError> {
-    let path = environment.get(LIBRARY_VARIABLE).map_or("", String::as_str);
-    if !Path::new(path).is_absolute() {
-        let given = if path.is_empty() { "is not set".to_owned() } else { format!("={path:?} is not absolute") };
-        return Err(PredictionError(format!(
-            "{LIBRARY_VARIABLE} {given}: the absolute path of ONNX Runtime's shared library is needed \
-             (libonnxruntime.so.* in the folder onnxruntime/capi of the Python package)"
-        )));
-    }
-    let builder =
-        ort::init_from(path).map_err(|error| PredictionError(format!("{LIBRARY_VARIABLE}={path:?}: {error}")))?;
-    Ok(builder.with_telemetry(false).build()?)
-}
-
 /// Runs the packed graph: a string tensor, a float tensor, in; labels and probabilities, or values, out.
 pub struct OnnxPredictor {
-    environment: Environment,
+    runtime: OnnxRuntime,
     model: Vec<u8>,
     shape: Shape,
     idle: Mutex<Vec<Worker>>,
@@ -72,7 +54,7 @@ struct Worker {
 impl OnnxPredictor {
     /// A predictor for the manifest's graph, with `sessions` of its sessions made in advance.
     pub fn new(
-        environment: Environment,
+        runtime: OnnxRuntime,
         manifest: &Manifest,
         model: Vec<u8>,
         sessions: usize,
@@ -80,7 +62,7 @@ impl OnnxPredictor {
         let categorical = manifest.categorical().count();
         let shape =
             Shape { categorical, numeric: manifest.features.len() - categorical, classes: manifest.classes.len() };
-        let predictor = Self { environment, model, shape, idle: Mutex::new(Vec::new()) };
+        let predictor = Self { runtime, model, shape, idle: Mutex::new(Vec::new()) };
         let workers = (0..sessions).map(|_| predictor.worker()).collect::<Result<_, _>>()?;
         *predictor.idle.lock().unwrap_or_else(PoisonError::into_inner) = workers;
         Ok(predictor)
@@ -89,7 +71,7 @@ impl OnnxPredictor {
     fn worker(&self) -> Result<Worker, PredictionError> {
         // One thread, and no spinning: requests are spread over sessions, and ONNX Runtime's default, a spinning thread
         // per host core, is what makes it slow inside a container with a CPU limit.
-        let session = Session::builder(&self.environment)?
+        let session = Session::builder(&self.runtime.environment)?
             .with_intra_threads(1)
             .map_err(ort::Error::from)?
             .with_inter_threads(1)
@@ -127,7 +109,7 @@ impl Predictor for OnnxPredictor {
     }
 
     fn library(&self) -> String {
-        ort::info().to_owned()
+        format!("onnxruntime {}", self.runtime.version)
     }
 }
 

@@ -90,7 +90,8 @@ fn listed(words: &[String]) -> String {
 
 fn prediction_schema(manifest: &Manifest) -> Value {
     if manifest.task == Task::Regression {
-        let value = json!({"type": "number", "description": format!("The model's estimate of {}", manifest.target)});
+        let text = format!("The model's estimate of {}; null where it has no finite one", manifest.target);
+        let value = json!({"type": ["number", "null"], "description": text});
         return object(&json!({"prediction": value}), &json!(["prediction"]));
     }
     let label = format!("predicted_{}", manifest.target);

@@ -12,21 +12,21 @@ use axum_service::app::app;
 use axum_service::artifacts::read_artifact;
 use axum_service::manifest::{Manifest, Task};
 use axum_service::manifest_file::read_manifest;
-use axum_service::onnx_predictor::{OnnxPredictor, load_runtime};
+use axum_service::onnx_predictor::OnnxPredictor;
+use axum_service::onnx_runtime::{OnnxRuntime, load_runtime};
 use axum_service::predictor::{Batch, Predictions, Predictor};
 use axum_service::request_schema::RequestSchema;
 use axum_service::schemas::example_row;
 use axum_service::state::AppState;
 use http_body_util::BodyExt;
-use ort::environment::Environment;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::common;
 
 /// ONNX Runtime and the folder of the bundle, or None with the reason on standard error.
-fn prepared() -> Option<(Environment, PathBuf)> {
-    static RUNTIME: OnceLock<Environment> = OnceLock::new(); // a process has one
+fn prepared() -> Option<(OnnxRuntime, PathBuf)> {
+    static RUNTIME: OnceLock<OnnxRuntime> = OnceLock::new(); // a process has one
     let (Some(folder), Some(_)) = (env::var_os("MODEL_DIR"), env::var_os("ORT_DYLIB_PATH")) else {
         eprintln!("skipped: MODEL_DIR and ORT_DYLIB_PATH are not both set");
         return None;

@@ -83,7 +83,7 @@ async fn a_regressor_answers_with_values() {
     let prediction = schemas(&state).await["Prediction"].take();
     assert_eq!(
         (&prediction["required"], &prediction["properties"]["prediction"]["type"]),
-        (&json!(["prediction"]), &json!("number"))
+        (&json!(["prediction"]), &json!(["number", "null"]))
     );
 }
 
@@ -172,14 +172,13 @@ fn a_model_that_answers_its_example_otherwise_is_not_served() {
     let error = state(&regression(), |rows| Predictions::Values(vec![152.5; rows])).err().unwrap().to_string();
     assert_eq!(
         error,
-        "its answer to the example row is 152.5, but 152.3 is expected; \
-         the bundle was made with xgboost 3.2.0, and this service runs a constant"
+        "it answers its example with 152.5, but its bundle expects 152.3: made with xgboost 3.2.0; running on a constant"
     );
     let near =
         |rows| Predictions::Classes { labels: vec![2; rows], probabilities: [0.25, 0.250_01, 0.499_99].repeat(rows) };
     let mut manifest = three(&json!([1, 2, 3]));
     let error = state(&manifest, near).err().unwrap().to_string();
-    assert!(error.contains("class 2 with probabilities [0.25, 0.25, 0.5] is expected"), "{error}");
+    assert!(error.contains("expects class 2 (0.25, 0.25, 0.5)"), "{error}");
     manifest["parity"] = json!({"tolerance": 1e-4}); // an allowed difference is allowed here, too
     assert!(state(&manifest, near).is_ok());
     let other = |rows| Predictions::Classes { labels: vec![1; rows], probabilities: [0.25, 0.25, 0.5].repeat(rows) };
