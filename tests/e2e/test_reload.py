@@ -99,10 +99,9 @@ def test_a_new_bundle_is_served_without_a_lost_request(backend: str, copied: Pat
         assert not clients.failures
         assert clients.labels <= set(NEW_CLASSES)
         metrics = service.client.get("/metrics").text.splitlines()
-    served = {
-        line.partition('version="')[2].partition('"')[0]: line[-3:] for line in metrics if line[:11] == "model_info{"
-    }
-    assert served == {manifest.version: "0.0", "second": "1.0"}
+    models = [line for line in metrics if line.startswith("model_info{")]
+    served = {line.partition('version="')[2].partition('"')[0]: float(line.rpartition(" ")[2]) for line in models}
+    assert served == {manifest.version: 0, "second": 1}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
