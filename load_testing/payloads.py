@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import Feature, Manifest, read_manifest
-from bundle.reference import CASE, LABEL, PROBABILITIES, ROW
+from bundle.reference import CASE, LABEL, PROBABILITIES, ROW, VALUE
 
 _EXACT_INTEGER = 2**53  # a double holds every whole number up to here
 
@@ -21,14 +21,15 @@ _EXACT_INTEGER = 2**53  # a double holds every whole number up to here
 class Reference:
     """The reference rows of a bundle, in the file's order.
 
-    `bodies[i]` is row i as a JSON object; `labels` int8 [rows] the expected class indices; `probabilities` float32
-    [rows] the expected P(positive); `cases[i]` what kind of row it is (`held_out` or an edge case).
+    `bodies[i]` is row i as a JSON object; `labels` int64 [rows] the expected class indices, 0 of a regressor; `numbers`
+    float32 [rows, classes] the expected probabilities, or [rows, 1] the values; `cases[i]` what kind of row it is
+    (`held_out` or an edge case).
     """
 
     manifest: Manifest
     bodies: list[bytes]
-    labels: NDArray[np.int8]
-    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    numbers: NDArray[np.float32]
     cases: list[str]
 
 
@@ -40,17 +41,21 @@ def read_reference(folder: Path) -> Reference:
     """
     manifest = read_manifest(folder)
     rows = pl.read_parquet(io.BytesIO(read_artifact(manifest, "reference", folder)))
+    if manifest.task == "regression":
+        labels, numbers = np.zeros(rows.height, dtype=np.int64), rows[VALUE].to_numpy().reshape(-1, 1)
+    else:
+        labels, numbers = rows[LABEL].to_numpy().astype(np.int64), np.array(rows[PROBABILITIES].to_list())
     return Reference(
         manifest=manifest,
         bodies=encode_rows(rows[ROW].struct.unnest(), manifest.features),
-        labels=rows[LABEL].to_numpy().astype(np.int8, copy=False),
-        probabilities=np.array(rows[PROBABILITIES].to_list(), dtype=np.float32)[:, 1],
+        labels=labels,
+        numbers=numbers.astype(np.float32),
         cases=rows[CASE].to_list(),
     )
 
 
 def encode_rows(rows: pl.DataFrame, features: Iterable[Feature]) -> list[bytes]:
-    """One JSON object per row, null for missing.
+    """One JSON object per row, null for missing; dates as ISO 8601 strings.
 
     Every other row has its whole numbers written as integers (`40`), the rest as floats (`40.0`): clients do both, and
     both must give the same answer.

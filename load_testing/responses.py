@@ -1,52 +1,51 @@
 """Answers of a service: typed decoding, and the check of each one that is fast enough to run under load."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, cast
+from operator import sub
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from bundle.json_names import is_field_name
 from bundle.manifest import Manifest
-from load_testing.skew import TOLERANCE
+from bundle.tolerance import tolerance_of, value_scale
 
-
-class Prediction(Protocol):
-    """One row's answer. `label` is the text of the class, whatever the manifest's target makes its JSON key."""
-
-    prediction: int
-    probabilities: tuple[float, float]
-    label: str
+Numbers = Sequence[float]
+"""What a row's answer says in numbers: the probabilities by class index, or a regressor's one value."""
 
 
 class Expected(NamedTuple):
-    """One row's reference: class index, P(positive), and the kind of row, to name in a fault."""
+    """One row's reference: class index (0 of a regressor), numbers, and the kind of row, to name in a fault."""
 
     label: int
-    probability: float
+    numbers: Numbers
     case: str
 
 
 class Answers:
     """Decodes and checks the answers of a service of one bundle.
 
-    `largest_difference` is the largest |served - expected| P(positive) of all rows that `check` has compared, 1 for
-    what is no probability; set it to 0 to start anew.
+    `largest_difference` is the largest |served - expected| of all rows that `check` has compared (of values relative to
+    their scale), 1 for what is not comparable; set it to 0 to start again.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         self.largest_difference = 0.0
         self._classes = manifest.classes
-        self._positive = manifest.classes.index(manifest.positive_class or manifest.classes[1])
-        one = msgspec.defstruct(
-            "Prediction",
-            [("prediction", int), ("probabilities", tuple[float, float]), ("label", str)],
-            rename={"label": f"predicted_{manifest.target}"},
-            forbid_unknown_fields=True,
-        )
-        batch = msgspec.defstruct("Batch", [("predictions", list[one]), ("batch_size", int)])  # type: ignore[valid-type]
-        self._decode_one = cast("Callable[[bytes], Prediction]", msgspec.json.Decoder(one).decode)
-        self._decode_batch = msgspec.json.Decoder(batch).decode
+        self._tolerance = tolerance_of(manifest)
+        self._classifies = manifest.task != "regression"
+        self._difference = _probability_difference if self._classifies else _value_difference
+        self._wrong = "wrong probability" if self._classifies else "wrong value"
+        one: Any = _class_answer(manifest) if self._classifies else _value_answer()
+        batch = msgspec.defstruct("Batch", [("predictions", list[one]), ("batch_size", int)])
+        # an own name for the key of the label where msgspec can't give that one to a field
+        label = f"predicted_{manifest.target}"
+        rename = None if is_field_name(label) else label
+        self._decode_one = _decoder(one, rename)
+        self._decode_batch = _decoder(batch, rename)
 
-    def decode(self, body: bytes, *, batch: bool) -> Sequence[Prediction]:
+    def decode(self, body: bytes, *, batch: bool) -> Sequence[Any]:
         """The predictions in a response body, of `/predict/batch` if `batch`.
 
         Raises:
@@ -55,19 +54,22 @@ class Answers:
         if not batch:
             return (self._decode_one(body),)
         answer = self._decode_batch(body)
-        predictions = cast("list[Prediction]", answer.predictions)  # type: ignore[attr-defined]
-        if answer.batch_size != len(predictions):  # type: ignore[attr-defined]
+        predictions = cast("list[Any]", answer.predictions)
+        if answer.batch_size != len(predictions):
             raise msgspec.ValidationError("batch_size differs from the number of predictions")
         return predictions
 
-    def positive(self, prediction: Prediction) -> float:
-        """P(positive); NaN if the probabilities are not those of two classes, that is, don't add up to 1."""
-        consistent = abs(sum(prediction.probabilities) - 1) <= TOLERANCE
-        return prediction.probabilities[self._positive] if consistent else float("nan")
+    def numbers(self, prediction: Any) -> Numbers:  # noqa: ANN401 - of the type made for the manifest
+        """The served probabilities or value; NaN for a value that is not finite."""
+        if self._classifies:
+            return cast("Numbers", prediction.probabilities)
+        return (math.nan if prediction.prediction is None else prediction.prediction,)
 
-    def class_index(self, prediction: Prediction) -> int:
-        """The served class index; -1 if it is out of range or the label text is that of another class."""
-        index = prediction.prediction
+    def class_index(self, prediction: Any) -> int:  # noqa: ANN401 - of the type made for the manifest
+        """The served class index, 0 of a regressor; -1 if it is out of range or the label is that of another class."""
+        if not self._classifies:
+            return 0
+        index: int = prediction.prediction
         agrees = 0 <= index < len(self._classes) and prediction.label == self._classes[index]
         return index if agrees else -1
 
@@ -82,17 +84,58 @@ class Answers:
             return f"malformed answer: {error}"
         if len(predictions) != len(expected):
             return f"{len(predictions)} answers for {len(expected)} rows"
-        classes, positive, largest = self._classes, self._positive, self.largest_difference
-        for prediction, (label, probability, case) in zip(predictions, expected, strict=True):
-            served = prediction.probabilities
-            difference = abs(served[positive] - probability)
+        largest = self.largest_difference
+        for prediction, (label, numbers, case) in zip(predictions, expected, strict=True):
+            difference = self._difference(self.numbers(prediction), numbers)
             if not difference <= largest:  # rare, so that under load the rows cost a comparison each
                 largest = self.largest_difference = difference if difference <= 1 else 1.0
-            if prediction.prediction != label:
+            if self._classifies and prediction.prediction != label:
                 return f"wrong class ({case})"
-            if prediction.label != classes[label]:
+            if self._classifies and prediction.label != self._classes[label]:
                 return f"class index and label text differ ({case})"
             # written so that a value that is not a number fails
-            if not (difference <= TOLERANCE and abs(sum(served) - 1) <= TOLERANCE):
-                return f"wrong probability ({case})"
+            if not difference <= self._tolerance:
+                return f"{self._wrong} ({case})"
         return None
+
+
+def _probability_difference(served: Numbers, expected: Numbers) -> float:
+    largest: float = max(map(abs, map(sub, served, expected)))
+    return largest
+
+
+def _value_difference(served: Numbers, expected: Numbers) -> float:
+    if not math.isfinite(expected[0]):
+        return 0.0 if math.isnan(served[0]) else math.inf
+    value, wanted = served[0], expected[0]
+    return abs(value - wanted) / value_scale(wanted)
+
+
+def _class_answer(manifest: Manifest) -> Any:  # noqa: ANN401 - a type made at run time
+    label = f"predicted_{manifest.target}"
+    probabilities: Any = tuple.__class_getitem__((float,) * len(manifest.classes))
+    return msgspec.defstruct(
+        "Prediction",
+        [("prediction", int), ("probabilities", probabilities), ("label", type(manifest.classes[0]))],
+        rename={"label": label} if is_field_name(label) else None,
+        forbid_unknown_fields=True,
+    )
+
+
+def _value_answer() -> Any:  # noqa: ANN401 - a type made at run time
+    return msgspec.defstruct("Prediction", [("prediction", float | None)], forbid_unknown_fields=True)
+
+
+def _decoder(kind: Any, label: str | None) -> Callable[[bytes], Any]:  # noqa: ANN401 - a type made at run time
+    """Decodes `kind`, whose `label` has another name in JSON if it isn't None."""
+    if label is None:
+        return msgspec.json.Decoder(kind).decode
+
+    def renamed(content: Any) -> Any:  # noqa: ANN401 - any JSON
+        if isinstance(content, list):
+            return [renamed(element) for element in content]
+        if isinstance(content, dict):
+            return {"label" if key == label else key: renamed(value) for key, value in content.items()}
+        return content
+
+    return lambda body: msgspec.convert(renamed(msgspec.json.decode(body)), kind)

@@ -66,9 +66,7 @@ def prepare_requests(
     the caller wants to know the largest difference that it has seen.
     """
     answers = answers or Answers(reference.manifest)
-    expected = list(
-        map(Expected, reference.labels.tolist(), reference.probabilities.astype(float).tolist(), reference.cases)
-    )
+    expected = list(map(Expected, reference.labels.tolist(), map(tuple, reference.numbers.tolist()), reference.cases))
     shuffled = np.random.default_rng(SEED).permutation(len(expected))
     count = math.ceil(len(expected) / rows)
     prepared = []

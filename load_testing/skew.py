@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-TOLERANCE = 1e-6
 SAMPLE = 10
 
 
 class Mismatch(msgspec.Struct, frozen=True):
-    """A row that was answered differently. Labels are class indices, probabilities those of the positive class."""
+    """A row that was answered differently. Labels are class indices, 0 of a regressor. The probabilities are those of
+    the second class of two, of the class whose differ most among more; of a regressor they are the values.
+    """
 
     row: int
     case: str
@@ -23,7 +25,11 @@ class Mismatch(msgspec.Struct, frozen=True):
 
 
 class SkewResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts and sums over the compared rows; add two of them to merge. `mismatches` is a sample of at most 10."""
+    """Counts and sums over the compared rows; add two of them to merge. `mismatches` is a sample of at most 10.
+
+    A row's difference is the largest of its classes' probabilities'; a regressor's is its value's, relative to
+    `value_scale`.
+    """
 
     rows: int = 0
     equal_labels: int = 0
@@ -49,12 +55,12 @@ class SkewResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def probability_match(self) -> float:
-        """Percent of the rows with P(positive) within the tolerance; 0 when nothing was compared."""
+        """Percent of the rows with all probabilities, or the value, within the tolerance; 0 if none was compared."""
         return 100 * self.equal_probabilities / self.rows if self.rows else 0.0
 
     @property
     def mean_abs_difference(self) -> float:
-        """Mean |difference| of P(positive) over the compared rows."""
+        """Mean |difference| over the compared rows."""
         return self.sum_abs_difference / self.rows if self.rows else 0.0
 
     @property
@@ -63,42 +69,64 @@ class SkewResult(msgspec.Struct, frozen=True, kw_only=True):
         return self.rows > 0 and self.rows == self.equal_labels == self.equal_probabilities
 
 
-def compare(
-    expected_labels: NDArray[np.int8],
-    expected_probabilities: NDArray[np.float32],
-    served_labels: Sequence[int],
-    served_probabilities: Sequence[float],
-    cases: Sequence[str],
-    rows: Sequence[int],
-) -> SkewResult:
-    """Compare the answers with what was expected, all of one length; `rows` are the row numbers in the reference.
+class Comparison(NamedTuple):
+    """Rows and what is expected for them. `labels` int64 [rows]; `numbers` float32 [rows, classes], or [rows, 1] of a
+    regressor's values; `cases` and `rows` name each row.
+    """
 
-    A probability that is not a number counts as the largest difference there can be, 1.
+    labels: NDArray[np.int64]
+    numbers: NDArray[np.float32]
+    cases: Sequence[str]
+    rows: Sequence[int]
+
+
+def compare(
+    expected: Comparison,
+    served_labels: Sequence[int],
+    served_numbers: Sequence[Sequence[float]],
+    *,
+    tolerance: float,
+    relative: bool,
+) -> SkewResult:
+    """Compare the answers with what was expected. If `relative`, the numbers are values: a difference is relative to
+    `value_scale`, and NaN is right where the expected value is not finite.
+
+    A number that is none where one is expected counts as a difference of 1.
 
     Raises:
         ValueError: the lengths differ, so that it is unknown which answer belongs to which row.
     """
-    columns = (expected_labels, expected_probabilities, served_labels, served_probabilities, cases)
-    if any(len(column) != len(rows) for column in columns):
-        raise ValueError(f"{len(served_labels)} answers for {len(rows)} rows")
-    difference = np.nan_to_num(np.abs(np.asarray(served_probabilities) - expected_probabilities), nan=1.0)
-    same_label, same_probability = np.asarray(served_labels) == expected_labels, difference <= TOLERANCE
-    differing = np.flatnonzero(~(same_label & same_probability))[:SAMPLE].tolist()
+    if not len(served_labels) == len(served_numbers) == len(expected.rows):
+        raise ValueError(f"{len(served_labels)} answers for {len(expected.rows)} rows")
+    served = np.asarray(served_numbers, dtype=np.float64).reshape(expected.numbers.shape)
+    differences = np.abs(served - expected.numbers)
+    if relative:
+        infinite = ~np.isfinite(expected.numbers)
+        differences /= np.maximum(1.0, np.abs(np.where(infinite, 0, expected.numbers)))
+        differences[infinite] = np.where(np.isnan(served[infinite]), 0.0, 1.0)
+    differences = np.nan_to_num(differences, nan=1.0)
+    shown = np.ones(len(differences), dtype=int) if differences.shape[1] == 2 else differences.argmax(axis=1)
+    largest = differences.max(axis=1, initial=0.0)
+    same_label, same_number = np.asarray(served_labels) == expected.labels, largest <= tolerance
     return SkewResult(
-        rows=len(rows),
+        rows=len(expected.rows),
         equal_labels=int(same_label.sum()),
-        equal_probabilities=int(same_probability.sum()),
-        max_abs_difference=float(difference.max(initial=0.0)),
-        sum_abs_difference=float(difference.sum()),
+        equal_probabilities=int(same_number.sum()),
+        max_abs_difference=float(largest.max(initial=0.0)),
+        sum_abs_difference=float(largest.sum()),
         mismatches=tuple(
             Mismatch(
-                row=rows[i],
-                case=cases[i],
-                expected_label=int(expected_labels[i]),
+                row=expected.rows[i],
+                case=expected.cases[i],
+                expected_label=int(expected.labels[i]),
                 served_label=served_labels[i],
-                expected_probability=float(expected_probabilities[i]),
-                served_probability=None if math.isnan(served_probabilities[i]) else served_probabilities[i],
+                expected_probability=float(expected.numbers[i, shown[i]]),
+                served_probability=_number_or_none(served[i, shown[i]]),
             )
-            for i in differing
+            for i in np.flatnonzero(~(same_label & same_number))[:SAMPLE].tolist()
         ),
     )
+
+
+def _number_or_none(number: float) -> float | None:
+    return None if math.isnan(number) else float(number)

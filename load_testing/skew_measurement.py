@@ -9,10 +9,11 @@ from contextlib import closing
 import msgspec
 import numpy as np
 
+from bundle.tolerance import tolerance_of
 from load_testing.payloads import Reference, batch_body
 from load_testing.responses import Answers
 from load_testing.scenarios import Address, parse_address
-from load_testing.skew import SkewResult, compare
+from load_testing.skew import Comparison, SkewResult, compare
 
 BATCH_ROWS = 100
 SINGLE_ROWS = 1000
@@ -82,10 +83,9 @@ def _compare_answer(
         raise ValueError(f"HTTP {response.status}: {content[:200].decode(errors='replace')}")
     predictions = answers.decode(content, batch=batch)
     return compare(
-        reference.labels[rows],
-        reference.probabilities[rows],
+        Comparison(reference.labels[rows], reference.numbers[rows], [reference.cases[row] for row in rows], rows),
         [answers.class_index(prediction) for prediction in predictions],
-        [answers.positive(prediction) for prediction in predictions],
-        [reference.cases[row] for row in rows],
-        rows,
+        [answers.numbers(prediction) for prediction in predictions],
+        tolerance=tolerance_of(reference.manifest),
+        relative=reference.manifest.task == "regression",
     )

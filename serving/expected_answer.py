@@ -11,15 +11,10 @@ import numpy as np
 
 from bundle.errors import BundleError
 from bundle.manifest import Expected, Manifest
+from bundle.tolerance import tolerance_of, value_scale
 from serving.errors import RequestError
 from serving.predictor import Classes, Predictions, Predictor
 from serving.request_schema import RequestSchema
-
-PROBABILITY_TOLERANCE = 1e-6
-"""Largest |difference| of a probability, if the bundle was made with no larger tolerance."""
-
-VALUE_TOLERANCE = 1e-5
-"""Largest |difference| of a regressor's value, relative to the expected one where that is beyond 1."""
 
 
 def check_expected_answer(predictor: Predictor, requests: RequestSchema, manifest: Manifest) -> None:
@@ -62,10 +57,9 @@ def _describe(answer: Predictions) -> Expected:
 
 def _is_expected(answer: Expected, manifest: Manifest) -> bool:
     expected = manifest.expected
+    allowed = tolerance_of(manifest)
     if manifest.task == "regression":
-        allowed = VALUE_TOLERANCE * max(1.0, abs(expected.prediction))
-        return abs(answer.prediction - expected.prediction) <= allowed
-    allowed = max(PROBABILITY_TOLERANCE, manifest.parity.tolerance if manifest.parity else 0.0)
+        return abs(answer.prediction - expected.prediction) <= allowed * value_scale(expected.prediction)
     return (
         answer.prediction == expected.prediction
         and len(answer.probabilities) == len(expected.probabilities)

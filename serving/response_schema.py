@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from bundle.json_names import is_field_name
 from bundle.manifest import Manifest
 from serving.predictor import Classes, Values
-from serving.row_type import is_field_name
 
 Encode = Callable[[Any], bytes]
 """A piece of the response's body, from `Classes` or `Values`. Encoding piece by piece keeps the interpreter's lock for

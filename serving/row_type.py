@@ -12,24 +12,17 @@ from typing import Annotated, Any
 import msgspec
 
 from bundle.graph_names import FLOAT32_MAX
+from bundle.json_names import is_field_name
 from bundle.manifest import Feature
 
 EPOCH = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_UNNAMEABLE = re.compile(r"[\"\\\x00-\x1f]")
-"""What msgspec has no field names with."""
-
 _UNKNOWN = "unknown:"
 _FIELD = re.compile(rf"(?P<before>field `|\$(?:\[\d+\])?\.)(?P<field>f\d+|{_UNKNOWN}.*)`", re.DOTALL)
 """A field in one of msgspec's findings."""
 
 NO_DATE_STRING, NO_DATE = "Expected a string with a date", "Expected an ISO 8601 date"
 """The decoder's findings about dates, which `serving.diagnosis` puts in this service's words."""
-
-
-def is_field_name(name: str) -> bool:
-    """Whether msgspec can give a struct's field this name in JSON."""
-    return _UNNAMEABLE.search(name) is None
 
 
 class Day(float):

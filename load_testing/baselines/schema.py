@@ -1,11 +1,25 @@
 """Pydantic models of one row and its answer, as a person would write them out for the model at hand."""
 
+import sys
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, create_model
 
 from bundle.manifest import Manifest
+
+
+def check_servable(manifest: Manifest) -> None:
+    """End the process with a sentence if the typical services, which are kept simple, can't serve the bundle."""
+    for feature in manifest.features:
+        if feature.kind in ("boolean", "date"):
+            sys.exit(f"error: the typical services know no {feature.kind} features, such as {feature.name!r}")
+        if not feature.name.isidentifier() or feature.name.startswith("_") or hasattr(BaseModel, feature.name):
+            sys.exit(f"error: the typical services can't give a field the name {feature.name!r}")
+    if manifest.task == "regression":
+        sys.exit("error: the typical services serve classifiers only")
+    if manifest.frame != "polars" or any(feature.dtype for feature in manifest.features):
+        sys.exit("error: typical_pickle serves pipelines that take polars frames of strings and floats only")
 
 
 def row_model(manifest: Manifest) -> type[BaseModel]:
@@ -22,7 +36,7 @@ def prediction_model(manifest: Manifest) -> type[BaseModel]:
     fields: dict[str, Any] = {
         "prediction": (int, ...),
         "probabilities": (list[float], ...),
-        f"predicted_{manifest.target}": (str, ...),
+        f"predicted_{manifest.target}": (type(manifest.classes[0]), ...),
     }
     return create_model("Prediction", **fields)
 

@@ -12,10 +12,11 @@ from pydantic import BaseModel
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import read_manifest
-from load_testing.baselines.schema import add_health, filled, prediction, prediction_model, row_model
+from load_testing.baselines.schema import add_health, check_servable, filled, prediction, prediction_model, row_model
 
 models = Path(os.environ.get("SERVE_MODEL_DIR", "models"))
 manifest = read_manifest(models)
+check_servable(manifest)
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = int(os.environ.get("TYPICAL_ONNX_THREADS", "0"))  # 0 is the default: one per host core
 session = onnxruntime.InferenceSession(read_artifact(manifest, "onnx", models), options)

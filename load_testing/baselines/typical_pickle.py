@@ -12,10 +12,11 @@ from pydantic import BaseModel
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import read_manifest
-from load_testing.baselines.schema import add_health, filled, prediction, prediction_model, row_model
+from load_testing.baselines.schema import add_health, check_servable, filled, prediction, prediction_model, row_model
 
 models = Path(os.environ.get("SERVE_MODEL_DIR", "models"))
 manifest = read_manifest(models)
+check_servable(manifest)
 pipeline = pickle.loads(read_artifact(manifest, "pickle", models))  # noqa: S301 - the digest was checked
 Row, Prediction = row_model(manifest), prediction_model(manifest)
 SCHEMA = {feature.name: pl.Float64 if feature.kind == "numeric" else pl.String for feature in manifest.features}

@@ -1,13 +1,24 @@
 """Feature columns as the manifest describes them: what a file must have, and the first row where it has not."""
 
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from bundle.graph_names import FLOAT32_MAX
-from bundle.manifest import Feature
+from bundle.manifest import CATEGORICAL_KINDS, Feature, FeatureKind
 from scale.scoring.errors import InputError
+
+FIRST_DAY = date(1, 1, 1).toordinal() - date(1970, 1, 1).toordinal()
+
+EXPECTED: dict[FeatureKind, str] = {
+    "numeric": "numbers",
+    "boolean": "booleans",
+    "date": "dates",
+    "ordinal": "strings",
+    "nominal": "strings",
+}
 
 
 def check_schema(features: Iterable[Feature], schema: pl.Schema, path: Path) -> None:
@@ -19,9 +30,9 @@ def check_schema(features: Iterable[Feature], schema: pl.Schema, path: Path) -> 
     for feature in features:
         if feature.name not in schema:
             raise InputError(f"{path}: column {feature.name!r} is missing")
-        kind, expected = schema[feature.name], "numbers" if feature.kind == "numeric" else "strings"
+        kind = schema[feature.name]
         if not _fits(feature, kind, is_text=path.suffix == ".csv"):
-            raise InputError(f"{path}: column {feature.name!r} is {kind}, but {expected} are needed")
+            raise InputError(f"{path}: column {feature.name!r} is {kind}, but {EXPECTED[feature.kind]} are needed")
 
 
 def _fits(feature: Feature, kind: pl.DataType, *, is_text: bool) -> bool:
@@ -29,11 +40,16 @@ def _fits(feature: Feature, kind: pl.DataType, *, is_text: bool) -> bool:
         return True
     if feature.kind == "numeric":
         return kind.is_numeric()
+    if feature.kind == "boolean":
+        return kind == pl.Boolean
+    if feature.kind == "date":
+        return kind in (pl.Date, pl.String)
     return kind in (pl.String, pl.Categorical, pl.Enum)
 
 
 def read_features(features: Iterable[Feature], frame: pl.DataFrame, path: Path, offset: int) -> pl.DataFrame:
-    """The features' columns as Float64 and String, null where missing. `offset` rows of the file stand before these.
+    """The features' columns, null where missing: String for categories, Float64 for all others (booleans as 0 and 1,
+    dates in days since 1970-01-01). `offset` rows of the file stand before these.
 
     Raises:
         InputError: names the first bad row, counted from 1 in the file (of CSV without the header).
@@ -42,27 +58,52 @@ def read_features(features: Iterable[Feature], frame: pl.DataFrame, path: Path, 
     bad: list[tuple[int, str]] = []
     for feature in features:
         given = frame[feature.name]
-        read = given.cast(pl.Float64 if feature.kind == "numeric" else pl.String, strict=False)
+        read = _read(feature, given)
         columns.append(read)
         wrong = _is_wrong(feature, given, read)
         if wrong.any():
             row = int(wrong.arg_max() or 0)
-            bad.append((row, f"column {feature.name!r}: {_describe(given[row])}"))
+            bad.append((row, f"column {feature.name!r}: {_describe(feature, given[row], read[row])}"))
     if bad:
         row, problem = min(bad)
         raise InputError(f"{path}, row {offset + row + 1}, {problem}")
     return pl.DataFrame(columns)
 
 
+def _read(feature: Feature, given: pl.Series) -> pl.Series:
+    """The column as String or Float64, null for what can't be read."""
+    if feature.kind in CATEGORICAL_KINDS:
+        return given.cast(pl.String, strict=False)
+    if given.dtype == pl.String and feature.kind == "boolean":
+        numbers = {"true": 1.0, "false": 0.0}
+        return given.str.to_lowercase().replace_strict(numbers, default=None, return_dtype=pl.Float64)
+    if given.dtype == pl.String and feature.kind == "date":
+        well_formed = given.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$").fill_null(value=False)
+        given = given.str.to_date("%Y-%m-%d", strict=False).set(~well_formed, None)
+    if given.dtype == pl.Date:
+        given = given.cast(pl.Int32)
+    return given.cast(pl.Float64, strict=False)
+
+
 def _is_wrong(feature: Feature, given: pl.Series, read: pl.Series) -> pl.Series:
-    """Bool [rows]: nulls that may not be, and numbers that aren't any, aren't finite, or are beyond float32."""
+    """Bool [rows]: nulls that may not be, and what can't be read or isn't a value of the feature."""
     right = read.is_not_null()
     if feature.kind == "numeric":
         right &= (read.abs() <= FLOAT32_MAX).fill_null(value=False)  # polars sorts NaN above all numbers
+    if feature.integer:
+        right &= (read == read.round()).fill_null(value=False)
+    if feature.kind == "date":
+        right &= (read >= FIRST_DAY).fill_null(value=False)
     return ~right & given.is_not_null() if feature.nullable else ~right
 
 
-def _describe(value: object) -> str:
+def _describe(feature: Feature, value: object, read: float | None) -> str:
     if value is None:
         return "null, but the feature is not nullable"
+    if feature.kind == "boolean":
+        return f"{value!r} is neither true nor false"
+    if feature.kind == "date":
+        return f"{value!r} is not an ISO 8601 date (YYYY-MM-DD)"
+    if feature.integer and read is not None and abs(read) <= FLOAT32_MAX:
+        return f"{value!r} is not a whole number"
     return f"{value!r} is not a number within float32's range"

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
+from bundle.graph_names import CATEGORICAL, NUMERIC, outputs_of
 from bundle.manifest import Manifest
 from bundle.session_options import PROVIDERS, as_served
 from scale.scoring.encoding import Encoded, Encoder
@@ -20,14 +20,13 @@ RUN_ROWS = 2000
 LIMIT_ROWS, LIMIT_ROUNDS = 100_000, 3
 
 
-OUTPUTS = (LABEL, PROBABILITIES)
-
-
 class Scores(NamedTuple):
-    """Class indices int8 [rows], the decision threshold applied, and P(positive) float32 [rows]."""
+    """What the model gives for rows. Of a classifier: class indices int32 [rows], the decision threshold applied, and
+    probabilities float32 [rows, classes]; of a regressor: no labels, and values float32 [rows, 1].
+    """
 
-    labels: NDArray[np.int8]
-    probability: NDArray[np.float32]
+    labels: NDArray[np.int32] | None
+    numbers: NDArray[np.float32]
 
 
 class Model:
@@ -40,28 +39,31 @@ class Model:
         options = as_served(onnxruntime.SessionOptions())
         self._session = onnxruntime.InferenceSession(graph, options, providers=PROVIDERS)
         self._inputs = {node.name for node in self._session.get_inputs()}
+        self._outputs = outputs_of(manifest.task)
+        self._width = len(manifest.classes) or 1
         self.encoder = Encoder(manifest)
 
     def score(self, rows: Encoded) -> Scores:
-        """Labels and probabilities of all rows, in order."""
-        labels = np.empty(len(rows.codes), dtype=np.int8)
-        probability = np.empty(len(rows.codes), dtype=np.float32)
+        """The scores of all rows, in order."""
+        labels = np.empty(len(rows.codes), dtype=np.int32)
+        numbers = np.empty((len(rows.codes), self._width), dtype=np.float32)
         for start, feeds in zip(range(0, len(labels), RUN_ROWS), self._feeds(rows), strict=True):
-            got, probabilities = self._session.run(OUTPUTS, feeds)
-            labels[start : start + RUN_ROWS] = got
-            probability[start : start + RUN_ROWS] = probabilities[:, 1]
-        return Scores(labels, probability)
+            *got, found = self._session.run(self._outputs, feeds)
+            numbers[start : start + RUN_ROWS] = found.reshape(-1, self._width)
+            if got:
+                labels[start : start + RUN_ROWS] = got[0]
+        return Scores(labels if len(self._outputs) > 1 else None, numbers)
 
     def measure_limit(self, rows: Encoded, threads: int) -> float:
         """Rows per second of `session.run` alone: the best of a few rounds, on the first of these rows.
 
         All arrays are made before the clock starts.
         """
-        rows = Encoded(rows.codes[:LIMIT_ROWS], rows.numeric[:LIMIT_ROWS], rows.unseen)
+        rows = Encoded(rows.strings, rows.codes[:LIMIT_ROWS], rows.numeric[:LIMIT_ROWS], rows.unseen)
         prepared = list(self._feeds(rows))
 
         def run(feeds: dict[str, NDArray[Any]]) -> None:
-            self._session.run(OUTPUTS, feeds)
+            self._session.run(self._outputs, feeds)
 
         seconds = []
         with ThreadPoolExecutor(threads) as pool:
@@ -74,5 +76,5 @@ class Model:
     def _feeds(self, rows: Encoded) -> Iterator[dict[str, NDArray[Any]]]:
         for start in range(0, len(rows.codes), RUN_ROWS):
             piece = slice(start, start + RUN_ROWS)
-            feeds = {CATEGORICAL: self.encoder.strings[rows.codes[piece]], NUMERIC: rows.numeric[piece]}
+            feeds = {CATEGORICAL: rows.strings[rows.codes[piece]], NUMERIC: rows.numeric[piece]}
             yield {name: feeds[name] for name in self._inputs}  # a data set may have no categories, or no numbers

@@ -11,33 +11,54 @@ from scale.scoring.errors import ScoringError
 from scale.scoring.model import Scores
 from scale.writing import writing
 
+PREDICTION = "prediction"
+
 METADATA = "scoring"
 """Key of a part's `PartSummary` in the Parquet file's own metadata."""
 
 
 class PartSummary(msgspec.Struct, frozen=True):
-    """What a part was made with and what was found in it; `unseen` counts categories by feature."""
+    """What a part was made with and what was found in it. `positive` counts rows, None where the model isn't a binary
+    classifier; `unseen` counts categories by feature.
+    """
 
     model: str
     version: str
     rows: int
-    positive: int
+    positive: int | None
     unseen: Mapping[str, int]
 
 
-def score_columns(manifest: Manifest) -> tuple[str, str, str]:
-    """Names of the class index, P(positive) and class label columns."""
-    return "prediction", "probability", f"predicted_{manifest.target}"
+def score_columns(manifest: Manifest) -> tuple[str, ...]:
+    """Names of the columns with the scores: the class index (or the value), the probability of the positive class (or
+    of each of more than two), and the class label.
+    """
+    if manifest.task == "regression":
+        return (PREDICTION,)
+    binary = manifest.task == "binary_classification"
+    probabilities = ("probability",) if binary else tuple(f"probability_{label}" for label in manifest.classes)
+    return PREDICTION, *probabilities, f"predicted_{manifest.target}"
+
+
+def _make_columns(scores: Scores, manifest: Manifest) -> list[pl.Series]:
+    if scores.labels is None:
+        return [pl.Series(PREDICTION, scores.numbers[:, 0])]
+    prediction, *names, label = score_columns(manifest)
+    places = range(len(names)) if manifest.positive_class is None else [manifest.classes.index(manifest.positive_class)]
+    probabilities = [pl.Series(name, scores.numbers[:, place]) for name, place in zip(names, places, strict=True)]
+    texts = isinstance(manifest.classes[0], str)
+    kind = pl.Enum([str(text) for text in manifest.classes]) if texts else None
+    labels = pl.Series(label, manifest.classes, kind).gather(scores.labels)
+    return [pl.Series(prediction, scores.labels), *probabilities, labels]
 
 
 def write_part(path: Path, kept: pl.DataFrame, scores: Scores, manifest: Manifest, unseen: Mapping[str, int]) -> None:
     """Write the part under its final name when it is complete, and not before."""
-    prediction, probability, label = score_columns(manifest)
-    names = [str(name) for name in manifest.classes]
-    labels = pl.Series(label, names, dtype=pl.Enum(names)).gather(scores.labels)
-    added = [pl.Series(prediction, scores.labels), pl.Series(probability, scores.probability), labels]
-    frame = pl.DataFrame([*kept.get_columns(), *added])
-    summary = PartSummary(manifest.name, manifest.version, len(labels), int(scores.labels.sum()), unseen)
+    frame = pl.DataFrame([*kept.get_columns(), *_make_columns(scores, manifest)])
+    positive = None
+    if scores.labels is not None and manifest.positive_class is not None:
+        positive = int((scores.labels == manifest.classes.index(manifest.positive_class)).sum())
+    summary = PartSummary(manifest.name, manifest.version, frame.height, positive, unseen)
     with writing(path) as temporary:
         frame.write_parquet(temporary, metadata={METADATA: msgspec.json.encode(summary).decode()})
 

@@ -23,14 +23,16 @@ class Speed:
 
 def summary_lines(options: Options, parts: Sequence[PartSummary], planned: int, speed: Speed) -> list[str]:
     """The summary, line by line: of all the shard's parts, whichever run wrote them. `planned`: parts of all shards."""
-    rows, positive = sum(part.rows for part in parts), sum(part.positive for part in parts)
+    rows = sum(part.rows for part in parts)
+    positive = [part.positive for part in parts if part.positive is not None]
+    share = f", {sum(positive) / max(rows, 1):.1%} positive" if positive else ""
     unseen: Counter[str] = Counter()
     for part in parts:
         unseen.update(part.unseen)
     counts = ", ".join(f"{name} {count:,}" for name, count in unseen.items() if count)
     shard = f" of {planned} (shard {options.shard.number}/{options.shard.shares})" if options.shard.shares > 1 else ""
     lines = [
-        f"scored   {rows:,} rows in {len(parts)} parts{shard}, {positive / max(rows, 1):.1%} positive",
+        f"scored   {rows:,} rows in {len(parts)} parts{shard}{share}",
         f"unseen   {counts or 'none'} (values of a category that training never saw)",
         f"output   {options.output}",
     ]

@@ -1,14 +1,38 @@
 """Decoding and checking answers."""
 
 import json
+import math
 
 import msgspec
 import pytest
 
+from bundle import manifest as manifest_module
 from load_testing.responses import Answers, Expected
 
-EXPECTED = Expected(1, 0.75, "held_out")
+EXPECTED = Expected(1, (0.25, 0.75), "held_out")
 RIGHT = {"prediction": 1, "probabilities": [0.25, 0.75], "predicted_taste": "sweet"}
+
+
+def three_classes(manifest):
+    return msgspec.structs.replace(
+        manifest,
+        task="multiclass_classification",
+        classes=(10, 20, 30),
+        positive_class=None,
+        decision_threshold=None,
+        expected=manifest_module.Expected(prediction=0, probabilities=(1.0, 0.0, 0.0)),
+    )
+
+
+def regressor(manifest):
+    return msgspec.structs.replace(
+        manifest,
+        task="regression",
+        classes=(),
+        positive_class=None,
+        decision_threshold=None,
+        expected=manifest_module.Expected(prediction=1.0),
+    )
 
 
 @pytest.fixture
@@ -62,7 +86,7 @@ def test_answer_that_breaks_the_contract_is_malformed(answers, content):
 
 
 def test_fault_in_a_batch_is_found(answers):
-    expected = [EXPECTED, Expected(0, 0.25, "missing:half")]
+    expected = [EXPECTED, Expected(0, (0.75, 0.25), "missing:half")]
     other = {"prediction": 0, "probabilities": [0.75, 0.25], "predicted_taste": "sour"}
 
     def fault(*predictions, size=2):
@@ -76,11 +100,45 @@ def test_fault_in_a_batch_is_found(answers):
     assert fault(RIGHT, other, size=3) == "malformed answer: batch_size differs from the number of predictions"
 
 
-@pytest.mark.parametrize(("positive", "probability"), [("sweet", 0.75), ("sour", 0.25)])
-def test_positive_class_decides_which_probability_counts(taste_manifest, positive, probability):
-    answers = Answers(msgspec.structs.replace(taste_manifest, positive_class=positive))
-    (prediction,) = answers.decode(json.dumps(RIGHT).encode(), batch=False)
-    assert answers.positive(prediction) == probability
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_every_one_of_many_probabilities_counts(taste_manifest, place):
+    answers = Answers(three_classes(taste_manifest))
+    right = {"prediction": 2, "probabilities": [0.25, 0.25, 0.5], "predicted_taste": 30}
+    expected = [Expected(2, (0.25, 0.25, 0.5), "held_out")]
+    assert check(answers, right, expected=expected) is None
+    wrong = [p + 2e-6 * (index == place) for index, p in enumerate(right["probabilities"])]
+    assert check(answers, right | {"probabilities": wrong}, expected=expected) == "wrong probability (held_out)"
+    assert answers.largest_difference == pytest.approx(2e-6, rel=1e-3)
+    assert check(answers, right | {"predicted_taste": "30"}, expected=expected).startswith("malformed answer: ")
+    assert check(answers, right | {"predicted_taste": 20}, expected=expected).startswith("class index and label")
+
+
+@pytest.mark.parametrize(
+    ("served", "expected", "fault"),
+    [
+        (200.0, 200.0, None),
+        (200.0019, 200.0, None),
+        (200.0021, 200.0, "wrong value (held_out)"),
+        (9e-6, 0.0, None),
+        (2e-5, 0.0, "wrong value (held_out)"),
+        (None, math.inf, None),
+        (None, 1.0, "wrong value (held_out)"),
+        (1.0, math.nan, "wrong value (held_out)"),
+        ("1", 1.0, "malformed answer: Expected `float | null`, got `str` - at `$.prediction`"),
+    ],
+)
+def test_values_are_compared_relative_to_their_size(taste_manifest, served, expected, fault):
+    answers = Answers(regressor(taste_manifest))
+    assert check(answers, {"prediction": served}, expected=[Expected(0, (expected,), "held_out")]) == fault
+
+
+@pytest.mark.parametrize("target", ["日本 語", 'a "quoted" one'])
+def test_target_may_have_any_name(taste_manifest, target):
+    answers = Answers(msgspec.structs.replace(taste_manifest, target=target))
+    right = {"prediction": 1, "probabilities": [0.25, 0.75], f"predicted_{target}": "sweet"}
+    assert check(answers, right) is None
+    assert check(answers, {"predictions": [right], "batch_size": 1}, batch=True) is None
+    assert check(answers, right | {f"predicted_{target}": "sour"}) == "class index and label text differ (held_out)"
 
 
 def test_contradictions_never_match_the_reference(answers):
@@ -90,5 +148,4 @@ def test_contradictions_never_match_the_reference(answers):
     assert answers.class_index(decoded({})) == 1
     assert answers.class_index(decoded({"prediction": 0})) == -1
     assert answers.class_index(decoded({"prediction": 2})) == -1
-    inconsistent = answers.positive(decoded({"probabilities": [0.5, 0.75]}))
-    assert inconsistent != inconsistent  # noqa: PLR0124 - not a number
+    assert answers.numbers(decoded({"probabilities": [0.5, 0.75]})) == (0.5, 0.75)

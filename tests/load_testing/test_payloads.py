@@ -1,12 +1,15 @@
 """Request bodies from the reference rows."""
 
 import json
+from datetime import date
 
 import numpy as np
+import polars as pl
 import pytest
 
 from bundle.errors import BundleError
-from load_testing.payloads import batch_body, read_reference
+from bundle.manifest import Feature
+from load_testing.payloads import batch_body, encode_rows, read_reference
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +21,10 @@ def test_rows_and_expectations_keep_the_order_of_the_file(reference):
     numbers = [json.loads(body)["number"] for body in reference.bodies]
     assert numbers == [4 * i for i in range(250)]
     assert reference.labels.tolist() == [int(number >= 500) for number in numbers]
-    assert reference.labels.dtype == np.int8
-    np.testing.assert_allclose(reference.probabilities, np.array(numbers) / 1000, rtol=1e-6)
-    assert reference.probabilities.dtype == np.float32
+    assert reference.labels.dtype == np.int64
+    np.testing.assert_allclose(reference.numbers[:, 1], np.array(numbers) / 1000, rtol=1e-6)
+    np.testing.assert_allclose(reference.numbers[:, 0], 1 - np.array(numbers) / 1000, rtol=1e-5)
+    assert reference.numbers.dtype == np.float32
     assert reference.cases[0] == "held_out"
     assert reference.cases[-1] == "missing:half"
 
@@ -46,3 +50,18 @@ def test_altered_reference_is_refused(model_folder, tmp_path):
         file.write(b"x")
     with pytest.raises(BundleError, match="altered"):
         read_reference(tmp_path)
+
+
+def test_booleans_and_dates_are_written_as_json_has_them():
+    features = [
+        Feature(name=name, kind=kind, nullable=True, example=None)
+        for name, kind in (("is ripe", "boolean"), ("収穫", "date"), ("count", "numeric"))
+    ]
+    rows = pl.DataFrame(
+        {"count": [1.0, 2.0], "is ripe": [True, None], "収穫": [date(1, 1, 1), None]},
+        schema={"count": pl.Float64, "is ripe": pl.Boolean, "収穫": pl.Date},
+    )
+    assert [body.decode() for body in encode_rows(rows, features)] == [
+        '{"is ripe":true,"収穫":"0001-01-01","count":1}',
+        '{"is ripe":null,"収穫":null,"count":2.0}',
+    ]

@@ -3,15 +3,21 @@
 import numpy as np
 import pytest
 
-from load_testing.skew import SkewResult, compare
+from load_testing.skew import Comparison, SkewResult, compare
 
-LABELS = np.array([0, 1, 1, 0], dtype=np.int8)
+LABELS = np.array([0, 1, 1, 0])
 PROBABILITIES = np.array([0.25, 0.75, 0.5, 0.125], dtype=np.float32)
 CASES = ["held_out", "held_out", "missing:half", "split:number"]
 
 
+def both(positive):
+    """The two classes' probabilities, [rows, 2]."""
+    return np.column_stack([1 - np.asarray(positive), positive])
+
+
 def compared(labels, probabilities, rows=range(4)):
-    return compare(LABELS, PROBABILITIES, labels, probabilities, CASES, rows)
+    expected = Comparison(LABELS, both(PROBABILITIES), CASES, rows)
+    return compare(expected, labels, both(probabilities), tolerance=1e-6, relative=False)
 
 
 def test_equal_answers_are_clean():
@@ -74,3 +80,25 @@ def test_sample_of_mismatches_is_bounded():
 def test_nothing_compared_is_not_clean():
     assert not SkewResult().clean
     assert SkewResult().prediction_match == 0
+
+
+def test_one_of_many_probabilities_is_enough_to_differ():
+    expected = Comparison(np.array([2]), np.array([[0.25, 0.25, 0.5]]), ["held_out"], [7])
+    result = compare(expected, [2], [[0.25, 0.375, 0.5]], tolerance=1e-6, relative=False)
+    assert (result.equal_labels, result.equal_probabilities, result.max_abs_difference) == (1, 0, 0.125)
+    (mismatch,) = result.mismatches
+    assert (mismatch.row, mismatch.expected_probability, mismatch.served_probability) == (7, 0.25, 0.375)
+
+
+def test_values_are_compared_relative_to_their_size():
+    values = np.array([[0.0], [1000.0], [-1000.0], [np.inf]], dtype=np.float32)
+    expected = Comparison(np.zeros(4, dtype=np.int64), values, CASES, range(4))
+
+    def compared(*served):
+        return compare(expected, [0] * 4, [[value] for value in served], tolerance=1e-5, relative=True)
+
+    result = compared(9e-6, 1000.009, -1000.009, np.nan)
+    assert result.clean
+    assert result.max_abs_difference == pytest.approx(9e-6, rel=0.01)
+    assert compared(2e-5, 1000.02, -1000.02, 1.0).equal_probabilities == 0
+    assert compared(0, np.nan, -1000, np.nan).mismatches[0].row == 1
