@@ -25,7 +25,7 @@ from load_testing.model_result import origin
 from load_testing.payloads import read_reference
 from load_testing.process_tree import memory
 from load_testing.report import write_reports
-from load_testing.results import Cell, Protocol, ServiceFacts, Spread
+from load_testing.results import LoadCell, LoadProtocol, ServiceFacts, Spread
 from load_testing.scenarios import SCENARIOS
 from load_testing.services import Service, ServiceError, ServiceSpec, known_services, running
 from load_testing.skew_measurement import measure_skew
@@ -76,12 +76,12 @@ def choose_services(names: Sequence[str], *, baselines: bool) -> tuple[list[Serv
     return chosen, ("axum: its release binary isn't built",) if missing else ()
 
 
-def plan_protocol(options: argparse.Namespace) -> Protocol:
+def plan_protocol(options: argparse.Namespace) -> LoadProtocol:
     """Half of the CPUs for the services (or as many as `--workers`), a worker on each; the rest for the generators."""
     available = available_cpus()
     workers = options.workers or max(1, len(available) // 2)
     cpus = split_cpus(available, workers)
-    return Protocol(
+    return LoadProtocol(
         seconds=options.duration,
         warm_up=options.warm_up,
         rounds=options.rounds,
@@ -94,7 +94,7 @@ def plan_protocol(options: argparse.Namespace) -> Protocol:
 
 
 def start_services(
-    stack: ExitStack, specs: Sequence[ServiceSpec], models: Path, protocol: Protocol
+    stack: ExitStack, specs: Sequence[ServiceSpec], models: Path, protocol: LoadProtocol
 ) -> tuple[list[Service], dict[str, Spread]]:
     """Start each service `cold_starts` times, one after the other, and leave the last one running."""
     cpus = frozenset(protocol.server_cpus)
@@ -110,8 +110,8 @@ def start_services(
 
 
 def measure_cells(
-    pool: GeneratorPool, services: Sequence[Service], scenarios: Sequence[str], protocol: Protocol
-) -> list[Cell]:
+    pool: GeneratorPool, services: Sequence[Service], scenarios: Sequence[str], protocol: LoadProtocol
+) -> list[LoadCell]:
     """All runs, and their summary by scenario and service."""
     order = order_runs(scenarios, services, protocol.rounds)
     runs: dict[tuple[str, str], list[Run]] = {(name, s.spec.name): [] for name in scenarios for s in services}

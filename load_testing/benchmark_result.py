@@ -5,7 +5,7 @@ from typing import ClassVar
 from bundle.table import Table, three_digits
 from load_testing.benchmark_tables import cost_table, overview_table, scenario_table
 from load_testing.model_result import ModelResult
-from load_testing.results import Cell, Protocol, ServiceFacts
+from load_testing.results import LoadCell, LoadProtocol, ServiceFacts
 from load_testing.skew_measurement import SkewRow
 from load_testing.skew_report import skew_table
 
@@ -19,9 +19,9 @@ class Benchmark(ModelResult, frozen=True, kw_only=True):
     file: ClassVar = "benchmark.json"
     made_by: ClassVar = "make bench"
 
-    protocol: Protocol
+    protocol: LoadProtocol
     services: tuple[ServiceFacts, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[LoadCell, ...]
     skew: tuple[SkewRow, ...]
     left_out: tuple[str, ...]
 
@@ -74,7 +74,7 @@ class Benchmark(ModelResult, frozen=True, kw_only=True):
         """In the order in which they were measured."""
         return list(dict.fromkeys(cell.scenario for cell in self.cells))
 
-    def cells_of(self, scenario: str) -> list[Cell]:
+    def cells_of(self, scenario: str) -> list[LoadCell]:
         """A cell per service."""
         return [cell for cell in self.cells if cell.scenario == scenario]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bundle.table import Table, byte_size, three_digits
-from load_testing.results import Cell, ServiceFacts
+from load_testing.results import LoadCell, ServiceFacts
 
 BOUND, IDLE = "†", "‡"
 MARKS = {
@@ -21,7 +21,7 @@ LABELS = {
 SIDE_BY_SIDE = {"single": "one row: requests/s", "batch100": "batch of 100: requests/s"}
 
 
-def overview_table(services: Sequence[str], cells: Sequence[Cell]) -> Table:
+def overview_table(services: Sequence[str], cells: Sequence[LoadCell]) -> Table:
     """A line per service: one row and batches of 100, or the first two scenarios if these weren't measured."""
     measured = list(dict.fromkeys(cell.scenario for cell in cells))
     scenarios = [name for name in SIDE_BY_SIDE if name in measured] or measured[:2]
@@ -35,7 +35,7 @@ def overview_table(services: Sequence[str], cells: Sequence[Cell]) -> Table:
     return Table("Services side by side", ("", *heads), tuple(rows), notes=_marks(rows))
 
 
-def scenario_table(scenario: str, cells: Sequence[Cell], basis: str) -> Table:
+def scenario_table(scenario: str, cells: Sequence[LoadCell], basis: str) -> Table:
     """A line per service, compared with the basis; below it what failed."""
     against = next(cell for cell in cells if cell.service == basis)
     heads = (
@@ -70,13 +70,13 @@ def cost_table(services: Sequence[ServiceFacts]) -> Table:
     return Table("Memory, start, size", heads, rows, frozenset({0, 4}), notes=explained)
 
 
-def _overview(cell: Cell) -> tuple[str, str, str]:
+def _overview(cell: LoadCell) -> tuple[str, str, str]:
     microseconds = float(f"{1000 * cell.cpu_ms_per_request.median:.3g}")
     rate = f"{cell.requests_per_second.median:,.0f}{_mark(cell)}"
     return rate, three_digits(cell.p99_ms.median), three_digits(microseconds)
 
 
-def _compared(cell: Cell, against: Cell) -> tuple[str, ...]:
+def _compared(cell: LoadCell, against: LoadCell) -> tuple[str, ...]:
     rate_ratio, cpu_ratio = compare(cell, against)
     latencies = (cell.mean_ms, cell.p50_ms, cell.p95_ms, cell.p99_ms)
     return (
@@ -92,7 +92,7 @@ def _compared(cell: Cell, against: Cell) -> tuple[str, ...]:
     )
 
 
-def compare(cell: Cell, against: Cell) -> tuple[str, str]:
+def compare(cell: LoadCell, against: LoadCell) -> tuple[str, str]:
     """Against the basis, in requests/s and in CPU; both "" for the basis itself."""
     if cell is against:
         return "", ""
@@ -103,7 +103,7 @@ def compare(cell: Cell, against: Cell) -> tuple[str, str]:
     return f"{rate}x", f"{three_digits(other / own)}x less" if own <= other else f"{three_digits(own / other)}x more"
 
 
-def _mark(cell: Cell) -> str:
+def _mark(cell: LoadCell) -> str:
     return f" {BOUND}" if cell.generator_bound else f" {IDLE}" if cell.idle else ""
 
 

@@ -28,7 +28,7 @@ class Response(NamedTuple):
     body: bytes
 
 
-class Connection:
+class ClientConnection:
     """One connection to a service, opened when first needed, and anew after an error or a `Connection: close`."""
 
     def __init__(self, address: Address, timeout: float) -> None:

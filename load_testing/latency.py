@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 _PER_DOUBLING = 64
 
 
-class Latencies(msgspec.Struct, frozen=True):
+class LatencyHistogram(msgspec.Struct, frozen=True):
     """`buckets` is {index: count}; bucket i holds the latencies from 2^(i/64) to 2^((i+1)/64) microseconds."""
 
     count: int = 0
@@ -22,7 +22,7 @@ class Latencies(msgspec.Struct, frozen=True):
     buckets: dict[int, int] = {}
 
     @classmethod
-    def of(cls, milliseconds: ArrayLike) -> "Latencies":
+    def of(cls, milliseconds: ArrayLike) -> "LatencyHistogram":
         """The histogram of samples in milliseconds [n], all positive."""
         samples = np.asarray(milliseconds, dtype=np.float64)
         indices = np.floor(np.log2(samples * 1000) * _PER_DOUBLING).astype(np.int64)
@@ -45,11 +45,11 @@ class Latencies(msgspec.Struct, frozen=True):
         return float("nan")
 
 
-def merge(parts: Iterable[Latencies]) -> Latencies:
+def merge(parts: Iterable[LatencyHistogram]) -> LatencyHistogram:
     """All samples of all parts."""
 
-    def add(left: Latencies, right: Latencies) -> Latencies:
+    def add(left: LatencyHistogram, right: LatencyHistogram) -> LatencyHistogram:
         buckets = dict(Counter(left.buckets) + Counter(right.buckets))
-        return Latencies(left.count + right.count, left.total_ms + right.total_ms, buckets)
+        return LatencyHistogram(left.count + right.count, left.total_ms + right.total_ms, buckets)
 
-    return reduce(add, parts, Latencies())
+    return reduce(add, parts, LatencyHistogram())

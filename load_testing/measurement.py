@@ -10,7 +10,7 @@ import psutil
 from load_testing.generator_pool import GeneratorPool
 from load_testing.plan import LoadPlan, LoadResult
 from load_testing.process_tree import cpu_seconds
-from load_testing.results import Cell, Protocol, Spread
+from load_testing.results import LoadCell, LoadProtocol, Spread
 from load_testing.services import Service, ServiceError
 
 
@@ -36,7 +36,7 @@ def order_runs(scenarios: Sequence[str], services: Sequence[Service], rounds: in
     return order
 
 
-def measure_run(pool: GeneratorPool, service: Service, scenario: str, protocol: Protocol) -> Run:
+def measure_run(pool: GeneratorPool, service: Service, scenario: str, protocol: LoadProtocol) -> Run:
     """Warm up, then measure. The server's CPU time is read while it is idle before and after, so none is missed.
 
     Raises:
@@ -56,12 +56,12 @@ def measure_run(pool: GeneratorPool, service: Service, scenario: str, protocol: 
     return Run(scenario, service.spec.name, load, used)
 
 
-def summarise(runs: Sequence[Run], protocol: Protocol) -> Cell:
+def summarise(runs: Sequence[Run], protocol: LoadProtocol) -> LoadCell:
     """All rounds of one service in one scenario."""
     loads = [run.load for run in runs]
     server_cpus = min(protocol.workers, len(protocol.server_cpus))
     server = Spread.of(run.server_cpu_seconds / (run.load.seconds * server_cpus) for run in runs)
-    return Cell(
+    return LoadCell(
         scenario=runs[0].scenario,
         service=runs[0].service,
         requests=sum(load.requests for load in loads),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from load_testing.latency import Latencies, merge
+from load_testing.latency import LatencyHistogram, merge
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     cpu_seconds: float
     processes: int
-    latencies: Latencies
+    latencies: LatencyHistogram
 
     @property
     def failed(self) -> int:

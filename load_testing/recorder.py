@@ -4,7 +4,7 @@ import time
 from array import array
 from collections import Counter
 
-from load_testing.latency import Latencies
+from load_testing.latency import LatencyHistogram
 from load_testing.plan import LoadResult
 from load_testing.scenarios import SCENARIOS, request_name
 
@@ -38,5 +38,5 @@ class Recorder:
             seconds=max(stopped, self._last) - self._started,
             cpu_seconds=time.process_time() - self._cpu_started,
             processes=1,
-            latencies=Latencies.of(self._milliseconds),
+            latencies=LatencyHistogram.of(self._milliseconds),
         )

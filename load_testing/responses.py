@@ -15,7 +15,7 @@ Numbers = Sequence[float]
 """What a row's answer says in numbers: the probabilities by class index, or a regressor's one value."""
 
 
-class Expected(NamedTuple):
+class ExpectedAnswer(NamedTuple):
     """One row's reference: class index (0 of a regressor), numbers, and the kind of row, to name in a fault."""
 
     label: int
@@ -73,7 +73,7 @@ class Answers:
         agrees = 0 <= index < len(self._classes) and prediction.label == self._classes[index]
         return index if agrees else -1
 
-    def check(self, body: bytes, expected: Sequence[Expected], *, batch: bool) -> str | None:
+    def check(self, body: bytes, expected: Sequence[ExpectedAnswer], *, batch: bool) -> str | None:
         """None if every row is answered as expected, else the first fault.
 
         Faults name the kind of row and no values, so that equal ones are counted together.

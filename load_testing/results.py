@@ -30,7 +30,7 @@ class Spread(msgspec.Struct, frozen=True):
         return median if lowest == highest else f"{median} ({lowest} to {highest})"
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class LoadCell(msgspec.Struct, frozen=True, kw_only=True):
     """One service in one scenario, over all rounds.
 
     Latencies in milliseconds; CPU is that of the service's processes; utilisations are medians, 0 to 1, of the CPUs
@@ -78,7 +78,7 @@ class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
     artifact_bytes: int
 
 
-class Protocol(msgspec.Struct, frozen=True, kw_only=True):
+class LoadProtocol(msgspec.Struct, frozen=True, kw_only=True):
     """How it was measured: `seconds` of load per scenario, service and round, after `warm_up` uncounted ones."""
 
     seconds: float

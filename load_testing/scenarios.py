@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from load_testing.payloads import Reference, batch_body
-from load_testing.responses import Answers, Expected
+from load_testing.responses import Answers, ExpectedAnswer
 
 SEED = 0
 
@@ -66,7 +66,9 @@ def prepare_requests(
     the caller wants to know the largest difference that it has seen.
     """
     answers = answers or Answers(reference.manifest)
-    expected = list(map(Expected, reference.labels.tolist(), map(tuple, reference.numbers.tolist()), reference.cases))
+    expected = list(
+        map(ExpectedAnswer, reference.labels.tolist(), map(tuple, reference.numbers.tolist()), reference.cases)
+    )
     shuffled = np.random.default_rng(SEED).permutation(len(expected))
     count = math.ceil(len(expected) / rows)
     prepared = []

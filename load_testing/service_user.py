@@ -13,7 +13,7 @@ from typing import ClassVar
 import gevent  # type: ignore[import-untyped]
 from locust import User, constant
 
-from load_testing.http_client import Connection, HttpError
+from load_testing.http_client import ClientConnection, HttpError
 from load_testing.payloads import Reference, read_reference
 from load_testing.responses import Answers
 from load_testing.scenarios import SCENARIOS, PreparedRequest, parse_address, prepare_requests, request_name
@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 0.1  # after a broken connection, so that a service that is dow
 
 # Connections outlive their users, so that a run that follows a warm-up measures no connecting: uvloop accepts one per
 # turn of its loop, which is a long wait behind the inference of those that are connected already.
-_idle_connections: defaultdict[str, list[Connection]] = defaultdict(list)
+_idle_connections: defaultdict[str, list[ClientConnection]] = defaultdict(list)
 
 Task = Callable[["ServiceUser"], None]
 
@@ -46,7 +46,7 @@ class ServiceUser(User):  # type: ignore[misc]  # Locust's types are not followe
     def on_start(self) -> None:
         """Called by Locust when the user starts."""
         idle = _idle_connections[self.host]
-        self._connection = idle.pop() if idle else Connection(parse_address(self.host), TIMEOUT_SECONDS)
+        self._connection = idle.pop() if idle else ClientConnection(parse_address(self.host), TIMEOUT_SECONDS)
 
     def on_stop(self) -> None:
         """Called by Locust when the user stops."""

@@ -23,7 +23,7 @@ POLL_SECONDS = 0.02
 
 
 @dataclass
-class Service:
+class TestedService:
     backend: str
     process: subprocess.Popen[bytes]
     client: httpx.Client
@@ -55,7 +55,7 @@ def onnxruntime_library() -> str:
 
 
 @contextlib.contextmanager
-def running(backend: str, models: Path, folder: Path, **settings: object) -> Iterator[Service]:
+def running(backend: str, models: Path, folder: Path, **settings: object) -> Iterator[TestedService]:
     """A service that is ready; it is ended with SIGTERM, and must then exit with status 0.
 
     Whatever happens, none of its processes is left: the workers of a killed service would go on without it.
@@ -75,7 +75,7 @@ def running(backend: str, models: Path, folder: Path, **settings: object) -> Ite
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
                 wait_until(lambda: is_ready(process, client, log), log)
-                yield Service(backend, process, client, port, log)
+                yield TestedService(backend, process, client, port, log)
             if process.poll() is None:
                 process.terminate()
             assert process.wait(PATIENCE_SECONDS) == 0, log.read_text()

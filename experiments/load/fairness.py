@@ -16,7 +16,7 @@ from bundle.table import Table
 from experiments.command import add_folders, publish
 from experiments.load.batch_load import BATCH_ROWS, batch_load, connect
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
-from load_testing.latency import Latencies
+from load_testing.latency import LatencyHistogram
 from load_testing.model_result import ModelResult, origin
 from load_testing.payloads import Reference, read_reference
 from load_testing.scenarios import Address, parse_address
@@ -70,7 +70,7 @@ class FairnessReport(ModelResult, frozen=True, kw_only=True):
         return (Table("Small requests alone and beside large batches", heads, tuple(rows), frozenset({0, 1})),)
 
 
-def latencies(address: Address, path: str, body: bytes | None, seconds: float) -> Latencies:
+def latencies(address: Address, path: str, body: bytes | None, seconds: float) -> LatencyHistogram:
     """Of one request after the other (a GET if there is no body) on one connection."""
     connection = connect(address)
     measured = []
@@ -85,7 +85,7 @@ def latencies(address: Address, path: str, body: bytes | None, seconds: float) -
             raise ServiceError(f"{path} answered {answer.status}")
         time.sleep(PAUSE_SECONDS)
     connection.close()
-    return Latencies.of(measured)
+    return LatencyHistogram.of(measured)
 
 
 def measure(service: Service, reference: Reference, seconds: float) -> Iterator[FairnessCell]:

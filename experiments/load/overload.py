@@ -18,8 +18,8 @@ from bundle.table import Table
 from experiments.command import add_folders, publish
 from experiments.load.soak_faults import allow_files
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
-from load_testing.http_client import Connection, HttpError
-from load_testing.latency import Latencies
+from load_testing.http_client import ClientConnection, HttpError
+from load_testing.latency import LatencyHistogram
 from load_testing.model_result import ModelResult, origin
 from load_testing.payloads import Reference, read_reference
 from load_testing.process_tree import memory
@@ -102,7 +102,7 @@ def measure(address: Address, requests: Sequence[PreparedRequest], clients: int,
     deadline = time.perf_counter() + seconds
 
     def send_on(first: int) -> None:
-        connection = Connection(address, _TIMEOUT_SECONDS)
+        connection = ClientConnection(address, _TIMEOUT_SECONDS)
         turn = first
         while (started := time.perf_counter()) < deadline:
             request = requests[turn % len(requests)]
@@ -135,7 +135,7 @@ def measure_phases(service: Service, reference: Reference, crowd: int, seconds: 
     rows = []
     for clients in (FEW, crowd, FEW):
         phase = measure(address, requests, clients, seconds)
-        latencies = Latencies.of(phase.accepted)
+        latencies = LatencyHistogram.of(phase.accepted)
         rows.append(
             OverloadRow(
                 service=service.spec.name,

@@ -18,7 +18,7 @@ from bundle.command_line import real_number
 from bundle.table import Table
 from experiments.command import add_folders, publish
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
-from load_testing.http_client import Connection
+from load_testing.http_client import ClientConnection
 from load_testing.model_result import ModelResult, origin
 from load_testing.payloads import Reference, batch_body, read_reference
 from load_testing.process_tree import cpu_seconds
@@ -83,7 +83,7 @@ def drive(address: Address, requests: list[bytes], seconds: float, connections: 
     deadline = time.perf_counter() + seconds
 
     def client(number: int) -> int:
-        connection, answered = Connection(address, timeout=60), 0
+        connection, answered = ClientConnection(address, timeout=60), 0
         while time.perf_counter() < deadline:
             connection.exchange(requests[(number + answered) % len(requests)])
             answered += 1

@@ -24,7 +24,7 @@ from serving.settings import Settings
 STAGES = ("decode", "predict", "encode", "metrics")
 
 
-class Stopwatch:
+class StageClock:
     """Adds up the seconds spent in wrapped methods, by stage."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ async def constant(_: Scope, receive: Receive, send: Send) -> None:
 def build(settings: Settings, metrics: Metrics | None = None) -> Application:
     """The application of `serving.onnx_service`, instrumented from the outside."""
     manifest, model = load(settings, ARTIFACT)
-    predictor, stopwatch = OnnxPredictor(model, manifest), Stopwatch()
+    predictor, stopwatch = OnnxPredictor(model, manifest), StageClock()
     stopwatch.wrap(predictor, "predict", "predict")
     app = create_app(predictor, manifest, settings, metrics)
     for endpoint in app.endpoints:

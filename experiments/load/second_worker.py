@@ -22,7 +22,7 @@ from load_testing.cpus import available_cpus, split_cpus
 from load_testing.generator_pool import generator_pool
 from load_testing.measurement import Run, measure_run
 from load_testing.model_result import ModelResult, origin
-from load_testing.results import Protocol, Spread
+from load_testing.results import LoadProtocol, Spread
 from load_testing.scenarios import SCENARIOS
 from load_testing.services import ServiceError, known_services, running
 
@@ -85,7 +85,7 @@ class WorkersReport(ModelResult, frozen=True, kw_only=True):
 
 
 def measure(
-    services: Sequence[str], scenarios: Sequence[str], models: Path, protocol: Protocol
+    services: Sequence[str], scenarios: Sequence[str], models: Path, protocol: LoadProtocol
 ) -> dict[tuple[str, str, int], list[Run]]:
     """(Scenario, service, number of workers) to its runs. `protocol.users` is the number of clients of each worker.
 
@@ -137,7 +137,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure one worker against two."""
     cpus = split_cpus(available_cpus(), 1)
-    protocol = Protocol(
+    protocol = LoadProtocol(
         seconds=options.duration,
         warm_up=1,
         rounds=options.rounds,

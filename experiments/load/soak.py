@@ -28,7 +28,7 @@ from experiments.load.soak_faults import (
 )
 from experiments.load.soak_faults import workers as workers_of
 from experiments.load.soak_load import HonestClients
-from experiments.load.soak_report import Memory, SoakReport, SoakResult
+from experiments.load.soak_report import MemoryGrowth, SoakReport, SoakResult
 from load_testing.cpus import available_cpus
 from load_testing.machine import describe_machine
 from load_testing.payloads import Reference, read_reference
@@ -82,7 +82,7 @@ def _soak(service: Service, reference: Reference, models: Path, seconds: float) 
         hostile=hostile.counts,
         faults=dict(faults.injected),
         shed_in_bursts=faults.shed,
-        memory=Memory(used_start, used_end, oldest_start, oldest_end, memory(service.pid).peak),
+        memory=MemoryGrowth(used_start, used_end, oldest_start, oldest_end, memory(service.pid).peak),
     )
 
 

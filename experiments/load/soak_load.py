@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import gevent  # type: ignore[import-untyped]
 import msgspec
 
-from load_testing.http_client import Connection, HttpError
+from load_testing.http_client import ClientConnection, HttpError
 from load_testing.payloads import Reference
 from load_testing.scenarios import Address, PreparedRequest, prepare_requests
 
@@ -52,7 +52,7 @@ class HonestClients:
         gevent.joinall(clients, raise_error=True)
 
     def _send_on(self) -> None:
-        connection = Connection(self._address, _TIMEOUT_SECONDS)
+        connection = ClientConnection(self._address, _TIMEOUT_SECONDS)
         for request, rows in self._requests():
             self._send(connection, request, rows)
             if self._stopped:
@@ -64,7 +64,7 @@ class HonestClients:
             yield from zip(itertools.islice(self._singles, SINGLES_PER_BATCH), itertools.repeat(1))
             yield next(self._batches), BATCH_ROWS
 
-    def _send(self, connection: Connection, request: PreparedRequest, rows: int) -> None:
+    def _send(self, connection: ClientConnection, request: PreparedRequest, rows: int) -> None:
         counts = self.counts
         for _ in range(ATTEMPTS):
             try:

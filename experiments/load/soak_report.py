@@ -12,7 +12,7 @@ from experiments.load.soak_load import LoadCounts
 _MEBIBYTE = 1 << 20
 
 
-class Memory(msgspec.Struct):
+class MemoryGrowth(msgspec.Struct):
     """Bytes: proportional set size of all processes after the warm-up and at the end, resident set of the oldest worker
     at the same times, and the sum of the processes' highest resident sets.
     """
@@ -33,7 +33,7 @@ class SoakResult(msgspec.Struct):
     hostile: HostileCounts
     faults: dict[str, int]
     shed_in_bursts: int
-    memory: Memory
+    memory: MemoryGrowth
 
     @property
     def ok(self) -> bool:

@@ -53,7 +53,7 @@ class FamilyFacts(msgspec.Struct, frozen=True, kw_only=True):
     agreement_of_large_numbers: Agreement | None
 
 
-class Protocol(msgspec.Struct, frozen=True, kw_only=True):
+class StudyProtocol(msgspec.Struct, frozen=True, kw_only=True):
     """How it was measured: seconds of rounds per cell, and the limit over which a cell is left out."""
 
     fast: bool

@@ -9,8 +9,8 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from bundle.manifest import Tokens
-from experiments.study.cells import SHIFT, Agreement, Cell, FamilyFacts, Protocol
-from experiments.study.contestants import Batch, NativePipeline, OnnxGraph
+from experiments.study.cells import SHIFT, Agreement, Cell, FamilyFacts, StudyProtocol
+from experiments.study.contestants import NativePipeline, OnnxGraph, StudyBatch
 from experiments.study.conversion import TOKENS, export_pipeline
 from experiments.study.families import Family, build_pipeline
 from experiments.study.measure import measure_cells
@@ -24,13 +24,13 @@ Progress = Callable[[str], object]
 """Told what was just done; called `steps` times."""
 
 
-def steps(families: Sequence[Family], protocol: Protocol) -> int:
+def steps(families: Sequence[Family], protocol: StudyProtocol) -> int:
     """How many steps a comparison has: a fit, and a cell per number of threads and rows."""
     return len(families) * (1 + len(protocol.threads) * len(protocol.batch_rows))
 
 
 def compare(
-    rows: PreparedRows, families: Sequence[Family], protocol: Protocol, *, seed: int, progress: Progress
+    rows: PreparedRows, families: Sequence[Family], protocol: StudyProtocol, *, seed: int, progress: Progress
 ) -> tuple[list[FamilyFacts], list[Cell]]:
     """Fit, export and measure one family after the other.
 
@@ -52,7 +52,9 @@ def compare(
     return facts, cells
 
 
-def distinct_batches(dataset: Dataset, frame: pl.DataFrame, rows: int, tokens: Tokens = TOKENS) -> tuple[Batch, ...]:
+def distinct_batches(
+    dataset: Dataset, frame: pl.DataFrame, rows: int, tokens: Tokens = TOKENS
+) -> tuple[StudyBatch, ...]:
     """Batches of so many rows, one after the other in the frame, begun again from the first row as often as needed.
 
     There are as many as the frame fills, up to `DISTINCT_BATCHES`. A processor learns the branches that the same few
@@ -60,7 +62,7 @@ def distinct_batches(dataset: Dataset, frame: pl.DataFrame, rows: int, tokens: T
     """
     count = max(1, min(DISTINCT_BATCHES, frame.height // rows))
     return tuple(
-        Batch.of(dataset, frame[np.arange(start, start + rows) % frame.height], tokens)
+        StudyBatch.of(dataset, frame[np.arange(start, start + rows) % frame.height], tokens)
         for start in range(0, count * rows, rows)
     )
 
@@ -84,7 +86,7 @@ def _describe(
     family: Family,
     pipeline: Pipeline,
     content: bytes,
-    protocol: Protocol,
+    protocol: StudyProtocol,
     *,
     seed: int,
 ) -> FamilyFacts:
@@ -105,9 +107,11 @@ def _describe(
     )
 
 
-def agree(rows: PreparedRows, frame: pl.DataFrame, pipeline: Pipeline, content: bytes, protocol: Protocol) -> Agreement:
+def agree(
+    rows: PreparedRows, frame: pl.DataFrame, pipeline: Pipeline, content: bytes, protocol: StudyProtocol
+) -> Agreement:
     """Both predictions of every row of the frame, compared."""
-    batch = Batch.of(rows.dataset, frame)
+    batch = StudyBatch.of(rows.dataset, frame)
     contestant = NativePipeline(pipeline, protocol.threshold)
     with contestant.on_threads(1):
         native = contestant.predict(batch)

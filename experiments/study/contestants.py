@@ -31,14 +31,14 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Batch:
+class StudyBatch:
     """The same rows as each side takes them: the pipeline's frame, and the graph's packed tensors."""
 
     frame: pl.DataFrame
     feeds: Feeds
 
     @classmethod
-    def of(cls, dataset: Dataset, frame: pl.DataFrame, tokens: Tokens = TOKENS) -> "Batch":
+    def of(cls, dataset: Dataset, frame: pl.DataFrame, tokens: Tokens = TOKENS) -> "StudyBatch":
         """The batch of a frame of features, for a graph with these tokens."""
         return cls(frame, packed_feeds(dataset, frame, tokens))
 
@@ -51,7 +51,7 @@ class NativePipeline:
         self._threshold = np.float32(threshold)
         self._classifies = is_classifier(pipeline)
 
-    def predict(self, batch: Batch) -> Answer:
+    def predict(self, batch: StudyBatch) -> Answer:
         """One call for the whole batch."""
         if not self._classifies:
             return Answer(None, self._pipeline.predict(batch.frame).astype(np.float32, copy=False))
@@ -83,7 +83,7 @@ class OnnxGraph:
         )
         self._outputs = [node.name for node in self.session.get_outputs()]
 
-    def predict(self, batch: Batch) -> Answer:
+    def predict(self, batch: StudyBatch) -> Answer:
         """One run for the whole batch."""
         results = self.session.run(self._outputs, batch.feeds)
         if self._outputs == [PREDICTION]:

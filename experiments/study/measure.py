@@ -7,8 +7,8 @@ from itertools import cycle
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from experiments.study.cells import Cell, Protocol
-from experiments.study.contestants import Answer, Batch, NativePipeline, OnnxGraph
+from experiments.study.cells import Cell, StudyProtocol
+from experiments.study.contestants import Answer, NativePipeline, OnnxGraph, StudyBatch
 from experiments.study.families import Family
 from experiments.study.machine import OthersClock
 from experiments.study.timing import Budget, measure
@@ -22,8 +22,8 @@ def measure_cells(
     family: Family,
     pipeline: Pipeline,
     content: bytes,
-    batches: dict[int, tuple[Batch, ...]],
-    protocol: Protocol,
+    batches: dict[int, tuple[StudyBatch, ...]],
+    protocol: StudyProtocol,
     threads: int,
 ) -> Iterator[Cell]:
     """A cell per batch. What smaller batches show to be over the limit is left out, and the cell says so."""
@@ -55,7 +55,7 @@ def _measure_cell(
     family: Family,
     native: NativePipeline,
     onnx: OnnxGraph,
-    distinct: tuple[Batch, ...],
+    distinct: tuple[StudyBatch, ...],
     rows: int,
     threads: int,
     budget: Budget,

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnxruntime
 from onnxruntime import SessionOptions
 
-from experiments.study.contestants import Batch
+from experiments.study.contestants import StudyBatch
 
 
 @dataclass
@@ -29,7 +29,7 @@ class NodeProfile:
 
 
 def profile_nodes(
-    content: bytes, make: Callable[[], SessionOptions], providers: tuple[str, ...], batch: Batch, calls: int = 1
+    content: bytes, make: Callable[[], SessionOptions], providers: tuple[str, ...], batch: StudyBatch, calls: int = 1
 ) -> NodeProfile:
     """Run the graph with the profiler on: once to see its nodes, then `calls` times to time them."""
     with tempfile.TemporaryDirectory() as folder:

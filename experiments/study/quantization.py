@@ -11,13 +11,13 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 
-from experiments.study.contestants import Batch
+from experiments.study.contestants import StudyBatch
 
 
 class _Rows(CalibrationDataReader):  # type: ignore[misc]  # the library is untyped
     """Feeds the calibration one batch after the other."""
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
+    def __init__(self, batches: Sequence[StudyBatch]) -> None:
         self._batches = iter(batches)
 
     def get_next(self) -> dict[str, object] | None:
@@ -31,7 +31,7 @@ def dynamic(content: bytes) -> bytes:
     return _quantized(content, quantize_dynamic)
 
 
-def static(content: bytes, calibration: Sequence[Batch], operators: Sequence[str] | None = None) -> bytes:
+def static(content: bytes, calibration: Sequence[StudyBatch], operators: Sequence[str] | None = None) -> bytes:
     """Weights and activations as INT8, with the ranges that the activations have on the calibration rows.
 
     `operators` are the types of nodes to quantise (default: all that the library knows how to).

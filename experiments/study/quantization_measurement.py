@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from bundle.graph_names import LABEL, PROBABILITIES
 from experiments.study.comparison import fit
-from experiments.study.contestants import Batch, NativePipeline, product_options
+from experiments.study.contestants import NativePipeline, StudyBatch, product_options
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import mlp
 from experiments.study.quantization import added_operators, dynamic, static
-from experiments.study.session_measurement import Batches, Expected, latencies, measure_sessions, noise_of
+from experiments.study.session_measurement import Batches, ExpectedAnswers, latencies, measure_sessions, noise_of
 from experiments.study.session_results import QuantizationResult
 from experiments.study.timing import Budget
 from training.data.prepare import PreparedRows, pipeline_frame
@@ -29,7 +29,7 @@ LAYERS = ("MatMul", "Gemm")
 def train_mlp(rows: PreparedRows, *, seed: int) -> tuple[bytes, float]:
     """The small neural network as a packed graph, and its threshold, chosen on the training rows."""
     pipeline = fit(rows, rows.features, mlp(64, 32), seed=seed)
-    training = Batch.of(rows.dataset, rows.features)
+    training = StudyBatch.of(rows.dataset, rows.features)
     threshold = best_threshold(SCORE, rows.target, NativePipeline(pipeline, 0.5).predict(training).values)
     return export_pipeline(rows.dataset, pipeline, threshold), threshold
 
@@ -50,9 +50,9 @@ def measure_quantization(
     sessions = [opener() for opener in openers]
     _, rounds = measure_sessions(openers, batches, budget)
     noise = {count: noise_of(measured) for count, measured in rounds.items()}
-    held_out = Batch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
+    held_out = StudyBatch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
     labels, probabilities = sessions[0].run([LABEL, PROBABILITIES], held_out.feeds)
-    expected = Expected(held_out, labels, probabilities[:, 1])
+    expected = ExpectedAnswers(held_out, labels, probabilities[:, 1])
     results = []
     for index, (way, graph) in enumerate(graphs.items()):
         added = added_operators(content, graph)
@@ -76,12 +76,12 @@ def _open(graph: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(graph, product_options(), providers=["CPUExecutionProvider"])
 
 
-def _calibration(rows: PreparedRows) -> Sequence[Batch]:
-    return [Batch.of(rows.dataset, part) for part in rows.features.head(CALIBRATION_ROWS).iter_slices(500)]
+def _calibration(rows: PreparedRows) -> Sequence[StudyBatch]:
+    return [StudyBatch.of(rows.dataset, part) for part in rows.features.head(CALIBRATION_ROWS).iter_slices(500)]
 
 
 def _scores(
-    session: onnxruntime.InferenceSession, expected: Expected, target: NDArray[np.int64], threshold: float
+    session: onnxruntime.InferenceSession, expected: ExpectedAnswers, target: NDArray[np.int64], threshold: float
 ) -> dict[str, float]:
     (probabilities,) = session.run([PROBABILITIES], expected.batch.feeds)
     return measure(SCORE, Scored(target, probabilities[:, 1]), threshold)

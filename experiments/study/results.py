@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from bundle.result import Result
 from bundle.table import Table, three_digits
-from experiments.study.cells import SHIFT, Agreement, Cell, FamilyFacts, Protocol, count_rows, count_threads, title
+from experiments.study.cells import SHIFT, Agreement, Cell, FamilyFacts, StudyProtocol, count_rows, count_threads, title
 
 SPEEDUP, TIMES = "Speed-up (native time / ONNX time)", "Time per call, native / ONNX, µs"
 LEFT_OUT, DISTURBED = "-", "†"
@@ -25,7 +25,7 @@ class StudyResult(Result, frozen=True, kw_only=True):
     training_rows: int
     held_out_rows: int
     others_cpus: float
-    protocol: Protocol
+    protocol: StudyProtocol
     families: tuple[FamilyFacts, ...]
     cells: tuple[Cell, ...]
 

@@ -15,24 +15,24 @@ from numpy.typing import NDArray
 from onnxruntime import SessionOptions
 
 from bundle.graph_names import LABEL, PROBABILITIES
-from experiments.study.contestants import Batch, product_options
+from experiments.study.contestants import StudyBatch, product_options
 from experiments.study.node_profile import profile_nodes
-from experiments.study.session_results import Latency, SettingResult, Skew, verdict
+from experiments.study.session_results import OptionLatency, SettingResult, Skew, verdict
 from experiments.study.session_settings import Setting
 from experiments.study.timing import Budget, Rounds, repeats_for, seconds_per_call
 
 LEAST_NOISE = 0.03
 """Smaller differences aren't told apart, however quiet the machine was."""
 
-Batches = dict[int, tuple[Batch, ...]]
+Batches = dict[int, tuple[StudyBatch, ...]]
 """{rows per call: the batches that calls go through}"""
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedAnswers:
     """Rows, and what the in-process pipeline gave them: labels int64 [rows], P(positive) float32 [rows]."""
 
-    batch: Batch
+    batch: StudyBatch
     labels: NDArray[np.int64]
     positive: NDArray[np.float32]
 
@@ -78,7 +78,7 @@ def _rounds(seconds: list[list[float]]) -> Rounds:
     return Rounds(tuple(map(tuple, seconds)))
 
 
-def _caller(session: onnxruntime.InferenceSession, batches: tuple[Batch, ...]) -> Callable[[], object]:
+def _caller(session: onnxruntime.InferenceSession, batches: tuple[StudyBatch, ...]) -> Callable[[], object]:
     feeds = cycle(batch.feeds for batch in batches)
     return lambda: session.run(None, next(feeds))
 
@@ -89,18 +89,18 @@ def noise_of(rounds: Rounds, control: int = 1) -> float:
     return max(LEAST_NOISE, 1 - lower, upper - 1)
 
 
-def latencies(rounds: dict[int, Rounds], noise: dict[int, float], index: int) -> dict[int, Latency]:
+def latencies(rounds: dict[int, Rounds], noise: dict[int, float], index: int) -> dict[int, OptionLatency]:
     """{rows: latency} of the contestant `index`; the first one is the basis."""
     found = {}
     for rows, measured in rounds.items():
         ratios = measured.ratios()[index]
         told = verdict(ratios, noise[rows]) if index else "basis"
-        found[rows] = Latency(us=1e6 * measured.medians[index], ratio=statistics.median(ratios), verdict=told)
+        found[rows] = OptionLatency(us=1e6 * measured.medians[index], ratio=statistics.median(ratios), verdict=told)
     return found
 
 
 def measure_settings(
-    content: bytes, settings: Sequence[Setting], expected: Expected, batches: Batches, budget: Budget
+    content: bytes, settings: Sequence[Setting], expected: ExpectedAnswers, batches: Batches, budget: Budget
 ) -> tuple[list[SettingResult], dict[int, float], int]:
     """Every setting on the graph, the noise per number of rows, and how many rounds there were.
 

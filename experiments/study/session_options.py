@@ -23,10 +23,10 @@ from experiments.errors import ExperimentError
 from experiments.study.arguments import add_data_arguments, load
 from experiments.study.cells import count_rows
 from experiments.study.comparison import distinct_batches
-from experiments.study.contestants import Batch
+from experiments.study.contestants import StudyBatch
 from experiments.study.machine import OthersClock, describe_machine
 from experiments.study.quantization_measurement import measure_quantization, train_mlp
-from experiments.study.session_measurement import Expected, measure_settings
+from experiments.study.session_measurement import ExpectedAnswers, measure_settings
 from experiments.study.session_results import SessionResult
 from experiments.study.session_settings import all_settings, provider_chain
 from experiments.study.small_charts import bars
@@ -37,7 +37,7 @@ from training.dataset import Dataset
 BATCH_ROWS = (1, 1_000)
 
 
-def read_expected(dataset: Dataset, manifest: Manifest, models: Path) -> Expected:
+def read_expected(dataset: Dataset, manifest: Manifest, models: Path) -> ExpectedAnswers:
     """The bundle's reference rows and predictions.
 
     Raises:
@@ -49,9 +49,9 @@ def read_expected(dataset: Dataset, manifest: Manifest, models: Path) -> Expecte
             f"{models}: the bundle is {manifest.name}, not {dataset.name}; name its module with --dataset"
         )
     reference = pl.read_parquet(read_artifact(manifest, "reference", models))
-    batch = Batch.of(dataset, pipeline_frame(dataset, reference[ROW].struct.unnest()), manifest.tokens)
+    batch = StudyBatch.of(dataset, pipeline_frame(dataset, reference[ROW].struct.unnest()), manifest.tokens)
     labels = reference[LABEL].to_numpy().astype(np.int64)
-    return Expected(batch, labels, reference[PROBABILITIES].to_numpy()[:, 1])
+    return ExpectedAnswers(batch, labels, reference[PROBABILITIES].to_numpy()[:, 1])
 
 
 def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: int, budget: Budget) -> SessionResult:

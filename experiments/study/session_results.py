@@ -11,7 +11,7 @@ from bundle.table import Table
 from experiments.study.cells import count_rows
 
 
-class Latency(msgspec.Struct, frozen=True, kw_only=True):
+class OptionLatency(msgspec.Struct, frozen=True, kw_only=True):
     """Median µs per call, the median of its ratios to the basis in the same round, and the verdict on the ratio."""
 
     us: float
@@ -35,7 +35,7 @@ class SettingResult(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    latency: dict[int, Latency]
+    latency: dict[int, OptionLatency]
     load_ms: float
     bytes: int
     skew: Skew
@@ -49,7 +49,7 @@ class QuantizationResult(msgspec.Struct, frozen=True, kw_only=True):
     way: str
     added: str
     bytes: int
-    latency: dict[int, Latency]
+    latency: dict[int, OptionLatency]
     skew: Skew
     f2: float
     accuracy: float
@@ -124,7 +124,7 @@ class SessionResult(Result, frozen=True, kw_only=True):
     def _heads(self) -> tuple[str, ...]:
         return tuple(head for rows in self.noise for head in (f"{count_rows(rows)}: µs", "verdict"))
 
-    def _latencies(self, latency: dict[int, Latency]) -> tuple[str, ...]:
+    def _latencies(self, latency: dict[int, OptionLatency]) -> tuple[str, ...]:
         found = (latency.get(rows) for rows in self.noise)
         return tuple(text for one in found for text in ((f"{one.us:,.1f}", one.verdict) if one else ("-", "")))
 

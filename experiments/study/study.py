@@ -13,7 +13,7 @@ from bundle.machine import command_line
 from bundle.manifest import utc_now
 from experiments.command import add_folders, publish
 from experiments.study.arguments import add_data_arguments, load
-from experiments.study.cells import Cell, Protocol
+from experiments.study.cells import Cell, StudyProtocol
 from experiments.study.charts import draw_speedup, draw_time_per_row
 from experiments.study.comparison import compare, steps
 from experiments.study.families import Family, all_families
@@ -29,9 +29,9 @@ SCHEMA = {name: {str: pl.String, int: pl.Int64}.get(kind, pl.Float64) for name, 
 """Of `study.parquet`: the fields of a cell."""
 
 
-def protocol(*, fast: bool, threads: Sequence[int]) -> Protocol:
+def protocol(*, fast: bool, threads: Sequence[int]) -> StudyProtocol:
     """Seconds of rounds per cell, and the limit of what is measured at all."""
-    return Protocol(
+    return StudyProtocol(
         fast=fast,
         seconds=0.3 if fast else 2.0,
         limit=12.0 if fast else 60.0,
@@ -43,7 +43,7 @@ def protocol(*, fast: bool, threads: Sequence[int]) -> Protocol:
     )
 
 
-def study(rows: PreparedRows, families: Sequence[Family], plan: Protocol, *, seed: int) -> StudyResult:
+def study(rows: PreparedRows, families: Sequence[Family], plan: StudyProtocol, *, seed: int) -> StudyResult:
     """Measure, with a progress bar on standard error."""
     clock = OthersClock()
     with tqdm(total=steps(families, plan), unit="step", dynamic_ncols=True) as bar:

@@ -10,7 +10,7 @@ from onnx import TensorProto
 from sklearn.pipeline import Pipeline
 from xgboost import Booster, DMatrix, XGBClassifier
 
-from experiments.study.contestants import Batch, product_options
+from experiments.study.contestants import StudyBatch, product_options
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import ESTIMATOR, PREPROCESSING
 from experiments.study.node_profile import profile_nodes
@@ -28,7 +28,7 @@ BATCH_ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
 TREES = "TreeEnsembleClassifier"
 
 
-class Trees:
+class TreeGraph:
     """The same fitted trees in XGBoost and in ONNX Runtime, on float32 [rows, columns]."""
 
     def __init__(self, classifier: XGBClassifier) -> None:
@@ -66,7 +66,7 @@ class Trees:
 
 def measure_shape(pipeline: Pipeline, matrix: Matrix, depth: int, budget: Budget) -> ShapeCost:
     """The trees' cost on the matrix, in three orders of its rows."""
-    trees = Trees(pipeline.named_steps[ESTIMATOR])
+    trees = TreeGraph(pipeline.named_steps[ESTIMATOR])
     return ShapeCost(
         trees=trees.count,
         depth=depth,
@@ -80,7 +80,7 @@ def measure_shape(pipeline: Pipeline, matrix: Matrix, depth: int, budget: Budget
 
 def measure_batches(pipeline: Pipeline, matrix: Matrix, budget: Budget) -> Iterator[BatchCost]:
     """The trees' cost by batch size."""
-    trees = Trees(pipeline.named_steps[ESTIMATOR])
+    trees = TreeGraph(pipeline.named_steps[ESTIMATOR])
     for rows in BATCH_ROWS:
         starts = range(0, max(len(matrix) - rows, 0) + 1, rows)
         batches = [matrix[np.arange(start, start + rows) % len(matrix)] for start in starts]
@@ -90,7 +90,7 @@ def measure_batches(pipeline: Pipeline, matrix: Matrix, budget: Budget) -> Itera
 def measure_share(rows: PreparedRows, pipeline: Pipeline, budget: Budget) -> Share:
     """What the preprocessing costs beside the trees, on a large batch: native steps, and the nodes of the graph."""
     frame = pipeline_frame(rows.dataset, rows.held_out).head(ROWS)
-    batch = Batch.of(rows.dataset, frame)
+    batch = StudyBatch.of(rows.dataset, frame)
     preprocessing, estimator = (pipeline.named_steps[name] for name in (PREPROCESSING, ESTIMATOR))
     matrix = preprocessing.transform(frame)
     steps = (lambda: preprocessing.transform(frame), lambda: estimator.predict_proba(matrix))

@@ -18,8 +18,8 @@ from scale.cluster.collect import in_order, workers_of
 from scale.cluster.connection import connected
 from scale.scoring.errors import InputError, ScoringError
 from scale.scoring.inputs import InputFile
-from scale.scoring.model import Model
-from scale.scoring.plan import Part, contiguous
+from scale.scoring.model import ScoringModel
+from scale.scoring.plan import OutputPart, contiguous
 from scale.scoring.run import Job, score_parts
 
 PACKAGES = ("bundle", "scale")
@@ -35,13 +35,13 @@ class Task:
     models: Path
     version: str
     file: InputFile
-    parts: Sequence[Part]
+    parts: Sequence[OutputPart]
     folder: Path
     keep: tuple[str, ...] | None
     part_rows: int
 
 
-def score_on_dask(job: Job, models: Path, parts: Sequence[Part], scheduler: str, *, done: int) -> int:
+def score_on_dask(job: Job, models: Path, parts: Sequence[OutputPart], scheduler: str, *, done: int) -> int:
     """Score `parts` on the cluster, or on local workers if `scheduler` is "". Returns how many threads did it.
 
     A part whose worker dies is scored by another. What else ends a run ends this one, with the same message: the first
@@ -64,7 +64,7 @@ def score_on_dask(job: Job, models: Path, parts: Sequence[Part], scheduler: str,
     return threads
 
 
-def _tasks(job: Job, models: Path, parts: Sequence[Part]) -> Iterator[Task]:
+def _tasks(job: Job, models: Path, parts: Sequence[OutputPart]) -> Iterator[Task]:
     """CSV is parsed from its start: all its parts are one task."""
     for group in contiguous(parts):
         file = job.files[group[0].file]
@@ -99,13 +99,13 @@ def score_task(task: Task) -> int:
 
 
 @lru_cache(maxsize=1)
-def _open_model(models: Path, version: str) -> tuple[Manifest, Model]:
+def _open_model(models: Path, version: str) -> tuple[Manifest, ScoringModel]:
     manifest = read_manifest(models)
     if manifest.version != version:
         raise ScoringError(
             f"{models}: the worker on {_host()} sees version {manifest.version} there, but {version} is to score"
         )
-    return manifest, Model(read_artifact(manifest, "onnx_packed", models), manifest)
+    return manifest, ScoringModel(read_artifact(manifest, "onnx_packed", models), manifest)
 
 
 def _host() -> str:

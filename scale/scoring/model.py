@@ -29,7 +29,7 @@ class Scores(NamedTuple):
     numbers: NDArray[np.float32]
 
 
-class Model:
+class ScoringModel:
     """One session with one thread of its own, to be run from as many threads as there are cores.
 
     That scales better than ONNX Runtime's own threads, which wait for each other at the end of every operator.

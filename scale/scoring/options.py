@@ -20,7 +20,7 @@ PART_ROWS = 250_000
 
 
 @dataclass(frozen=True)
-class Options:
+class ScoringOptions:
     """The command line, typed. `keep` are the columns to write beside the scores; None keeps all."""
 
     input: str
@@ -45,7 +45,7 @@ class Options:
         return self.output.with_name(f"{self.output.name}.parts") if self.single_file else self.output
 
 
-def parse_options(arguments: Sequence[str] | None = None) -> Options:
+def parse_options(arguments: Sequence[str] | None = None) -> ScoringOptions:
     """Read the command line; wrong usage exits with status 2."""
     parser = Parser("scale score", "Score files of any size with a bundle.")
     parser.add_argument("--input", type=file_path, required=True, help="Parquet or CSV: file, folder or glob")
@@ -59,7 +59,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="where parts are scored")
     parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
     given = parser.read(arguments)
-    options = Options(**{**vars(given), "input": str(given.input)})
+    options = ScoringOptions(**{**vars(given), "input": str(given.input)})
     if options.shard.shares > 1 and (options.single_file or options.fresh):
         parser.error("--shard needs a folder as --output, and no --fresh")
     if options.engine == "dask" and options.shard.shares > 1:

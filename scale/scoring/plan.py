@@ -6,7 +6,7 @@ from typing import NamedTuple
 from scale.scoring.inputs import InputFile
 
 
-class Part(NamedTuple):
+class OutputPart(NamedTuple):
     """`rows` rows of file number `file` after the first `offset`, scored and written together."""
 
     file: int
@@ -26,23 +26,23 @@ class Shard(NamedTuple):
     shares: int
 
 
-def plan_parts(files: Sequence[InputFile], part_rows: int) -> list[Part]:
+def plan_parts(files: Sequence[InputFile], part_rows: int) -> list[OutputPart]:
     """All parts in the input's order."""
     return [
-        Part(index, offset, min(part_rows, file.rows - offset))
+        OutputPart(index, offset, min(part_rows, file.rows - offset))
         for index, file in enumerate(files)
         for offset in range(0, file.rows, part_rows)
     ]
 
 
-def share(parts: Sequence[Part], shard: Shard) -> list[Part]:
+def share(parts: Sequence[OutputPart], shard: Shard) -> list[OutputPart]:
     """The shard's parts: neighbours, so that it reads few files, and those in one go."""
     return list(parts[len(parts) * shard.number // shard.shares : len(parts) * (shard.number + 1) // shard.shares])
 
 
-def contiguous(parts: Sequence[Part]) -> Iterator[list[Part]]:
+def contiguous(parts: Sequence[OutputPart]) -> Iterator[list[OutputPart]]:
     """`parts` in groups that can be read in one go: of the same file, each starting where the one before ended."""
-    group: list[Part] = []
+    group: list[OutputPart] = []
     for part in parts:
         if group and (part.file, part.offset) != (group[-1].file, group[-1].offset + group[-1].rows):
             yield group

@@ -16,16 +16,16 @@ from scale.scoring.columns import check_schema, read_features
 from scale.scoring.encoding import Encoded
 from scale.scoring.errors import InputError
 from scale.scoring.inputs import InputFile, read_schema, read_slices
-from scale.scoring.model import Model
+from scale.scoring.model import ScoringModel
 from scale.scoring.output import score_columns, write_part
-from scale.scoring.plan import Part, contiguous
+from scale.scoring.plan import OutputPart, contiguous
 
 
 @dataclass(frozen=True)
 class Job:
     """What every part of a run has in common. `files` are by number; `keep` are input columns to write, None: all."""
 
-    model: Model
+    model: ScoringModel
     manifest: Manifest
     files: Mapping[int, InputFile]
     folder: Path
@@ -50,7 +50,7 @@ class Job:
         return list(dict.fromkeys([*kept, *(feature.name for feature in self.manifest.features)])), kept
 
 
-def score_parts(job: Job, parts: Sequence[Part], *, done: int, progress: TextIO = sys.stderr) -> Encoded | None:
+def score_parts(job: Job, parts: Sequence[OutputPart], *, done: int, progress: TextIO = sys.stderr) -> Encoded | None:
     """Score `parts`, while at most one slice more than there are threads is in memory. Returns the last one's rows.
 
     `done` rows were scored by an earlier run; the progress bar starts there.
@@ -83,7 +83,7 @@ def score_parts(job: Job, parts: Sequence[Part], *, done: int, progress: TextIO 
     return last
 
 
-def _read(job: Job, parts: Sequence[Part]) -> Iterator[tuple[Part, pl.DataFrame, list[str]]]:
+def _read(job: Job, parts: Sequence[OutputPart]) -> Iterator[tuple[OutputPart, pl.DataFrame, list[str]]]:
     """Each part's rows, with the columns to keep."""
     for group in contiguous(parts):
         path = Path(job.files[group[0].file].path)
@@ -96,7 +96,7 @@ def _read(job: Job, parts: Sequence[Part]) -> Iterator[tuple[Part, pl.DataFrame,
             yield part, frame, kept
 
 
-def _score_part(job: Job, part: Part, frame: pl.DataFrame, kept: list[str]) -> Encoded:
+def _score_part(job: Job, part: OutputPart, frame: pl.DataFrame, kept: list[str]) -> Encoded:
     path = Path(job.files[part.file].path)
     rows = job.model.encoder.encode(read_features(job.manifest.features, frame, path, part.offset))
     write_part(job.folder / part.name, frame.select(kept), job.model.score(rows), job.manifest, rows.unseen)

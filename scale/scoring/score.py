@@ -11,16 +11,16 @@ from bundle.manifest import read_manifest
 from scale.cluster.errors import ClusterError
 from scale.scoring.errors import ScoringError
 from scale.scoring.inputs import describe_file, find_files
-from scale.scoring.model import Model
-from scale.scoring.options import Options, parse_options
+from scale.scoring.model import ScoringModel
+from scale.scoring.options import ScoringOptions, parse_options
 from scale.scoring.output import merge, read_summary
-from scale.scoring.plan import Part, plan_parts, share
+from scale.scoring.plan import OutputPart, plan_parts, share
 from scale.scoring.run import Job, score_parts
 from scale.scoring.state import State, settle
 from scale.scoring.summary import Speed, summary_lines
 
 
-def score(options: Options) -> list[str]:
+def score(options: ScoringOptions) -> list[str]:
     """One whole run. Returns its summary, line by line.
 
     Raises:
@@ -42,7 +42,7 @@ def score(options: Options) -> list[str]:
     return summary_lines(options, summaries, len(planned), speed)
 
 
-def _score(job: Job, options: Options, parts: Sequence[Part], *, done: int) -> Speed:
+def _score(job: Job, options: ScoringOptions, parts: Sequence[OutputPart], *, done: int) -> Speed:
     rows = sum(part.rows for part in parts)
     start = time.perf_counter()
     if options.engine == "dask" and parts:
@@ -61,10 +61,10 @@ def _score(job: Job, options: Options, parts: Sequence[Part], *, done: int) -> S
     return Speed(rows, seconds, options.threads, limit)
 
 
-def _prepare(options: Options) -> Job:
+def _prepare(options: ScoringOptions) -> Job:
     """Everything that can be checked before the first row is scored."""
     manifest = read_manifest(options.models)
-    model = Model(read_artifact(manifest, "onnx_packed", options.models), manifest)
+    model = ScoringModel(read_artifact(manifest, "onnx_packed", options.models), manifest)
     paths = find_files(options.input)
     outputs = {options.output.resolve(), options.folder.resolve()}
     if inside := [path for path in paths if outputs & {path.resolve(), *path.resolve().parents}]:

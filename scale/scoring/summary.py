@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scale.scoring.options import Options
+from scale.scoring.options import ScoringOptions
 from scale.scoring.output import PartSummary
 
 
@@ -21,7 +21,7 @@ class Speed:
     limit: float | None
 
 
-def summary_lines(options: Options, parts: Sequence[PartSummary], planned: int, speed: Speed) -> list[str]:
+def summary_lines(options: ScoringOptions, parts: Sequence[PartSummary], planned: int, speed: Speed) -> list[str]:
     """The summary, line by line: of all the shard's parts, whichever run wrote them. `planned`: parts of all shards."""
     rows = sum(part.rows for part in parts)
     positive = [part.positive for part in parts if part.positive is not None]

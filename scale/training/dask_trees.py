@@ -22,7 +22,7 @@ from xgboost.tracker import RabitTracker
 from scale.cluster.collect import POLL_SECONDS, workers_of
 from scale.cluster.errors import ClusterError
 from scale.training.partitioned import EncodedBatches, EveryRound, boosting_arguments, matrix_bytes
-from scale.training.partitions import Part, Partition, Partitions
+from scale.training.partitions import DrawRange, Partition, Partitions
 from training.data.prepare import PreparedRows
 from training.errors import TrainingError
 
@@ -42,7 +42,7 @@ class Work:
     """What all workers do alike. `topic` is where the first of them tells Dask of its progress."""
 
     preprocessing: ColumnTransformer
-    part: Part
+    part: DrawRange
     arguments: dict[str, Any]
     rounds: int
     tracker: dict[str, str | int]
@@ -58,7 +58,7 @@ def deal(partitions: Sequence[Partition], shares: int) -> list[list[Partition]]:
 
 
 def grow_on_workers(
-    client: Client, rows: PreparedRows, partitions: Partitions, part: Part, pipeline: Pipeline
+    client: Client, rows: PreparedRows, partitions: Partitions, part: DrawRange, pipeline: Pipeline
 ) -> bytes:
     """The trees of the pipeline's unfitted classifier, for the rows of `part`; its preprocessing is fitted.
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 from xgboost import XGBModel
 
-from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
+from scale.training.partitions import DrawRange, ForEach, Partition, Partitions, one_by_one
 from scale.training.sample import Plan
 from training.data.prepare import PreparedRows, pipeline_frame, targets
 from training.dataset import Dataset, Nominal, Parameters
@@ -71,7 +71,7 @@ def matrix_bytes(rows: PreparedRows, preprocessing: ColumnTransformer) -> float:
 
 
 def predict_part(
-    pipeline: Pipeline, partitions: Partitions, part: Part, name: str, for_each: ForEach = one_by_one
+    pipeline: Pipeline, partitions: Partitions, part: DrawRange, name: str, for_each: ForEach = one_by_one
 ) -> Scored:
     """The rows' targets and what the pipeline gives for them: some twelve bytes a row, whatever its features are.
 
@@ -88,7 +88,7 @@ def predict_part(
     return Scored(target, np.concatenate([result.output for result in scored]))
 
 
-def _predict_file(shared: tuple[Pipeline, Part], partition: Partition) -> Scored:
+def _predict_file(shared: tuple[Pipeline, DrawRange], partition: Partition) -> Scored:
     pipeline, part = shared
     dataset = partition.dataset
     wide = (len(dataset.classes),) if dataset.task == "multiclass_classification" else ()
@@ -110,7 +110,7 @@ class EncodedBatches(xgb.DataIter):  # type: ignore[misc]  # XGBoost has no type
         self,
         preprocessing: ColumnTransformer,
         partitions: Sequence[Partition],
-        part: Part,
+        part: DrawRange,
         *,
         advance: Callable[[int], object],
         cache_prefix: str | None = None,

@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Part:
+class DrawRange:
     """The rows whose draw is in [low, high)."""
 
     low: float
@@ -68,7 +68,7 @@ class Partition:
         except (PolarsError, OSError) as error:
             raise _unreadable(self.path, error) from error
 
-    def read(self, part: Part) -> Iterator[pl.DataFrame]:
+    def read(self, part: DrawRange) -> Iterator[pl.DataFrame]:
         """The file's rows of a part, in order; no frame is empty."""
         for frame, draw in self.batches():
             if (chosen := part.of(frame, draw)).height:

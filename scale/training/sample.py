@@ -13,7 +13,7 @@ import polars as pl
 from tqdm import tqdm
 
 from bundle.training_record import Data
-from scale.training.partitions import ForEach, Part, Partition, Partitions, one_by_one
+from scale.training.partitions import DrawRange, ForEach, Partition, Partitions, one_by_one
 from training.data.prepare import (
     PreparedRows,
     check_presence,
@@ -37,11 +37,11 @@ REFERENCE_ROWS = 20_000
 class Plan:
     """The parts of the rows. Of `training` the part `sample` is kept in memory, of `held_out` the part `reference`."""
 
-    held_out: Part
-    reference: Part
-    validation: Part
-    training: Part
-    sample: Part
+    held_out: DrawRange
+    reference: DrawRange
+    validation: DrawRange
+    training: DrawRange
+    sample: DrawRange
 
 
 def plan_parts(dataset: Dataset, rows: int, sample_rows: int) -> Plan:
@@ -49,11 +49,11 @@ def plan_parts(dataset: Dataset, rows: int, sample_rows: int) -> Plan:
     held_out = dataset.held_out_fraction
     validation = held_out + min(VALIDATION_ROWS / rows, (1 - held_out) / 10)
     return Plan(
-        held_out=Part(0, held_out),
-        reference=Part(0, min(held_out, REFERENCE_ROWS / rows)),
-        validation=Part(held_out, validation),
-        training=Part(validation, 1),
-        sample=Part(validation, min(1, validation + sample_rows / rows)),
+        held_out=DrawRange(0, held_out),
+        reference=DrawRange(0, min(held_out, REFERENCE_ROWS / rows)),
+        validation=DrawRange(held_out, validation),
+        training=DrawRange(validation, 1),
+        sample=DrawRange(validation, min(1, validation + sample_rows / rows)),
     )
 
 
@@ -126,7 +126,7 @@ def _survey_file(plan: Plan, partition: Partition) -> _FileSurvey:
         except DataError as error:
             raise DataError(f"{partition.path}: {error}") from error
         # witnesses come from outside of the sample, so that no row is counted twice
-        witnesses.look_at(Part(plan.sample.high, plan.training.high).of(frame, draw))
+        witnesses.look_at(DrawRange(plan.sample.high, plan.training.high).of(frame, draw))
         sample.append(plan.sample.of(frame, draw))
         reference.append(plan.reference.of(frame, draw))
         counts["training"] += plan.training.of(frame, draw).height

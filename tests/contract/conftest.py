@@ -12,7 +12,7 @@ import pytest
 from bundle.artifacts import read_artifact
 from bundle.manifest import Manifest
 from bundle.reference import LABEL, PROBABILITIES, ROW
-from tests.services import Service, running
+from tests.services import TestedService, running
 
 BACKENDS = [pytest.param("onnx"), pytest.param("pickle"), pytest.param("axum", marks=pytest.mark.cargo)]
 SMALL_LIMITS = {"max_body_bytes": 20_000, "max_batch_rows": 20, "max_concurrency": 1}
@@ -24,19 +24,19 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def service(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestedService]:
     with running(backend, models, tmp_path_factory.mktemp(backend)) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
-def limited(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def limited(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestedService]:
     """The same service with limits that a test can reach."""
     with running(backend, models, tmp_path_factory.mktemp(backend), **SMALL_LIMITS) as service:
         yield service
 
 
-class Reference:
+class ReferenceAnswers:
     """The bundle's reference rows as requests, and the answers that they must get."""
 
     def __init__(self, manifest: Manifest, models: Path) -> None:
@@ -47,8 +47,8 @@ class Reference:
 
 
 @pytest.fixture(scope="session")
-def reference(manifest: Manifest, models: Path) -> Reference:
-    return Reference(manifest, models)
+def reference(manifest: Manifest, models: Path) -> ReferenceAnswers:
+    return ReferenceAnswers(manifest, models)
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.services import Service, running
+from tests.services import TestedService, running
 
 KEYS = ("first-key-0123456789", "second-key-0123456789")
 
 
 @pytest.fixture(scope="module")
-def keyed(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def keyed(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestedService]:
     folder = tmp_path_factory.mktemp(backend)
     (folder / "keys").write_text(f"{KEYS[0]}\n\n  {KEYS[1]}\n")
     with running(backend, models, folder, api_key_file=folder / "keys") as service:
@@ -23,7 +23,7 @@ def keyed(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.parametrize("authorization", [f"Bearer {KEYS[0]}", f"bearer  {KEYS[1]}"])
-def test_each_of_the_keys_opens_the_service(keyed: Service, row, authorization: str):
+def test_each_of_the_keys_opens_the_service(keyed: TestedService, row, authorization: str):
     headers = {"authorization": authorization}
     assert keyed.client.post("/predict", json=row, headers=headers).status_code == 200
     for path in ("/", "/metadata", "/metrics", "/openapi.json"):
@@ -44,7 +44,7 @@ def test_each_of_the_keys_opens_the_service(keyed: Service, row, authorization: 
     ],
     ids=str,
 )
-def test_without_a_key_nothing_is_told(keyed: Service, row, headers: list[tuple[str, str]]):
+def test_without_a_key_nothing_is_told(keyed: TestedService, row, headers: list[tuple[str, str]]):
     calls = [("POST", "/predict"), ("POST", "/predict/batch")]
     calls += [("GET", path) for path in ("/", "/metadata", "/metrics", "/openapi.json", "/nothing-here", "/predict/")]
     for method, path in calls:
@@ -58,22 +58,22 @@ def test_without_a_key_nothing_is_told(keyed: Service, row, headers: list[tuple[
         assert answer.json() == {"detail": [problem]}
 
 
-def test_health_and_the_page_of_the_documentation_stay_open(keyed: Service):
+def test_health_and_the_page_of_the_documentation_stay_open(keyed: TestedService):
     for path in ("/health", "/health/live", "/health/ready", "/docs"):
         assert keyed.client.get(path).status_code == 200, path
 
 
-def test_the_description_says_that_a_key_is_needed(keyed: Service):
+def test_the_description_says_that_a_key_is_needed(keyed: TestedService):
     paths = keyed.client.get("/openapi.json", headers={"authorization": f"Bearer {KEYS[0]}"}).json()["paths"]
     needing = {path for path, operations in paths.items() for op in operations.values() if op.get("security")}
     assert needing == paths.keys() - {"/health", "/health/live", "/health/ready"}
 
 
-def test_without_keys_the_log_says_that_everybody_is_answered(service: Service):
+def test_without_keys_the_log_says_that_everybody_is_answered(service: TestedService):
     assert "no API key is asked for" in service.log.read_text()
 
 
-def test_the_page_of_the_documentation_may_talk_to_its_service_only(service: Service):
+def test_the_page_of_the_documentation_may_talk_to_its_service_only(service: TestedService):
     headers = service.client.get("/docs").headers
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "connect-src 'self'" in headers["content-security-policy"]

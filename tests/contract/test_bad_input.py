@@ -11,7 +11,7 @@ import pytest
 
 from bundle.manifest import Feature, Manifest
 from tests.contract.conftest import SMALL_LIMITS
-from tests.services import PATIENCE_SECONDS, Service
+from tests.services import PATIENCE_SECONDS, TestedService
 
 
 def problems(answer: httpx.Response) -> list[tuple[list[str | int], str]]:
@@ -23,14 +23,14 @@ def first(manifest: Manifest, *, numeric: bool, nullable: bool = False) -> Featu
     return next(f for f in manifest.features if (f.kind == "numeric") == numeric and f.nullable == nullable)
 
 
-def test_a_missing_field_is_named(service: Service, row):
+def test_a_missing_field_is_named(service: TestedService, row):
     name = list(row)[3]
     del row[name]
     answer = service.client.post("/predict", json=row)
     assert (answer.status_code, problems(answer)) == (422, [(["body", name], "missing")])
 
 
-def test_everything_that_is_wrong_is_named_at_once(service: Service, manifest, row):
+def test_everything_that_is_wrong_is_named_at_once(service: TestedService, manifest, row):
     number, text = first(manifest, numeric=True).name, first(manifest, numeric=False).name
     bad = {**row, number: "x", text: 1, "unheard_of": 1}
     answer = service.client.post("/predict/batch", json=[row, bad, 5])
@@ -56,14 +56,14 @@ def test_everything_that_is_wrong_is_named_at_once(service: Service, manifest, r
         (10**60, "float_range"),
     ],
 )
-def test_a_number_must_be_a_number_in_range(service: Service, manifest, row, value: Any, kind: str):
+def test_a_number_must_be_a_number_in_range(service: TestedService, manifest, row, value: Any, kind: str):
     name = first(manifest, numeric=True).name
     answer = service.client.post("/predict", json={**row, name: value})
     assert (answer.status_code, problems(answer)) == (422, [(["body", name], kind)])
 
 
 @pytest.mark.parametrize("literal", ["1e999", "-1e999", "9" * 400])
-def test_a_number_that_no_float_holds_is_out_of_range(service: Service, manifest, row, literal: str):
+def test_a_number_that_no_float_holds_is_out_of_range(service: TestedService, manifest, row, literal: str):
     name = first(manifest, numeric=True).name
     row[name] = "@"
     answer = service.client.post("/predict", content=json.dumps(row).replace('"@"', literal))
@@ -71,20 +71,20 @@ def test_a_number_that_no_float_holds_is_out_of_range(service: Service, manifest
 
 
 @pytest.mark.parametrize(("value", "kind"), [(1, "string_type"), (["a"], "string_type"), (None, "not_nullable")])
-def test_a_category_must_be_a_string(service: Service, manifest, row, value: Any, kind: str):
+def test_a_category_must_be_a_string(service: TestedService, manifest, row, value: Any, kind: str):
     name = first(manifest, numeric=False).name
     answer = service.client.post("/predict", json={**row, name: value})
     assert (answer.status_code, problems(answer)) == (422, [(["body", name], kind)])
 
 
 @pytest.mark.parametrize("content", [b"[]", b"3", b'"x"', b"null", b"true"])
-def test_a_row_must_be_an_object(service: Service, content: bytes):
+def test_a_row_must_be_an_object(service: TestedService, content: bytes):
     answer = service.client.post("/predict", content=content)
     assert (answer.status_code, problems(answer)) == (422, [(["body"], "object_type")])
 
 
 @pytest.mark.parametrize(("content", "kind"), [(b"{}", "list_type"), (b"null", "list_type"), (b"[]", "too_short")])
-def test_a_batch_must_be_an_array_with_rows(service: Service, content: bytes, kind: str):
+def test_a_batch_must_be_an_array_with_rows(service: TestedService, content: bytes, kind: str):
     answer = service.client.post("/predict/batch", content=content)
     assert (answer.status_code, problems(answer)) == (422, [(["body"], kind)])
 
@@ -110,31 +110,31 @@ def test_a_batch_must_be_an_array_with_rows(service: Service, content: bytes, ki
     ],
 )
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
-def test_what_is_not_json_is_refused(service: Service, path: str, content: bytes):
+def test_what_is_not_json_is_refused(service: TestedService, path: str, content: bytes):
     answer = service.client.post(path, content=content)
     assert answer.status_code in {400, 422}
     assert all(location[0] == "body" for location, _ in problems(answer))
 
 
-def test_a_good_request_works_after_bad_ones(service: Service, row):
+def test_a_good_request_works_after_bad_ones(service: TestedService, row):
     service.client.post("/predict", content=b"{")
     assert service.client.post("/predict", json=row).status_code == 200
 
 
-def test_at_most_a_hundred_problems_are_listed(service: Service):
+def test_at_most_a_hundred_problems_are_listed(service: TestedService):
     answer = service.client.post("/predict/batch", json=[{}] * 1000)
     assert answer.status_code == 422
     assert len(problems(answer)) == 100
 
 
-def test_a_body_over_the_limit_is_refused(limited: Service, row):
+def test_a_body_over_the_limit_is_refused(limited: TestedService, row):
     padded = json.dumps(row) + " " * SMALL_LIMITS["max_body_bytes"]
     answer = limited.client.post("/predict", content=padded)
     assert (answer.status_code, problems(answer)) == (413, [(["body"], "too_many_bytes")])
     assert limited.client.post("/predict", json=row).status_code == 200
 
 
-def test_a_chunked_body_over_the_limit_is_refused(limited: Service, row):
+def test_a_chunked_body_over_the_limit_is_refused(limited: TestedService, row):
     def chunks():
         yield json.dumps(row).encode()
         for _ in range(100):
@@ -148,14 +148,14 @@ def test_a_chunked_body_over_the_limit_is_refused(limited: Service, row):
     assert (answer.status_code, problems(answer)) == (413, [(["body"], "too_many_bytes")])
 
 
-def test_a_batch_over_the_limit_is_refused(limited: Service, row):
+def test_a_batch_over_the_limit_is_refused(limited: TestedService, row):
     rows = SMALL_LIMITS["max_batch_rows"]
     assert limited.client.post("/predict/batch", json=[row] * rows).status_code == 200
     answer = limited.client.post("/predict/batch", json=[row] * (rows + 1))
     assert (answer.status_code, problems(answer)) == (413, [(["body"], "too_many_rows")])
 
 
-def test_over_capacity_the_service_asks_to_come_again(limited: Service, row, body):
+def test_over_capacity_the_service_asks_to_come_again(limited: TestedService, row, body):
     with only_place_taken(limited, row, body) as (holder, answer):
         assert answer.headers["retry-after"] == "1"
         assert problems(answer) == [([], "overloaded")]
@@ -164,7 +164,7 @@ def test_over_capacity_the_service_asks_to_come_again(limited: Service, row, bod
     assert limited.client.post("/predict", json=row).status_code == 200
 
 
-def test_a_client_that_leaves_frees_its_place(limited: Service, row, body):
+def test_a_client_that_leaves_frees_its_place(limited: TestedService, row, body):
     with only_place_taken(limited, row, body):
         pass
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -174,7 +174,7 @@ def test_a_client_that_leaves_frees_its_place(limited: Service, row, body):
 
 @contextlib.contextmanager
 def only_place_taken(
-    service: Service, row: dict[str, Any], body: str
+    service: TestedService, row: dict[str, Any], body: str
 ) -> Iterator[tuple[socket.socket, httpx.Response]]:
     """A connection whose unfinished request holds the service's one place, and the refusal that another one got."""
     head = f"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -201,7 +201,9 @@ def only_place_taken(
         ("string_type", lambda row, number, text: row.update({text: 1})),
     ],
 )
-def test_in_a_body_over_a_mebibyte_the_first_fault_is_named(service: Service, manifest, row, kind: str, change: Any):
+def test_in_a_body_over_a_mebibyte_the_first_fault_is_named(
+    service: TestedService, manifest, row, kind: str, change: Any
+):
     number, text = first(manifest, numeric=True).name, first(manifest, numeric=False).name
     bad = dict(row)
     change(bad, number, text)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bundle.manifest import Manifest, read_manifest
-from tests.contract.conftest import Reference
-from tests.services import Service, running
+from tests.contract.conftest import ReferenceAnswers
+from tests.services import TestedService, running
 from training.options import Options
 from training.train import train
 
@@ -26,10 +26,10 @@ IRRELEVANT = 0.1
 
 
 @dataclasses.dataclass
-class Model:
+class ServedModel:
     """A served model, and held-out rows of its data."""
 
-    service: Service
+    service: TestedService
     manifest: Manifest
     rows: list[Row]
 
@@ -65,33 +65,35 @@ def real_models(training_options: Options, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module", params=["synthetic", pytest.param("real", marks=pytest.mark.real_data)])
-def model(request: pytest.FixtureRequest, backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+def model(
+    request: pytest.FixtureRequest, backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedModel]:
     models: Path = request.getfixturevalue("models" if request.param == "synthetic" else "real_models")
     manifest = read_manifest(models)
-    rows = Reference(manifest, models).rows[:ROWS]
+    rows = ReferenceAnswers(manifest, models).rows[:ROWS]
     if request.param == "synthetic":
-        yield Model(request.getfixturevalue("service"), manifest, rows)
+        yield ServedModel(request.getfixturevalue("service"), manifest, rows)
     else:
         with running(backend, models, tmp_path_factory.mktemp("real")) as service:
-            yield Model(service, manifest, rows)
+            yield ServedModel(service, manifest, rows)
 
 
-def test_the_order_of_the_rows_does_not_matter(model: Model):
+def test_the_order_of_the_rows_does_not_matter(model: ServedModel):
     order = random.Random(2).sample(range(ROWS), ROWS)
     answers = model.answers(model.rows)
     assert model.answers([model.rows[place] for place in order]) == [answers[place] for place in order]
 
 
-def test_the_order_of_the_fields_does_not_matter(model: Model):
+def test_the_order_of_the_fields_does_not_matter(model: ServedModel):
     assert model.answers([dict(reversed(row.items())) for row in model.rows]) == model.answers(model.rows)
 
 
-def test_the_other_rows_of_a_batch_do_not_matter(model: Model):
+def test_the_other_rows_of_a_batch_do_not_matter(model: ServedModel):
     answers = model.answers(model.rows)
     assert model.answers(model.rows[:7] * 3) == answers[:7] * 3
 
 
-def test_the_census_weight_hardly_matters(model: Model):
+def test_the_census_weight_hardly_matters(model: ServedModel):
     """It says how many people a row stands for, and nothing about this one."""
     others = random.Random(3).sample(model.rows, ROWS)
     changed = [row | {"fnlwgt": other["fnlwgt"]} for row, other in zip(model.rows, others, strict=True)]
@@ -110,11 +112,11 @@ def test_the_census_weight_hardly_matters(model: Model):
         pytest.param({"age": 18}, {"age": 45}, id="age"),
     ],
 )
-def test_more_of_what_earns_does_not_lower_the_score(model: Model, before: Row, after: Row):
+def test_more_of_what_earns_does_not_lower_the_score(model: ServedModel, before: Row, after: Row):
     assert model.mean_change(before, after) >= 0
 
 
-def test_rows_that_leave_no_doubt(model: Model):
+def test_rows_that_leave_no_doubt(model: ServedModel):
     example = {feature.name: feature.example for feature in model.manifest.features}
     rich = example | {
         "age": 48, "workclass": "Self-emp-inc", "education": "Doctorate", "education_num": 16,

@@ -3,11 +3,11 @@
 import httpx
 
 from tests.contract.hostile_bodies import HostileBody, hostile_bodies
-from tests.services import Service
+from tests.services import TestedService
 
 
 def test_every_hostile_body_has_its_documented_answer_and_a_good_request_works_after_it(
-    service: Service, manifest, row
+    service: TestedService, manifest, row
 ):
     wrong = {}
     with httpx.Client(base_url=service.client.base_url, timeout=60) as client:

@@ -14,14 +14,14 @@ import pytest
 
 from load_testing.scenarios import Address
 from tests.contract.hostile_clients import HOSTILE_CLIENTS, HostileClient, NotClosed
-from tests.services import PATIENCE_SECONDS, Service, running, wait_until
+from tests.services import PATIENCE_SECONDS, TestedService, running, wait_until
 
 REQUEST_SECONDS = 1
 CONNECTIONS = 40
 
 
 @pytest.fixture(scope="module")
-def guarded(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def guarded(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestedService]:
     """The service with times and numbers of connections that a test can reach."""
     settings = {"request_seconds": REQUEST_SECONDS, "max_connections": CONNECTIONS, "max_wait_ms": 60_000}
     with running(backend, models, tmp_path_factory.mktemp(backend), **settings) as service:
@@ -29,7 +29,7 @@ def guarded(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.slow
-def test_clients_that_misuse_their_connections_lose_them_and_the_others_are_served(guarded: Service, body: str):
+def test_clients_that_misuse_their_connections_lose_them_and_the_others_are_served(guarded: TestedService, body: str):
     address = Address("127.0.0.1", guarded.port)
 
     def misuse(client: HostileClient) -> tuple[int, ...] | str:
@@ -47,7 +47,7 @@ def test_clients_that_misuse_their_connections_lose_them_and_the_others_are_serv
 
 
 def test_connections_over_the_limit_are_answered_once_or_not_at_all_and_health_all_the_same(
-    guarded: Service, body: str
+    guarded: TestedService, body: str
 ):
     with contextlib.ExitStack() as stack:
         for _ in range(CONNECTIONS + 5):
@@ -67,7 +67,7 @@ def test_connections_over_the_limit_are_answered_once_or_not_at_all_and_health_a
     wait_until(lambda: is_answered(guarded, body), guarded.log)
 
 
-def is_answered(service: Service, body: str) -> bool:
+def is_answered(service: TestedService, body: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
         return service.client.post("/predict", content=body).status_code == 200
     return False
@@ -87,7 +87,7 @@ def test_room_for_large_bodies_is_bounded_and_given_back(backend: str, models: P
 
 
 @contextlib.contextmanager
-def all_room_taken(service: Service, large: bytes) -> Iterator[httpx.Response]:
+def all_room_taken(service: TestedService, large: bytes) -> Iterator[httpx.Response]:
     """Two connections whose unfinished bodies take the room of two, and the refusal that a third one got."""
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(large) + 1)
     with contextlib.ExitStack() as stack:

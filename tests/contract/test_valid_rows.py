@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundle.manifest import Feature, Manifest
-from tests.services import Service
+from tests.services import TestedService
 
 FLOAT32_MAX = 3.4028234663852886e38
 
@@ -34,7 +34,7 @@ def batches(manifest: Manifest) -> st.SearchStrategy[list[dict[str, Any]]]:
     return st.lists(rows(manifest), min_size=1, max_size=5)
 
 
-def test_valid_rows_are_answered_alike_alone_and_in_a_batch(service: Service, manifest: Manifest, batches):
+def test_valid_rows_are_answered_alike_alone_and_in_a_batch(service: TestedService, manifest: Manifest, batches):
     positive = manifest.classes.index(manifest.positive_class)
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.services import ROOT, Service, command, environment, running, wait_until
+from tests.services import ROOT, TestedService, command, environment, running, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +156,7 @@ def test_a_start_with_it_ends_in_one_line(backend: str, workers: int, models: Pa
         assert ended.stderr.count("\n") <= 1, (number, ended)
 
 
-def workers_of(service: Service) -> set[int]:
+def workers_of(service: TestedService) -> set[int]:
     found = set()
     for child in psutil.Process(service.process.pid).children():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -165,7 +165,7 @@ def workers_of(service: Service) -> set[int]:
     return found
 
 
-def get(service: Service, path: str) -> httpx.Response:
+def get(service: TestedService, path: str) -> httpx.Response:
     """On a connection of its own, so that any worker may answer."""
     return httpx.get(f"{service.client.base_url}{path}", timeout=30)
 
@@ -190,14 +190,14 @@ def test_a_reload_of_it_changes_nothing(backend: str, models: Path, manifest, tm
         wait_until(lambda: get(service, "/metadata").json()["version"] == "second", service.log)
 
 
-def replace_a_worker(service: Service) -> None:
+def replace_a_worker(service: TestedService) -> None:
     killed = min(workers_of(service))
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: killed not in workers_of(service) and len(workers_of(service)) == 2, service.log)
     wait_until(lambda: answered(service), service.log)
 
 
-def answered(service: Service) -> bool:
+def answered(service: TestedService) -> bool:
     try:
         return all(get(service, "/health/ready").status_code == 200 for _ in range(10))
     except httpx.TransportError:  # a connection that the killed worker had accepted

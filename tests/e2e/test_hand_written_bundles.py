@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bundle.artifacts import describe_artifact
 from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, VALUE
 from bundle.manifest import FORMAT_VERSION, Expected, Feature, Manifest, Tokens, encode_manifest, utc_now
-from tests.services import Service, running
+from tests.services import TestedService, running
 
 pytestmark = pytest.mark.slow
 BACKENDS = ["onnx", pytest.param("axum", marks=pytest.mark.cargo)]
@@ -104,7 +104,7 @@ def publish(folder: Path, model: bytes, **facts: Any) -> None:
     (folder / "hand.json").write_bytes(encode_manifest(manifest))
 
 
-def answers(service: Service, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def answers(service: TestedService, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One by one, and in a batch: the same."""
     alone = [service.client.post("/predict", json=row).json() for row in rows]
     assert service.client.post("/predict/batch", json=rows).json()["predictions"] == alone

@@ -10,19 +10,19 @@ import httpx
 import pytest
 
 from tests.e2e.test_damaged_bundles import workers_of
-from tests.services import Service, running, wait_until
+from tests.services import TestedService, running, wait_until
 
 pytestmark = pytest.mark.slow
 
 OLD, NEW = "old-key-0123456789", "new-key-0123456789"
 
 
-def answer(service: Service, key: str) -> httpx.Response:
+def answer(service: TestedService, key: str) -> httpx.Response:
     """On a connection of its own, so that any worker may answer."""
     return httpx.get(f"{service.client.base_url}/metadata", headers={"authorization": f"Bearer {key}"}, timeout=60)
 
 
-def opens_everywhere(service: Service, key: str, *, shut: str) -> bool:
+def opens_everywhere(service: TestedService, key: str, *, shut: str) -> bool:
     """Whether twenty connections in a row are opened by the one key, and not by the other."""
     try:
         return all(

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.services import PATIENCE_SECONDS, Service, running, wait_until
+from tests.services import PATIENCE_SECONDS, TestedService, running, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def change_manifest(models: Path, **changes: Any) -> None:
 class Clients(list[threading.Thread]):
     """Threads that send rows on connections of their own until told to stop."""
 
-    def __init__(self, service: Service, body: bytes) -> None:
+    def __init__(self, service: TestedService, body: bytes) -> None:
         super().__init__(threading.Thread(target=self.send) for _ in range(CLIENTS))
         self.url = str(service.client.base_url)
         self.body = body
@@ -66,7 +66,7 @@ class Clients(list[threading.Thread]):
 
 
 @contextmanager
-def load(service: Service, manifest) -> Iterator[Clients]:
+def load(service: TestedService, manifest) -> Iterator[Clients]:
     body = json.dumps({feature.name: feature.example for feature in manifest.features}).encode()
     clients = Clients(service, body)
     for client in clients:
@@ -79,7 +79,7 @@ def load(service: Service, manifest) -> Iterator[Clients]:
             client.join()
 
 
-def until_all_workers(service: Service, version: str) -> None:
+def until_all_workers(service: TestedService, version: str) -> None:
     """Wait until each worker (the Rust service is one) has said that it serves another bundle, and then see which."""
     workers = 1 if service.backend == "axum" else WORKERS
     wait_until(lambda: len(re.findall("(?<!not )reloaded", service.log.read_text())) == workers, service.log)

@@ -11,12 +11,12 @@ import httpx
 import psutil
 import pytest
 
-from tests.services import PATIENCE_SECONDS, Service, running, wait_until
+from tests.services import PATIENCE_SECONDS, TestedService, running, wait_until
 
 pytestmark = pytest.mark.slow
 
 
-def workers(service: Service) -> set[int]:
+def workers(service: TestedService) -> set[int]:
     """Process ids of the workers: children that aren't multiprocessing's resource tracker."""
     children = psutil.Process(service.process.pid).children()
     found = set()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import PATIENCE_SECONDS, Service, running, wait_until
+from tests.services import PATIENCE_SECONDS, TestedService, running, wait_until
 
 REQUESTS = 200
 
@@ -24,7 +24,7 @@ def test_the_metrics_of_several_workers_add_up(backend: str, models: Path, manif
         assert [counted(service) for _ in range(10)] == [REQUESTS] * 10  # whichever worker answers
 
 
-def counted(service: Service) -> float:
+def counted(service: TestedService) -> float:
     text = service.client.get("/metrics").text
     return sum(map(float, re.findall(r'predict_request_seconds_count\{route="/predict",status="200"\} (\S+)', text)))
 

@@ -31,7 +31,7 @@ def predict(row: dict[str, float]) -> dict[str, object]:
     }
 
 
-class Handler(BaseHTTPRequestHandler):
+class StubHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -63,4 +63,4 @@ if __name__ == "__main__":
     if BEHAVIOUR == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    ThreadingHTTPServer((os.environ["SERVE_HOST"], int(os.environ["SERVE_PORT"])), Handler).serve_forever()
+    ThreadingHTTPServer((os.environ["SERVE_HOST"], int(os.environ["SERVE_PORT"])), StubHandler).serve_forever()

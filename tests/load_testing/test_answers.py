@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from bundle import manifest as manifest_module
-from load_testing.responses import Answers, Expected
+from load_testing.responses import Answers, ExpectedAnswer
 
-EXPECTED = Expected(1, (0.25, 0.75), "held_out")
+EXPECTED = ExpectedAnswer(1, (0.25, 0.75), "held_out")
 RIGHT = {"prediction": 1, "probabilities": [0.25, 0.75], "predicted_taste": "sweet"}
 
 
@@ -86,7 +86,7 @@ def test_answer_that_breaks_the_contract_is_malformed(answers, content):
 
 
 def test_fault_in_a_batch_is_found(answers):
-    expected = [EXPECTED, Expected(0, (0.75, 0.25), "missing:half")]
+    expected = [EXPECTED, ExpectedAnswer(0, (0.75, 0.25), "missing:half")]
     other = {"prediction": 0, "probabilities": [0.75, 0.25], "predicted_taste": "sour"}
 
     def fault(*predictions, size=2):
@@ -104,7 +104,7 @@ def test_fault_in_a_batch_is_found(answers):
 def test_every_one_of_many_probabilities_counts(taste_manifest, place):
     answers = Answers(three_classes(taste_manifest))
     right = {"prediction": 2, "probabilities": [0.25, 0.25, 0.5], "predicted_taste": 30}
-    expected = [Expected(2, (0.25, 0.25, 0.5), "held_out")]
+    expected = [ExpectedAnswer(2, (0.25, 0.25, 0.5), "held_out")]
     assert check(answers, right, expected=expected) is None
     wrong = [p + 2e-6 * (index == place) for index, p in enumerate(right["probabilities"])]
     assert check(answers, right | {"probabilities": wrong}, expected=expected) == "wrong probability (held_out)"
@@ -124,12 +124,12 @@ def test_every_one_of_many_probabilities_counts(taste_manifest, place):
         (None, math.inf, None),
         (None, 1.0, "wrong value (held_out)"),
         (1.0, math.nan, "wrong value (held_out)"),
-        ("1", 1.0, "malformed answer: Expected `float | null`, got `str` - at `$.prediction`"),
+        ("1", 1.0, "malformed answer: ExpectedAnswer `float | null`, got `str` - at `$.prediction`"),
     ],
 )
 def test_values_are_compared_relative_to_their_size(taste_manifest, served, expected, fault):
     answers = Answers(regressor(taste_manifest))
-    assert check(answers, {"prediction": served}, expected=[Expected(0, (expected,), "held_out")]) == fault
+    assert check(answers, {"prediction": served}, expected=[ExpectedAnswer(0, (expected,), "held_out")]) == fault
 
 
 @pytest.mark.parametrize("target", ["日本 語", 'a "quoted" one'])

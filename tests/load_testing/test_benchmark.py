@@ -7,10 +7,10 @@ import pytest
 from load_testing import benchmark
 from load_testing.benchmark import choose_services, main, parse_arguments, plan_protocol
 from load_testing.cpus import available_cpus
-from load_testing.latency import Latencies
+from load_testing.latency import LatencyHistogram
 from load_testing.measurement import Run, order_runs, summarise
 from load_testing.plan import LoadResult
-from load_testing.results import Protocol
+from load_testing.results import LoadProtocol
 from load_testing.services import Service, ServiceError
 
 QUICK = ["--duration", "0.3", "--warm-up", "0.1", "--rounds", "1", "--cold-starts", "1", "--users", "4"]
@@ -118,12 +118,12 @@ def run_of(*, requests, server_cpu, generator_cpu, failures=()):
         seconds=2.0,
         cpu_seconds=generator_cpu,
         processes=1,
-        latencies=Latencies.of([1.0] * requests),
+        latencies=LatencyHistogram.of([1.0] * requests),
     )
     return Run("batch10", "onnx", load, server_cpu)
 
 
-PROTOCOL = Protocol(
+PROTOCOL = LoadProtocol(
     seconds=2.0, warm_up=0.0, rounds=3, users=4, workers=1, server_cpus=(0,), client_cpus=(1,), cold_starts=1
 )
 

@@ -11,7 +11,7 @@ from bundle.result import result_as_markdown
 from load_testing.benchmark_result import Benchmark
 from load_testing.process_tree import Memory
 from load_testing.report import render, share, write_reports
-from load_testing.results import Cell, Protocol, ServiceFacts, Spread
+from load_testing.results import LoadCell, LoadProtocol, ServiceFacts, Spread
 from load_testing.skew import Mismatch, SkewResult
 from load_testing.skew_measurement import SkewRow
 
@@ -21,7 +21,7 @@ def flat(value):
 
 
 def cell(service, scenario, rate, cpu, *, failures=(), generator=0.5):
-    return Cell(
+    return LoadCell(
         scenario=scenario,
         service=service,
         requests=1000,
@@ -80,7 +80,7 @@ def make_result(*, cells, skew):
             libraries={"locust": "2.47.0"},
             commit="c0ffee",
         ),
-        protocol=Protocol(
+        protocol=LoadProtocol(
             seconds=5, warm_up=1, rounds=3, users=32, workers=1, server_cpus=(0,), client_cpus=(1,), cold_starts=3
         ),
         services=tuple(facts),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from load_testing.http_client import Connection, HttpError, Response
+from load_testing.http_client import ClientConnection, HttpError, Response
 from load_testing.scenarios import Address, render
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -49,9 +49,9 @@ class Server:
 
 
 @contextmanager
-def serving(*answers: list[bytes | None], timeout: float = 5) -> Iterator[tuple[Server, Connection, bytes]]:
+def serving(*answers: list[bytes | None], timeout: float = 5) -> Iterator[tuple[Server, ClientConnection, bytes]]:
     server = Server(list(answers))
-    connection = Connection(server.address, timeout)
+    connection = ClientConnection(server.address, timeout)
     try:
         yield server, connection, render(server.address, "/predict", b"{}")
     finally:
@@ -129,7 +129,7 @@ def test_refused_connection_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address(*listener.getsockname())
     with pytest.raises(HttpError, match="connection failed: Connection refused"):
-        Connection(address, 1).exchange(b"")
+        ClientConnection(address, 1).exchange(b"")
 
 
 def test_request_is_sent_once_even_if_it_is_lost():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from load_testing.latency import Latencies
+from load_testing.latency import LatencyHistogram
 from load_testing.plan import LoadPlan, LoadResult, merge_results, split_plan
 
 PLAN = LoadPlan(url="http://127.0.0.1:1", scenario="single", users=7, seconds=2)
@@ -15,7 +15,7 @@ def test_users_are_spread_over_the_processes(processes, users):
 
 def test_merged_result_adds_up():
     def part(requests, failures, seconds, cpu_seconds):
-        latencies = Latencies.of([1.0] * requests)
+        latencies = LatencyHistogram.of([1.0] * requests)
         return LoadResult(
             requests=requests,
             rows=10 * requests,

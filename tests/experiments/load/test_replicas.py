@@ -5,7 +5,7 @@ from experiments.__main__ import main
 from experiments.errors import ExperimentError
 from experiments.load import replicas
 from experiments.load.replicas import ReplicasReport
-from load_testing.latency import Latencies
+from load_testing.latency import LatencyHistogram
 from load_testing.machine import describe_machine
 from load_testing.plan import LoadResult
 
@@ -13,7 +13,7 @@ from load_testing.plan import LoadResult
 def result(failures: dict[str, int]) -> LoadResult:
     return LoadResult(
         requests=1000, rows=1000, failures=failures, seconds=2, cpu_seconds=0.5, processes=1,
-        latencies=Latencies.of([1.0] * 1000),
+        latencies=LatencyHistogram.of([1.0] * 1000),
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 from experiments.__main__ import main
 from experiments.load import second_worker as workers
-from load_testing.latency import Latencies
+from load_testing.latency import LatencyHistogram
 from load_testing.measurement import Run
 from load_testing.plan import LoadResult
 from tests.experiments.report.conftest import ORIGIN
@@ -9,7 +9,7 @@ from tests.experiments.report.conftest import ORIGIN
 def run(cpu_seconds: float, failures: dict[str, int] | None = None) -> Run:
     load = LoadResult(
         requests=1000, rows=1000, failures=failures or {}, seconds=1, cpu_seconds=0.5, processes=1,
-        latencies=Latencies.of([1.0]),
+        latencies=LatencyHistogram.of([1.0]),
     )  # fmt: skip
     return Run("single", "onnx", load, cpu_seconds)
 

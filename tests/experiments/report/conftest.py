@@ -16,19 +16,17 @@ from experiments.load.replicas import ReplicasReport
 from experiments.load.second_worker import WorkersCell, WorkersReport
 from experiments.load.soak_faults import HostileCounts
 from experiments.load.soak_load import LoadCounts
-from experiments.load.soak_report import Memory as SoakMemory
-from experiments.load.soak_report import SoakReport, SoakResult
-from experiments.study.cells import Agreement, FamilyFacts
+from experiments.load.soak_report import MemoryGrowth, SoakReport, SoakResult
+from experiments.study.cells import Agreement, FamilyFacts, StudyProtocol
 from experiments.study.cells import Cell as StudyCell
-from experiments.study.cells import Protocol as StudyProtocol
 from experiments.study.results import StudyResult
-from experiments.study.session_results import Latency, QuantizationResult, SessionResult, SettingResult, Skew
+from experiments.study.session_results import OptionLatency, QuantizationResult, SessionResult, SettingResult, Skew
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share, TreeCosts
 from load_testing.benchmark_result import Benchmark
-from load_testing.latency import Latencies
+from load_testing.latency import LatencyHistogram
 from load_testing.plan import LoadResult
 from load_testing.process_tree import Memory
-from load_testing.results import Cell, Protocol, ServiceFacts, Spread
+from load_testing.results import LoadCell, LoadProtocol, ServiceFacts, Spread
 from load_testing.skew import SkewResult
 from load_testing.skew_measurement import SkewRow
 from load_testing.skew_report import SkewReport
@@ -61,7 +59,7 @@ def flat(value):
 
 
 def benchmark(*, failures=None):
-    cell = Cell(
+    cell = LoadCell(
         scenario="single",
         service="o<n>nx",
         requests=1000,
@@ -85,7 +83,7 @@ def benchmark(*, failures=None):
         artifact_bytes=437_000,
     )
     result = SkewResult(rows=200, equal_labels=200, equal_probabilities=200)
-    plan = Protocol(
+    plan = LoadProtocol(
         seconds=5, warm_up=1, rounds=3, users=32, workers=1, server_cpus=(0,), client_cpus=(1,), cold_starts=3
     )
     return Benchmark(
@@ -148,7 +146,7 @@ def overload():
 def replicas():
     load = LoadResult(
         requests=1000, rows=1000, failures={}, seconds=2, cpu_seconds=0.5, processes=1,
-        latencies=Latencies.of([1.0] * 1000),
+        latencies=LatencyHistogram.of([1.0] * 1000),
     )  # fmt: skip
     return ReplicasReport(
         **ORIGIN, command="python -m experiments replicas", host="http://proxy:1", load=load,
@@ -191,7 +189,7 @@ def study():
 
 def sessions():
     def latency(us, verdict):
-        return {1: Latency(us=us, ratio=1.0, verdict=verdict)}
+        return {1: OptionLatency(us=us, ratio=1.0, verdict=verdict)}
 
     skew = Skew(rows=100, max_difference=3e-7, different_labels=0)
     settings = (
@@ -229,7 +227,7 @@ def soak(*, wrong=0):
     load = LoadCounts(requests=6578, rows=9000, wrong=Counter({"wrong class": wrong} if wrong else {}))
     result = SoakResult(
         service="onnx", seconds=60.0, load=load, hostile=HostileCounts(), faults={"worker killed": 3},
-        shed_in_bursts=5, memory=SoakMemory(1 << 20, 2 << 20, 1 << 20, 1 << 20, 77 << 20),
+        shed_in_bursts=5, memory=MemoryGrowth(1 << 20, 2 << 20, 1 << 20, 1 << 20, 77 << 20),
     )  # fmt: skip
     return SoakReport(created=CREATED, command="python -m experiments.load.soak", machine=MACHINE, results=(result,))
 

@@ -10,7 +10,7 @@ import pytest
 from sklearn.impute import SimpleImputer
 
 from experiments.study.comparison import fit
-from experiments.study.contestants import Batch, NativePipeline, OnnxGraph
+from experiments.study.contestants import NativePipeline, OnnxGraph, StudyBatch
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import ESTIMATOR, all_families, build_pipeline, xgboost
 from training.data.prepare import pipeline_frame
@@ -23,7 +23,7 @@ SMALL = {name: family for name, family in FAMILIES.items() if "1000" not in name
 def both(rows, family, threshold=0.5):
     pipeline = fit(rows, rows.features, family, seed=3)
     content = export_pipeline(rows.dataset, pipeline, threshold)
-    batch = Batch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
+    batch = StudyBatch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
     native = NativePipeline(pipeline, threshold)
     with native.on_threads(1):
         return native.predict(batch), OnnxGraph(content, 1).predict(batch), content
@@ -94,7 +94,7 @@ def test_numbers_that_float32_cannot_tell_apart_change_what_histogram_boosting_s
     shifted = pl.col(["weight", "trees"]) + 1e8
     pipeline = fit(prepared, prepared.features.with_columns(shifted), family, seed=3)
     content = export_pipeline(prepared.dataset, pipeline, 0.5)
-    batch = Batch.of(prepared.dataset, pipeline_frame(prepared.dataset, prepared.held_out).with_columns(shifted))
+    batch = StudyBatch.of(prepared.dataset, pipeline_frame(prepared.dataset, prepared.held_out).with_columns(shifted))
     contestant = NativePipeline(pipeline, 0.5)
     with contestant.on_threads(1):
         native, graph = contestant.predict(batch), OnnxGraph(content, 1).predict(batch)

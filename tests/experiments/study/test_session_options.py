@@ -10,7 +10,7 @@ from experiments.__main__ import main
 from experiments.study import session_options
 from experiments.study.arguments import load
 from experiments.study.comparison import distinct_batches, fit
-from experiments.study.contestants import Batch, OnnxGraph, product_options
+from experiments.study.contestants import OnnxGraph, StudyBatch, product_options
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import mlp
 from experiments.study.node_profile import profile_nodes
@@ -76,7 +76,7 @@ def test_settings_are_made_anew_for_every_session():
 
 def test_profile_says_where_the_nodes_run(manifest, models, bundle_rows):
     content = read_artifact(manifest, "onnx_packed", models)
-    batch = Batch.of(bundle_rows.dataset, pipeline_frame(bundle_rows.dataset, bundle_rows.held_out))
+    batch = StudyBatch.of(bundle_rows.dataset, pipeline_frame(bundle_rows.dataset, bundle_rows.held_out))
     profile = profile_nodes(content, product_options, (CPU,), batch, calls=2)
     assert list(profile.placed) == [CPU]
     assert profile.placed[CPU]["TreeEnsembleClassifier"] == 1
@@ -86,7 +86,7 @@ def test_profile_says_where_the_nodes_run(manifest, models, bundle_rows):
 
 def test_saved_optimised_graph_gives_the_same(manifest, models, bundle_rows):
     content = read_artifact(manifest, "onnx_packed", models)
-    batch = Batch.of(bundle_rows.dataset, pipeline_frame(bundle_rows.dataset, bundle_rows.held_out))
+    batch = StudyBatch.of(bundle_rows.dataset, pipeline_frame(bundle_rows.dataset, bundle_rows.held_out))
     before, after = (OnnxGraph(graph, 1).predict(batch) for graph in (content, optimized(content)))
     assert before.values.tolist() == after.values.tolist()
 
@@ -102,7 +102,7 @@ def test_quantisation_works_on_the_layers_of_a_neural_network(rows):
     assert added_operators(content, dynamic(content))["MatMulInteger"] == 2
     quantized = static(content, calibration, ("MatMul", "Gemm"))
     assert added_operators(content, quantized)["QuantizeLinear"] >= 2
-    batch = Batch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
+    batch = StudyBatch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out))
     exact, rounded = OnnxGraph(content, 1).predict(batch), OnnxGraph(quantized, 1).predict(batch)
     assert 0 < np.abs(exact.values - rounded.values).max() < 0.2
 

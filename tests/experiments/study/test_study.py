@@ -17,7 +17,7 @@ from experiments.study import measure as cells
 from experiments.study import study as command
 from experiments.study.cells import Cell
 from experiments.study.comparison import distinct_batches
-from experiments.study.contestants import Batch
+from experiments.study.contestants import StudyBatch
 from experiments.study.families import all_families, xgboost
 from experiments.study.results import StudyResult
 from experiments.study.study import SCHEMA, other_files, protocol, study
@@ -165,6 +165,9 @@ def test_command_measures_and_names_the_files(small_dataset, plan, tmp_path, mon
 
 
 def test_batch_has_the_inputs_that_the_graph_has(rows, numbers_only):
-    assert set(Batch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out)).feeds) == {"categorical", "numeric"}
+    assert set(StudyBatch.of(rows.dataset, pipeline_frame(rows.dataset, rows.held_out)).feeds) == {
+        "categorical",
+        "numeric",
+    }
     features = pipeline_frame(numbers_only.dataset, numbers_only.held_out)
-    assert set(Batch.of(numbers_only.dataset, features).feeds) == {"numeric"}
+    assert set(StudyBatch.of(numbers_only.dataset, features).feeds) == {"numeric"}

@@ -9,7 +9,7 @@ from experiments.study import tree_cost_measurement, tree_costs
 from experiments.study.comparison import fit
 from experiments.study.families import ESTIMATOR, PREPROCESSING, xgboost
 from experiments.study.timing import Budget
-from experiments.study.tree_cost_measurement import Trees
+from experiments.study.tree_cost_measurement import TreeGraph
 from experiments.study.tree_costs import measure_all
 from training.data.prepare import pipeline_frame
 
@@ -22,7 +22,7 @@ def pipeline(rows):
 
 
 def test_sorting_by_leaf_keeps_the_rows_and_brings_equal_leaves_together(rows, pipeline):
-    trees = Trees(pipeline.named_steps[ESTIMATOR])
+    trees = TreeGraph(pipeline.named_steps[ESTIMATOR])
     features = pipeline.named_steps[PREPROCESSING].transform(pipeline_frame(rows.dataset, rows.held_out))
     matrix = np.nan_to_num(features).astype(np.float32)
     ordered = trees.sort_by_leaf(matrix)

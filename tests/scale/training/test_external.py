@@ -15,7 +15,7 @@ from scale.training import external, partitions
 from scale.training import sample as survey
 from scale.training.external import fit_external
 from scale.training.partitioned import predict_part
-from scale.training.partitions import Part, Partitions, open_partitions
+from scale.training.partitions import DrawRange, Partitions, open_partitions
 from scale.training.sample import plan_parts
 from scale.training.synthetic_parquet import write_synthetic
 from scale.training.train import PartitionedOptions, main, train_partitioned
@@ -55,7 +55,7 @@ def write(folder: Path, frame: pl.DataFrame, dataset: Dataset = adult.DATASET) -
     return open_partitions(dataset, folder)
 
 
-def read(opened: Partitions, part: Part) -> pl.DataFrame:
+def read(opened: Partitions, part: DrawRange) -> pl.DataFrame:
     return pl.concat(frame for partition in opened.partitions for frame in partition.read(part))
 
 
@@ -93,7 +93,7 @@ def test_what_is_read_off_the_sample_is_what_all_training_rows_give(opened, smal
         assert rows.training[feature.name].max() == training[feature.name].max()
     assert rows.description.training_rows == training.height
     assert rows.description.rows == ROWS
-    every = read(opened, Part(0, 1))
+    every = read(opened, DrawRange(0, 1))
     assert rows.description.positive_fraction == pytest.approx(class_indices(adult.DATASET, every).mean())
     assert (rows.description.source, len(rows.description.files)) == ("synthetic", 3)
 
@@ -182,9 +182,9 @@ def test_rows_that_are_not_what_the_data_set_declares(change, problem, tmp_path)
 
 def test_integers_stand_for_numbers_and_categories_for_strings(tmp_path):
     rows = synthesize(adult.DATASET, 300, 5)
-    plain = read(write(tmp_path, rows), Part(0, 1))
+    plain = read(write(tmp_path, rows), DrawRange(0, 1))
     mixed = rows.with_columns(pl.col("age").cast(pl.Int8), pl.col("sex").cast(pl.Categorical))
-    assert read(write(tmp_path, mixed), Part(0, 1)).equals(plain)
+    assert read(write(tmp_path, mixed), DrawRange(0, 1)).equals(plain)
 
 
 def test_a_folder_without_parquet_or_with_something_else_named_so(tmp_path, capsys):
@@ -228,4 +228,4 @@ def test_files_of_several_sources_are_just_parquet(tmp_path):
     frame.write_parquet(tmp_path / "b.parquet")
     (tmp_path / "_temporary.parquet").touch()
     assert open_partitions(adult.DATASET, tmp_path).source == "parquet"
-    assert Part(0.2, 0.4).of(frame, np.linspace(0, 0.9, 10)).equals(frame[2:4])
+    assert DrawRange(0.2, 0.4).of(frame, np.linspace(0, 0.9, 10)).equals(frame[2:4])
