@@ -5,8 +5,8 @@ Exit status: 0 measured, 1 something was wrong or there is no result, 2 wrong us
 
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -36,6 +36,28 @@ COMMANDS = {
 """Name to (module, what it says in the help). A module has `add_arguments(parser)` and `run(options)`."""
 
 
+READING = frozenset({"report", "record", "tables"})
+"""What measures nothing, and may run beside a measurement."""
+
+
+@contextmanager
+def owning_alone(reports: Path) -> Iterator[None]:
+    """Own the folder of the reports while something is measured. One that was made for it goes if nothing came of it.
+
+    Raises:
+        InUseError: another process owns it.
+        OSError: it can't be owned.
+    """
+    made = not reports.exists()
+    try:
+        with owning_reports(reports):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):  # it has reports in it
+                reports.rmdir()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; see the module for the exit status."""
     name, *given = (sys.argv[1:] if arguments is None else arguments) or [""]
@@ -47,9 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module.add_arguments(parser)
     options = parser.read(None if arguments is None else given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes it started are stopped
-    reports: Path | None = getattr(options, "reports", None)
     try:
-        with owning_reports(reports) if reports else nullcontext():
+        with nullcontext() if name in READING else owning_alone(options.reports):
             status: int = module.run(options)
     except (ExperimentError, BundleError, ServiceError, GeneratorError, TrainingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

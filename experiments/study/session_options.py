@@ -22,14 +22,14 @@ from experiments.command import add_folders, publish
 from experiments.errors import ExperimentError
 from experiments.study.arguments import add_data_arguments, load
 from experiments.study.cells import count_rows
+from experiments.study.charts import bars
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import StudyBatch
 from experiments.study.machine import OthersClock, describe_machine
-from experiments.study.quantization_measurement import measure_quantization, train_mlp
+from experiments.study.quantization import measure_quantization, train_mlp
 from experiments.study.session_measurement import ExpectedAnswers, measure_settings
 from experiments.study.session_results import SessionResult
 from experiments.study.session_settings import all_settings, provider_chain
-from experiments.study.small_charts import bars
 from experiments.study.timing import Budget
 from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset

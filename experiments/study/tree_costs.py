@@ -15,10 +15,10 @@ from bundle.machine import command_line
 from bundle.manifest import utc_now
 from experiments.command import add_folders, publish
 from experiments.study.arguments import add_data_arguments, load
+from experiments.study.charts import lines
 from experiments.study.comparison import fit
 from experiments.study.families import PREPROCESSING, xgboost
 from experiments.study.machine import OthersClock, describe_machine
-from experiments.study.small_charts import lines
 from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
 from experiments.study.tree_costs_results import TreeCosts

@@ -153,7 +153,7 @@ def test_the_terminal_gets_the_key_figures(reports, capsys):
 
 def test_a_front_of_accuracy_against_latency_is_a_table(reports, manifest):
     one = FrontTrial(
-        trial=7, f2=0.81, standard_error=0.0031, us_per_row=12.345, us_per_row_of_100=2.5, trees=40, depth=3,
+        trial=7, score=0.81, standard_error=0.0031, us_per_row=12.345, us_per_row_of_100=2.5, trees=40, depth=3,
         nodes=5432, graph_bytes=43_210,
     )  # fmt: skip
     other = msgspec.structs.replace(one, trial=8, us_per_row=9.87)
