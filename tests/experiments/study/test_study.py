@@ -139,7 +139,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
     ("arguments", "message"),
     [
         (["--data", "nonsense"], "error: DATA='nonsense'"),
-        (["--dataset", "no.such"], "--dataset: No module named 'no'"),
+        (["--dataset", "no.such"], "--dataset: no.such: No module named 'no'"),
         (["--families", "oracle"], "--families: invalid choice: 'oracle'"),
         (["--threads", "0"], "--threads: '0' is not a whole number above 0"),
     ],
