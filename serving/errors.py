@@ -73,7 +73,7 @@ class EncodedBody(RequestError):
     status = 415
 
     def __init__(self, encoding: str) -> None:
-        message = f"content encoding {encoding!r} is not supported: send the body as it is"
+        message = f"content encoding '{encoding}' is not supported: send the body as it is"
         super().__init__([Problem(("header", "content-encoding"), message, "content_encoding_unsupported")])
 
 

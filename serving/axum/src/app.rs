@@ -5,10 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::header::{
-    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::header::{ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,7 +14,7 @@ use axum::routing::{get, post};
 use crate::endpoints;
 use crate::errors::RequestError;
 use crate::metrics;
-use crate::routes::{DOCS_PATHS, Endpoint, OPEN_PATHS, PATHS};
+use crate::routes::{Endpoint, OPEN_PATHS};
 use crate::state::AppState;
 
 const DOCS: &str = include_str!("../../docs.html");
@@ -88,19 +86,10 @@ async fn expose_metrics(State(state): Shared) -> Response {
 async fn method_not_allowed(uri: Uri) -> Response {
     let predicts = Endpoint::ALL.iter().any(|endpoint| endpoint.path() == uri.path());
     let mut response = endpoints::json(StatusCode::METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(if predicts { "POST" } else { "GET" }));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(if predicts { "POST" } else { "GET, HEAD" }));
     response
 }
 
-/// A path with a slash too many is sent to the right one, as the Python services do.
-async fn not_found(State(state): Shared, uri: Uri, headers: HeaderMap) -> Response {
-    let path = uri.path().trim_end_matches('/');
-    let hidden = state.documents.openapi.is_none() && DOCS_PATHS.contains(&path);
-    if path == uri.path() || hidden || !PATHS.contains(&path) {
-        return endpoints::json(StatusCode::NOT_FOUND, NOT_FOUND);
-    }
-    let origin = headers.get(HOST).and_then(|host| host.to_str().ok()).map(|host| format!("http://{host}"));
-    let query = uri.query().map(|query| format!("?{query}"));
-    let location = format!("{}{path}{}", origin.unwrap_or_default(), query.unwrap_or_default());
-    (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response()
+async fn not_found() -> Response {
+    endpoints::json(StatusCode::NOT_FOUND, NOT_FOUND)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -30,18 +30,18 @@ const BATCH_NICENESS: i32 = 10;
 
 /// `POST /predict`.
 pub async fn predict(State(state): State<Arc<AppState>>, request: Request) -> Response {
-    answer(state, Endpoint::Predict, request.into_body()).await
+    answer(state, Endpoint::Predict, request).await
 }
 
 /// `POST /predict/batch`.
 pub async fn predict_batch(State(state): State<Arc<AppState>>, request: Request) -> Response {
-    answer(state, Endpoint::PredictBatch, request.into_body()).await
+    answer(state, Endpoint::PredictBatch, request).await
 }
 
 /// Answer one request, whatever happens.
-async fn answer(state: Arc<AppState>, endpoint: Endpoint, body: Body) -> Response {
+async fn answer(state: Arc<AppState>, endpoint: Endpoint, request: Request) -> Response {
     let started = Instant::now();
-    let (status, response) = match try_answer(&state, endpoint, body).await {
+    let (status, response) = match try_answer(&state, endpoint, request).await {
         Ok(content) => (StatusCode::OK, json(StatusCode::OK, content)),
         Err(error) => (error.status(), error.into_response()),
     };
@@ -49,10 +49,14 @@ async fn answer(state: Arc<AppState>, endpoint: Endpoint, body: Body) -> Respons
     response
 }
 
-async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, body: Body) -> Result<Body, RequestError> {
+async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, request: Request) -> Result<Body, RequestError> {
     let in_hand = state.capacity.take().ok_or(RequestError::Overloaded)?;
+    let encoding = request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+        return Err(RequestError::EncodedBody(String::from_utf8_lossy(encoding).into_owned()));
+    }
     let mut reservation = state.buffers.reserve();
-    let reading = read_body(body, state.max_body_bytes, &mut reservation);
+    let reading = read_body(request.into_body(), state.max_body_bytes, &mut reservation);
     let body = timeout(state.request_time, reading)
         .await
         .unwrap_or_else(|_| Err(RequestError::Timeout { seconds: state.request_time.as_secs() }))?;
@@ -119,7 +123,8 @@ fn work(state: &AppState, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, Re
         let request = match endpoint {
             Endpoint::Predict => state.requests.decode_row(body),
             Endpoint::PredictBatch => state.requests.decode_rows(body),
-        }?;
+        }
+        .map_err(|error| name_byte_order_mark(error, body))?;
         let predictions = state.predictor.predict(&request.batch).map_err(|error| {
             error!("{} failed: {error}", endpoint.path());
             RequestError::Internal
@@ -134,6 +139,17 @@ fn work(state: &AppState, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, Re
         })
     };
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(RequestError::Internal))
+}
+
+/// What is usually wrong with JSON that is malformed from its first byte.
+fn name_byte_order_mark(error: RequestError, body: &[u8]) -> RequestError {
+    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    match error {
+        RequestError::MalformedBody(_) if marks.iter().any(|mark| body.starts_with(mark)) => {
+            RequestError::MalformedBody("the body starts with a byte order mark".to_owned())
+        }
+        error => error,
+    }
 }
 
 /// A JSON response.

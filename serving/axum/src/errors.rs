@@ -38,8 +38,19 @@ impl Problem {
 /// Why a request is not answered with predictions.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RequestError {
+    /// What came is not HTTP, or something in it that the service does not do. The connection is closed.
+    BadHead(&'static str),
+    /// The request line and header fields are too long, or too many. The connection is closed.
+    HeadTooLarge {
+        /// "bytes" or "fields".
+        unit: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A key is asked for, and none of the right ones was given.
     Unauthorized,
+    /// The body is compressed, in this way.
+    EncodedBody(String),
     /// The client took too long to send its request. The connection is closed.
     Timeout {
         /// How long it may take.
@@ -67,8 +78,10 @@ impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::EncodedBody(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
+            Self::BadHead(_) | Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
             Self::InvalidRows(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -80,7 +93,7 @@ impl RequestError {
     pub fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
             Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),
-            Self::Timeout { .. } | Self::TooLarge { .. } => Some((CONNECTION, "close")),
+            Self::BadHead(_) | Self::HeadTooLarge { .. } | Self::Timeout { .. } | Self::TooLarge { .. } => Some((CONNECTION, "close")),
             Self::Overloaded => Some((RETRY_AFTER, "1")),
             _ => None,
         }
@@ -92,9 +105,21 @@ impl RequestError {
         struct Body {
             detail: Vec<Problem>,
         }
+        let header = || Step::Name("header".into());
         let detail = match self {
+            Self::BadHead(reason) => {
+                vec![Problem::new(vec![], format!("not an HTTP request: {reason}"), "http_invalid")]
+            }
+            Self::HeadTooLarge { unit, limit } => {
+                vec![Problem::new(vec![header()], format!("more than {limit} {unit}"), format!("too_many_header_{unit}"))]
+            }
+            Self::EncodedBody(encoding) => {
+                let location = vec![header(), Step::Name("content-encoding".into())];
+                let message = format!("content encoding '{encoding}' is not supported: send the body as it is");
+                vec![Problem::new(location, message, "content_encoding_unsupported")]
+            }
             Self::Unauthorized => {
-                let location = ["header", "authorization"].map(|step| Step::Name(step.into())).into();
+                let location = vec![header(), Step::Name("authorization".into())];
                 vec![Problem::new(location, "a valid API key is required", "unauthorized")]
             }
             Self::Timeout { seconds } => {

@@ -19,6 +19,8 @@ pub mod fast_hash;
 pub mod faults;
 pub mod fields;
 pub mod files;
+pub mod framing;
+pub mod gate;
 pub mod json_value;
 pub mod manifest;
 pub mod manifest_check;

@@ -27,17 +27,3 @@ pub const OPEN_PATHS: [&str; 4] = ["/health", "/health/live", "/health/ready", "
 
 /// What `SERVE_DOCS=off` leaves out.
 pub const DOCS_PATHS: [&str; 2] = ["/docs", "/openapi.json"];
-
-/// Every path that has a route.
-pub const PATHS: [&str; 10] = [
-    "/predict",
-    "/predict/batch",
-    "/",
-    "/metadata",
-    "/openapi.json",
-    "/docs",
-    "/health",
-    "/health/live",
-    "/health/ready",
-    "/metrics",
-];

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::ErrorKind;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +25,12 @@ use tower_service::Service;
 use tracing::error;
 
 use crate::errors::RequestError;
+use crate::gate::{Gate, READ_BYTES, REFUSED, Refusal, Unfinished};
 use crate::routes::OPEN_PATHS;
 use crate::state::AppState;
 
-/// The longest request line and headers.
-const HEAD_BYTES: usize = 64 << 10;
+/// What all connections may hold of unfinished heads.
+const UNFINISHED_BYTES: usize = 64 << 20;
 /// After a failure to accept that isn't a connection's own (no file descriptors, say), before the next one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -58,6 +60,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let graceful = GracefulShutdown::new();
+    let unfinished = Unfinished::new(UNFINISHED_BYTES);
     let places = Arc::new(Semaphore::new(2 * limits.connections));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -76,8 +79,10 @@ pub async fn serve(
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let surplus = places.available_permits() < limits.connections;
-        let connection = Connection { current: Arc::clone(&current), limits, surplus, _place: place };
-        tokio::spawn(connection.serve(stream, graceful.watcher()));
+        let refusal = Refusal::default();
+        let gate = Gate::new(within(stream, limits.time), Arc::clone(&unfinished), refusal.clone());
+        let connection = Connection { current: Arc::clone(&current), limits, surplus, refusal, _place: place };
+        tokio::spawn(connection.serve(gate, graceful.watcher()));
     }
     drop(listener);
     graceful.shutdown().await;
@@ -87,29 +92,42 @@ fn is_of_one_connection(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
 }
 
+type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
+
+/// The stream, which ends if an answer is left unread for so long.
+fn within(stream: TcpStream, time: Duration) -> Stream {
+    let _ = stream.set_nodelay(true); // an answer is written at once, and must not wait for more
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(time));
+    Box::pin(stream)
+}
+
 struct Connection {
     current: Arc<ArcSwap<Current>>,
     limits: ConnectionLimits,
     surplus: bool,
+    refusal: Refusal,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, watcher: Watcher) {
-        let _ = stream.set_nodelay(true); // an answer is written at once, and must not wait for more
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.time));
+    async fn serve(self, gate: Gate<Stream>, watcher: Watcher) {
         let service = service_fn(|request| self.answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.time)
-            .max_header_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+            .max_header_size(READ_BYTES) // the gate is stricter
+            .max_buf_size(READ_BYTES)
+            .half_close(true) // who sends no more may still read
+            .serve_connection(TokioIo::new(gate), service);
         // a connection that breaks off concerns its client alone
         let _ = watcher.watch(connection).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
+        if request.method().as_str() == REFUSED {
+            return Ok(self.refusal.take().unwrap_or(RequestError::Internal).into_response());
+        }
         if !self.surplus {
             let mut router = self.current.load().router.clone();
             return router.call(request.map(Body::new)).await;
