@@ -64,7 +64,7 @@ async fn check_key(State(state): Shared, request: Request, next: Next) -> Respon
     if OPEN_PATHS.contains(&request.uri().path()) || state.keys.admit(request.headers()) {
         return next.run(request).await;
     }
-    RequestError::Unauthorized.into_response()
+    endpoints::refuse(RequestError::Unauthorized, request.into_body(), state.request_time).await
 }
 
 fn ok(content: Bytes) -> Response {
@@ -84,7 +84,7 @@ async fn expose_metrics(State(state): Shared) -> Response {
 }
 
 async fn method_not_allowed(uri: Uri) -> Response {
-    let predicts = Endpoint::ALL.iter().any(|endpoint| endpoint.path() == uri.path());
+    let predicts = Endpoint::of(uri.path()).is_some();
     let mut response = endpoints::json(StatusCode::METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(if predicts { "POST" } else { "GET, HEAD" }));
     response

@@ -2,12 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use rustix::process::setpriority_process;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::error;
 
 use crate::buffers::{LongAnswer, Reservation};
+use crate::capacity::InHand;
 use crate::errors::RequestError;
 use crate::routes::Endpoint;
 use crate::state::AppState;
@@ -24,6 +25,9 @@ use crate::state::AppState;
 /// A larger body (some 200 rows, half a millisecond of work) is worked on in a thread of its own, so that it delays no
 /// small request.
 const THREAD_BYTES: usize = 64 << 10;
+
+/// The longest body that is read though it isn't wanted.
+const SHORT_BODY_BYTES: u64 = 64 << 10;
 
 /// How far that thread steps back for those that answer small requests, where both want the same CPU.
 const BATCH_NICENESS: i32 = 10;
@@ -41,22 +45,61 @@ pub async fn predict_batch(State(state): State<Arc<AppState>>, request: Request)
 /// Answer one request, whatever happens.
 async fn answer(state: Arc<AppState>, endpoint: Endpoint, request: Request) -> Response {
     let started = Instant::now();
-    let (status, response) = match try_answer(&state, endpoint, request).await {
-        Ok(content) => (StatusCode::OK, json(StatusCode::OK, content)),
-        Err(error) => (error.status(), error.into_response()),
+    let (status, response) = match admit(&state, request.headers()) {
+        Err(error) => (error.status(), refuse(error, request.into_body(), state.request_time).await),
+        Ok(in_hand) => match try_answer(&state, in_hand, endpoint, request.into_body()).await {
+            Ok(content) => (StatusCode::OK, json(StatusCode::OK, content)),
+            Err(error) => (error.status(), error.into_response()),
+        },
     };
     state.metrics.observe(endpoint, status.as_u16(), started.elapsed());
     response
 }
 
-async fn try_answer(state: &Arc<AppState>, endpoint: Endpoint, request: Request) -> Result<Body, RequestError> {
-    let in_hand = state.capacity.take().ok_or(RequestError::Overloaded)?;
-    let encoding = request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+/// Take a request in hand, unless its head is enough to refuse it.
+fn admit(state: &AppState, headers: &HeaderMap) -> Result<InHand, RequestError> {
+    let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
     if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
         return Err(RequestError::EncodedBody(String::from_utf8_lossy(encoding).into_owned()));
     }
+    state.capacity.take().ok_or(RequestError::Overloaded)
+}
+
+/// Refuse a request without a look at its body.
+pub(crate) async fn refuse(error: RequestError, mut body: Body, time: Duration) -> Response {
+    let is_read = discard(&mut body, time).await;
+    let mut response = error.into_response();
+    if !is_read {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Read a body that nobody wants, so that the connection can go on behind it. Returns whether it is read; a long one
+/// isn't.
+pub(crate) async fn discard(body: &mut Body, time: Duration) -> bool {
+    let mut left = SHORT_BODY_BYTES;
+    if body.size_hint().lower() > left {
+        return false;
+    }
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+            left = left.checked_sub(size)?;
+        }
+        body.is_end_stream().then_some(())
+    };
+    matches!(timeout(time, reading).await, Ok(Some(())))
+}
+
+async fn try_answer(
+    state: &Arc<AppState>,
+    in_hand: InHand,
+    endpoint: Endpoint,
+    body: Body,
+) -> Result<Body, RequestError> {
     let mut reservation = state.buffers.reserve();
-    let reading = read_body(request.into_body(), state.max_body_bytes, &mut reservation);
+    let reading = read_body(body, state.max_body_bytes, &mut reservation);
     let body = timeout(state.request_time, reading)
         .await
         .unwrap_or_else(|_| Err(RequestError::Timeout { seconds: state.request_time.as_secs() }))?;

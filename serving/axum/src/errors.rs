@@ -93,7 +93,9 @@ impl RequestError {
     pub fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
             Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),
-            Self::BadHead(_) | Self::HeadTooLarge { .. } | Self::Timeout { .. } | Self::TooLarge { .. } => Some((CONNECTION, "close")),
+            Self::BadHead(_) | Self::HeadTooLarge { .. } | Self::Timeout { .. } | Self::TooLarge { .. } => {
+                Some((CONNECTION, "close"))
+            }
             Self::Overloaded => Some((RETRY_AFTER, "1")),
             _ => None,
         }
@@ -111,7 +113,11 @@ impl RequestError {
                 vec![Problem::new(vec![], format!("not an HTTP request: {reason}"), "http_invalid")]
             }
             Self::HeadTooLarge { unit, limit } => {
-                vec![Problem::new(vec![header()], format!("more than {limit} {unit}"), format!("too_many_header_{unit}"))]
+                vec![Problem::new(
+                    vec![header()],
+                    format!("more than {limit} {unit}"),
+                    format!("too_many_header_{unit}"),
+                )]
             }
             Self::EncodedBody(encoding) => {
                 let location = vec![header(), Step::Name("content-encoding".into())];

@@ -314,7 +314,10 @@ mod tests {
             (b"BREW / HTTP/1.1\r\n\r\n", "the method is not one of HTTP"),
             (b"\x16\x03\x01", "it does not begin with a method and a target"),
             (b"POST / HTTP/1.1\r\nhost: x\r\nHost: x\r\n\r\n", "host is there more than once"),
-            (b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n", "content-length is there more than once"),
+            (
+                b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n",
+                "content-length is there more than once",
+            ),
             (b"POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n", "content-length is not a length"),
             (b"POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n", "content-length is not a length"),
             (b"POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n", "the transfer encoding is not chunked"),
@@ -340,7 +343,9 @@ mod tests {
 
     #[test]
     fn chunks_that_make_no_sense_stop() {
-        for body in ["zz\r\n", "1\nab\r\n", "1\r\nab\r\n", "1\r\na\rb", "1 \r\na\r\n", "ffffffffffffffff\r\n", "0\r\na\n\n"] {
+        for body in
+            ["zz\r\n", "1\nab\r\n", "1\r\nab\r\n", "1\r\na\rb", "1 \r\na\r\n", "ffffffffffffffff\r\n", "0\r\na\n\n"]
+        {
             let request = format!("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{body}");
             assert_eq!(passes(request.as_bytes()).1, Some(Stop::BrokenChunk), "{body:?}");
         }

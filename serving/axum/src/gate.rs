@@ -107,7 +107,8 @@ impl<S> Gate<S> {
     fn hold(&mut self, pending: Vec<u8>) {
         let wanted = pending.len().saturating_sub(OWN_BYTES);
         let take = |free: usize| (free + self.held).checked_sub(wanted);
-        let fits = wanted == self.held || self.unfinished.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        let fits =
+            wanted == self.held || self.unfinished.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
         if fits {
             (self.pending, self.held) = (pending, wanted);
         } else {

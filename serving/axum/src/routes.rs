@@ -20,6 +20,11 @@ impl Endpoint {
             Self::PredictBatch => "/predict/batch",
         }
     }
+
+    /// The one with this path.
+    pub fn of(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+    }
 }
 
 /// What needs no key: orchestrators have none, and the page of the documentation asks for it to load its content.

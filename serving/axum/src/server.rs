@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
@@ -24,9 +24,10 @@ use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 use tracing::error;
 
+use crate::endpoints::discard;
 use crate::errors::RequestError;
 use crate::gate::{Gate, READ_BYTES, REFUSED, Refusal, Unfinished};
-use crate::routes::OPEN_PATHS;
+use crate::routes::{Endpoint, OPEN_PATHS};
 use crate::state::AppState;
 
 /// What all connections may hold of unfinished heads.
@@ -128,17 +129,36 @@ impl Connection {
         if request.method().as_str() == REFUSED {
             return Ok(self.refusal.take().unwrap_or(RequestError::Internal).into_response());
         }
+        let request = request.map(Body::new);
         if !self.surplus {
-            let mut router = self.current.load().router.clone();
-            return router.call(request.map(Body::new)).await;
+            return if request.body().is_end_stream() || Endpoint::of(request.uri().path()).is_some() {
+                self.route(request).await
+            } else {
+                self.route_without_body(request).await
+            };
         }
         let mut response = if OPEN_PATHS.contains(&request.uri().path()) {
-            let mut router = self.current.load().router.clone();
-            router.call(request.map(Body::new)).await?
+            self.route(request).await?
         } else {
             RequestError::Overloaded.into_response()
         };
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Ok(response)
+    }
+
+    async fn route(&self, request: Request<Body>) -> Result<Response, Infallible> {
+        let mut router = self.current.load().router.clone();
+        router.call(request).await
+    }
+
+    /// What takes no body may get one; the next request comes behind it.
+    async fn route_without_body(&self, request: Request<Body>) -> Result<Response, Infallible> {
+        let (parts, mut body) = request.into_parts();
+        let is_read = discard(&mut body, self.limits.time).await;
+        let mut response = self.route(Request::from_parts(parts, Body::empty())).await?;
+        if !is_read {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response)
     }
 }

@@ -1,0 +1,169 @@
+"""The connection's protocol by itself, on a transport that only takes notes."""
+
+import asyncio
+import tomllib
+from importlib.metadata import version
+
+import pytest
+from packaging.requirements import Requirement
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from serving.process.connections import OWN_BYTES, STATE_KEY, UNPARSED_BYTES, ConnectionLimits
+from serving.process.http_protocol import Protocol
+from tests.services import ROOT
+
+GET = b"GET /%d HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Transport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.reading = True
+        self.events: list[str] = []
+
+    def write(self, data) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def write_eof(self) -> None:
+        self.events.append("eof")
+
+    def close(self) -> None:
+        self.events.append("close")
+
+    def abort(self) -> None:
+        self.events.append("abort")
+
+    def is_closing(self) -> bool:
+        return bool({"close", "abort"} & set(self.events))
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Connection:
+    """A protocol whose application notes the paths, and answers when it is let."""
+
+    def __init__(self, limits: ConnectionLimits | None = None) -> None:
+        self.paths: list[str] = []
+        self.may_answer = asyncio.Event()
+        self.limits = limits or ConnectionLimits(connections=10, requests=10, seconds=30)
+        config = Config(self.app, interface="asgi3", http=Protocol, log_config=None, proxy_headers=False)
+        config.load()
+        self.transport = Transport()
+        self.protocol = Protocol(config, ServerState(), {STATE_KEY: self.limits})
+        self.protocol.connection_made(self.transport)
+
+    async def app(self, scope, receive, send) -> None:
+        self.paths.append(scope["path"])
+        await self.may_answer.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def settle(self) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    def statuses(self) -> list[int]:
+        return [int(part[:3]) for part in self.transport.written.split(b"HTTP/1.1 ")[1:]]
+
+
+def test_the_versions_are_those_that_it_was_proven_with():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    ranges = {r.name: r.specifier for r in map(Requirement, extras["http"])}
+    for name in ("uvicorn", "httptools"):
+        assert "<" in str(ranges[name]), f"{name} needs an upper bound in pyproject.toml"
+        message = f"{name} {version(name)}: prove serving/process with it, then widen the range in pyproject.toml"
+        assert version(name) in ranges[name], message
+
+
+def test_one_request_is_in_hand_and_the_socket_is_not_read_meanwhile():
+    async def run() -> None:
+        connection = Connection()
+        connection.protocol.data_received(b"".join(GET % i for i in range(1000)))
+        await connection.settle()
+        assert connection.paths == ["/0"]
+        assert not connection.transport.reading
+        connection.may_answer.set()
+        for _ in range(100):
+            await connection.settle()
+        assert connection.paths == [f"/{i}" for i in range(1000)]
+        assert connection.statuses() == [200] * 1000
+        assert connection.transport.reading
+        assert connection.limits.unparsed == 0
+
+    asyncio.run(run())
+
+
+def test_what_connections_hold_is_bounded_and_given_back():
+    async def run() -> None:
+        limits = ConnectionLimits(connections=10, requests=10, seconds=30)
+        first, second = Connection(limits), Connection(limits)
+        first.protocol.data_received(b"GET / HTTP/1.1\r\na: " + b"b" * 10_000)
+        held = limits.unparsed
+        assert 0 < held < 10_100 - OWN_BYTES
+        limits.unparsed = UNPARSED_BYTES
+        second.protocol.data_received(b"GET / HTTP/1.1\r\na: " + b"b" * 10_000)
+        assert (second.statuses(), second.transport.events) == ([503], ["eof"])
+        small = Connection(limits)
+        small.protocol.data_received(b"GET /a HTTP/1.1\r\n")
+        small.protocol.data_received(b"\r\n")
+        await small.settle()
+        assert small.paths == ["/a"]
+        limits.unparsed = held
+        first.protocol.connection_lost(None)
+        assert limits.unparsed == 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "behind", [b"GET http://x/ HTTP/1.1\r\n\r\n", b"\x00", b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 101]
+)
+def test_a_refusal_waits_for_its_turn(behind: bytes):
+    async def run() -> None:
+        connection = Connection()
+        connection.protocol.data_received(GET % 1 + behind)
+        await connection.settle()
+        assert connection.transport.written == b""
+        connection.may_answer.set()
+        await connection.settle()
+        assert connection.statuses() in ([200, 400], [200, 431])
+        assert connection.transport.events == ["eof"]
+        connection.protocol.data_received(GET % 2)
+        await connection.settle()
+        assert connection.paths == ["/1"]
+
+    asyncio.run(run())
+
+
+def test_times_are_those_of_the_limits():
+    async def run() -> None:
+        now = asyncio.get_running_loop().time()
+        silent, slow, busy = Connection(), Connection(), Connection()
+        slow.protocol.data_received(b"GET / HT")
+        busy.protocol.data_received(GET % 1)
+        for connection in (silent, slow, busy):
+            connection.protocol.end_if_overdue(now + 29)
+            assert connection.transport.events == []
+            connection.protocol.end_if_overdue(now + 31)
+        assert (silent.statuses(), silent.transport.events) == ([], ["eof"])
+        assert (slow.statuses(), slow.transport.events) == ([408], ["eof"])
+        assert busy.transport.events == []  # it waits for nothing that is the client's to do
+        silent.protocol.end_if_overdue(now + 60)
+        assert silent.transport.events == ["eof", "abort"]
+        busy.may_answer.set()
+        await busy.settle()
+        busy.protocol.end_if_overdue(now + 31)
+        assert (busy.statuses(), busy.transport.events) == ([200], ["eof"])
+
+    asyncio.run(run())
