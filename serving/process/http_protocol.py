@@ -59,7 +59,9 @@ class Protocol(asyncio.Protocol):
         self._refusal: RequestError | None = None
         self._input: bytes | bytearray = b""
         self._at = self._held = self._discarded = 0
-        self._paused = self._ending = self._stopping = self._ended_by_client = self._surplus = self._awaited = False
+        self._paused = self._ending = self._stopping = self._ended_by_client = self._surplus = self._awaited = (
+            self._queued
+        ) = False
         self._deadline = self._sending_deadline = NEVER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,7 +91,7 @@ class Protocol(asyncio.Protocol):
         """Called by the event loop when the client sends no more. Returns whether it is still owed an answer."""
         self._ended_by_client = True
         if self._exchange is None or self._ending:
-            return False
+            return self._queued and not self._ending
         if not self._exchange.arrived:
             self._exchange.leave()  # it broke off in the middle of a body
         return self._exchange.arrived
@@ -125,7 +127,7 @@ class Protocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Called by the server when it stops: what has arrived is answered, then the connection ends."""
         self._stopping = True
-        if self._exchange is None:
+        if self._exchange is None and not self._queued:
             self.transport.close()
 
     def end_if_overdue(self, now: float) -> None:
@@ -176,11 +178,19 @@ class Protocol(asyncio.Protocol):
         if self._refusal is not None:
             self._refuse(self._refusal)
         elif self._at < len(self._input):
-            self._advance()
+            self._deadline = NEVER
+            self._queued = True
+            self._limits.wait_for_turn(self)
         elif self._stopping or self._ended_by_client:
             self._end()
         else:
             self._resume_reading()
+
+    def take_turn(self) -> None:
+        """Begin the request that waited behind the last answer."""
+        self._queued = False
+        self._deadline = self.loop.time() + self._idle_seconds
+        self._advance()
 
     def _advance(self) -> None:
         """Read what can be read of the input; count the rest of it, and read no more while it waits for its turn."""

@@ -3,13 +3,14 @@
 import asyncio
 import tomllib
 from importlib.metadata import version
+from itertools import pairwise
 
 import pytest
 from packaging.requirements import Requirement
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from serving.process.connections import OWN_BYTES, STATE_KEY, UNPARSED_BYTES, ConnectionLimits
+from serving.process.connections import OWN_BYTES, PIPELINED_IN_A_TURN, STATE_KEY, UNPARSED_BYTES, ConnectionLimits
 from serving.process.http_protocol import Protocol
 from tests.services import ROOT
 
@@ -100,6 +101,22 @@ def test_one_request_is_in_hand_and_the_socket_is_not_read_meanwhile():
         assert connection.statuses() == [200] * 1000
         assert connection.transport.reading
         assert connection.limits.unparsed == 0
+
+    asyncio.run(run())
+
+
+def test_requests_that_waited_behind_an_answer_are_begun_a_few_at_a_time():
+    async def run() -> None:
+        limits = ConnectionLimits(connections=100, requests=100, seconds=30)
+        connections = [Connection(limits) for _ in range(100)]
+        for connection in connections:
+            connection.may_answer.set()
+            connection.protocol.data_received(GET % 0 + GET % 1)
+        begun = [100]
+        while begun[-1] < 200:
+            await asyncio.sleep(0)
+            begun.append(max(100, sum(len(connection.paths) for connection in connections)))
+        assert max(b - a for a, b in pairwise(begun)) == PIPELINED_IN_A_TURN
 
     asyncio.run(run())
 
