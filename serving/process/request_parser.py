@@ -132,8 +132,8 @@ class RequestParser:
             raise BadRequestHead("the request line is not METHOD /path HTTP/1.1")
         if self._method not in METHODS:
             raise BadRequestHead("the method is not one of HTTP")
-        if not self._target.startswith(b"/"):
-            raise BadRequestHead("a target begins with /")
+        if not self._target.startswith(b"/") or b"#" in self._target:
+            raise BadRequestHead("a target begins with / and has no #")
         if self._repeated:
             raise BadRequestHead(f"{self._repeated.decode()} is there more than once")
         framing = self._framing

@@ -60,6 +60,7 @@ LAST = (
     get(b"GET /health HTTP/1.0", status=200, last=True),
     get(b"GET http://x/health HTTP/1.1", b"host: x", status=400, last=True),
     get(b"GET http://x HTTP/1.1", status=400, last=True),
+    get(b"GET /health#x HTTP/1.1", status=400, last=True),
     get(b"CONNECT x:443 HTTP/1.1", status=400, last=True),
     get(b"OPTIONS * HTTP/1.1", status=400, last=True),
     get(b"GET /health HTTP/2.0", status=400, last=True),

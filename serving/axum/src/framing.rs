@@ -175,8 +175,8 @@ fn request_line(line: &[u8]) -> Result<bool, RequestError> {
     if !METHODS.contains(&method) {
         return bad("the method is not one of HTTP");
     }
-    if !target.starts_with(b"/") {
-        return bad("a target begins with /");
+    if !target.starts_with(b"/") || target.contains(&b'#') {
+        return bad("a target begins with / and has no #");
     }
     match version {
         _ if !target.iter().all(u8::is_ascii_graphic) => bad("the target has other characters than visible ASCII ones"),
@@ -308,8 +308,8 @@ mod tests {
             (b"GET / HTTP/1.1\r\na: \x01\r\n\r\n", "a header field has a control character in it"),
             (b"GET  / HTTP/1.1\r\n\r\n", "the request line is not METHOD /path HTTP/1.1"),
             (b"GET / HTTP/2.0\r\n\r\n", "the request line is not METHOD /path HTTP/1.1"),
-            (b"GET http://x/ HTTP/1.1\r\n\r\n", "a target begins with /"),
-            (b"OPTIONS * HTTP/1.1\r\n\r\n", "a target begins with /"),
+            (b"GET http://x/ HTTP/1.1\r\n\r\n", "a target begins with / and has no #"),
+            (b"OPTIONS * HTTP/1.1\r\n\r\n", "a target begins with / and has no #"),
             (b"CONNECT x:443 HTTP/1.1\r\n\r\n", "CONNECT is not served"),
             (b"BREW / HTTP/1.1\r\n\r\n", "the method is not one of HTTP"),
             (b"\x16\x03\x01", "it does not begin with a method and a target"),
