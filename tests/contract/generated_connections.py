@@ -52,6 +52,7 @@ GOOD = (
     post(b"/predict", b"{}", status=422),
     post(b"/predict", b"\xef\xbb\xbf{}", status=400),
     post(b"/predict", GOOD_ROW, b"content-encoding: gzip", status=415),
+    Request(b"PUT /predict HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 405),
     post(b"/health", b"0\r\n\r\n", status=405),
     Request(b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n<chunks>", 200),
 )
@@ -132,7 +133,7 @@ def answers(port: int, packets: list[bytes], methods: list[str]) -> list[int]:
         head, end, received = received.partition(b"\r\n\r\n")
         assert end, head
         lines = head.lower().split(b"\r\n")
-        assert lines[0].startswith(b"http/1.1 "), lines[0]
+        assert lines[0].startswith((b"http/1.1 ", b"http/1.0 ")), lines[0]
         length = next(int(line[16:]) for line in lines if line.startswith(b"content-length: "))
         if len(statuses) < len(methods) and methods[len(statuses)] == "HEAD":
             length = 0

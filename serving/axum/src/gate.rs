@@ -17,6 +17,8 @@ use crate::framing::{Framing, HEAD_BYTES, Stop};
 const OWN_BYTES: usize = 4 << 10;
 /// How long a connection that is ending reads on: unread bytes would reset it, perhaps before the answer is read.
 const LINGER_TIME: Duration = Duration::from_secs(5);
+/// The same between two requests, where little can be lost, and a service that stops waits for it.
+const IDLE_LINGER_TIME: Duration = Duration::from_millis(500);
 /// How much it reads in that time.
 const LINGER_BYTES: usize = 32 << 20;
 /// How much of it at once.
@@ -225,18 +227,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         if gate.linger.is_none() {
             ready!(Pin::new(&mut gate.stream).poll_shutdown(cx))?;
             gate.hold(Vec::new());
-            gate.linger = Some((Box::pin(sleep(LINGER_TIME)), LINGER_BYTES));
+            let between = gate.framing == Framing::Head && !gate.is_refused;
+            gate.linger = Some((Box::pin(sleep(if between { IDLE_LINGER_TIME } else { LINGER_TIME })), LINGER_BYTES));
         }
         let Some((time, left)) = &mut gate.linger else { return Poll::Ready(Ok(())) };
         let mut scratch = [0; DISCARD_BYTES];
         while !gate.ended && *left > 0 && time.as_mut().poll(cx).is_pending() {
             let mut discarded = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut gate.stream).poll_read(cx, &mut discarded)? {
-                // between two requests there is nothing that could be lost
-                Poll::Pending if gate.framing == Framing::Head && !gate.is_refused && *left == LINGER_BYTES => break,
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) => gate.ended = discarded.filled().is_empty(),
-            }
+            ready!(Pin::new(&mut gate.stream).poll_read(cx, &mut discarded))?;
+            gate.ended = discarded.filled().is_empty();
             *left = left.saturating_sub(discarded.filled().len());
         }
         Poll::Ready(Ok(()))

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request};
+use axum::http::{HeaderValue, Method, Request};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -131,7 +131,8 @@ impl Connection {
         }
         let request = request.map(Body::new);
         if !self.surplus {
-            return if request.body().is_end_stream() || Endpoint::of(request.uri().path()).is_some() {
+            let predicts = request.method() == Method::POST && Endpoint::of(request.uri().path()).is_some();
+            return if predicts || request.body().is_end_stream() {
                 self.route(request).await
             } else {
                 self.route_without_body(request).await
