@@ -24,6 +24,8 @@ POLL_SECONDS = 0.02
 
 @dataclass
 class TestedService:
+    __test__ = False  # pytest collects what is called Test...
+
     backend: str
     process: subprocess.Popen[bytes]
     client: httpx.Client

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.contract.generated_connections import GOOD, LAST, Conversation, answers, conversations
-from tests.services import Service
+from tests.services import TestedService
 
 SETTINGS = {
     "deadline": None,
@@ -14,14 +14,14 @@ SETTINGS = {
 }
 
 
-def check(service: Service, conversation: Conversation, row: bytes) -> None:
+def check(service: TestedService, conversation: Conversation, row: bytes) -> None:
     methods = [request.sent.split()[0].decode("latin-1") for request in conversation.requests]
     got = answers(service.port, conversation.packets(row), methods)
     assert got == [request.status for request in conversation.requests]
 
 
 @pytest.mark.parametrize("bad", LAST, ids=lambda request: request.sent[:60].decode("latin-1"))
-def test_what_is_refused_is_refused_behind_the_answers_to_what_came_before(service: Service, body: str, bad):
+def test_what_is_refused_is_refused_behind_the_answers_to_what_came_before(service: TestedService, body: str, bad):
     good = GOOD[6]
     for cuts in ((), (0.5,), (0.9, 0.95)):
         check(service, Conversation((good, bad), b"GET /health HTTP/1.1\r\n\r\n", cuts), body.encode())
@@ -29,12 +29,14 @@ def test_what_is_refused_is_refused_behind_the_answers_to_what_came_before(servi
 
 @given(conversation=conversations())
 @settings(max_examples=25, **SETTINGS)
-def test_generated_connections_are_answered_in_order(service: Service, body: str, conversation: Conversation):
+def test_generated_connections_are_answered_in_order(service: TestedService, body: str, conversation: Conversation):
     check(service, conversation, body.encode())
 
 
 @pytest.mark.slow
 @given(conversation=conversations())
 @settings(max_examples=1500, **SETTINGS)
-def test_many_generated_connections_are_answered_in_order(service: Service, body: str, conversation: Conversation):
+def test_many_generated_connections_are_answered_in_order(
+    service: TestedService, body: str, conversation: Conversation
+):
     check(service, conversation, body.encode())

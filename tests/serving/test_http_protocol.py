@@ -51,7 +51,7 @@ class Transport(asyncio.Transport):
         return 0
 
 
-class Connection:
+class LoneConnection:
     """A protocol whose application notes the paths, and answers when it is let."""
 
     def __init__(self, limits: ConnectionLimits | None = None) -> None:
@@ -89,7 +89,7 @@ def test_the_versions_are_those_that_it_was_proven_with():
 
 def test_one_request_is_in_hand_and_the_socket_is_not_read_meanwhile():
     async def run() -> None:
-        connection = Connection()
+        connection = LoneConnection()
         connection.protocol.data_received(b"".join(GET % i for i in range(1000)))
         await connection.settle()
         assert connection.paths == ["/0"]
@@ -108,7 +108,7 @@ def test_one_request_is_in_hand_and_the_socket_is_not_read_meanwhile():
 def test_requests_that_waited_behind_an_answer_are_begun_a_few_at_a_time():
     async def run() -> None:
         limits = ConnectionLimits(connections=100, requests=100, seconds=30)
-        connections = [Connection(limits) for _ in range(100)]
+        connections = [LoneConnection(limits) for _ in range(100)]
         for connection in connections:
             connection.may_answer.set()
             connection.protocol.data_received(GET % 0 + GET % 1)
@@ -124,14 +124,14 @@ def test_requests_that_waited_behind_an_answer_are_begun_a_few_at_a_time():
 def test_what_connections_hold_is_bounded_and_given_back():
     async def run() -> None:
         limits = ConnectionLimits(connections=10, requests=10, seconds=30)
-        first, second = Connection(limits), Connection(limits)
+        first, second = LoneConnection(limits), LoneConnection(limits)
         first.protocol.data_received(b"GET / HTTP/1.1\r\na: " + b"b" * 10_000)
         held = limits.unparsed
         assert 0 < held < 10_100 - OWN_BYTES
         limits.unparsed = UNPARSED_BYTES
         second.protocol.data_received(b"GET / HTTP/1.1\r\na: " + b"b" * 10_000)
         assert (second.statuses(), second.transport.events) == ([503], ["eof"])
-        small = Connection(limits)
+        small = LoneConnection(limits)
         small.protocol.data_received(b"GET /a HTTP/1.1\r\n")
         small.protocol.data_received(b"\r\n")
         await small.settle()
@@ -148,7 +148,7 @@ def test_what_connections_hold_is_bounded_and_given_back():
 )
 def test_a_refusal_waits_for_its_turn(behind: bytes):
     async def run() -> None:
-        connection = Connection()
+        connection = LoneConnection()
         connection.protocol.data_received(GET % 1 + behind)
         await connection.settle()
         assert connection.transport.written == b""
@@ -166,7 +166,7 @@ def test_a_refusal_waits_for_its_turn(behind: bytes):
 def test_times_are_those_of_the_limits():
     async def run() -> None:
         now = asyncio.get_running_loop().time()
-        silent, slow, busy = Connection(), Connection(), Connection()
+        silent, slow, busy = LoneConnection(), LoneConnection(), LoneConnection()
         slow.protocol.data_received(b"GET / HT")
         busy.protocol.data_received(GET % 1)
         for connection in (silent, slow, busy):
