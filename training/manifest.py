@@ -17,7 +17,7 @@ from training.model.folds import FOLDS
 from training.model.score import Score
 from training.tuning.choose_trial import Choice, pareto_front
 
-LIBRARIES = ("scikit-learn", "polars", "numpy", "onnx", "onnxmltools", "onnxruntime", "optuna")
+LIBRARIES = ("scikit-learn", "polars", "numpy", "onnx", "skl2onnx", "onnxruntime", "optuna")
 
 
 def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, score: Score, *, seed: int) -> Study:
@@ -56,7 +56,7 @@ def describe_bundle(
         version=staged.version,
         created=utc_now(),
         task=dataset.task,
-        features=contents.features,
+        features=contents.interface.features,
         target=dataset.target,
         classes=dataset.classes,
         positive_class=dataset.classes[1] if binary else None,

@@ -14,10 +14,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from xgboost import XGBClassifier
 
-from bundle.graph_names import LABEL, PROBABILITIES
+from bundle.graph_names import LABEL, PROBABILITIES, VALUE
 from bundle.manifest import Tokens
 from bundle.session_options import as_served
-from experiments.study.conversion import PREDICTION, TOKENS
+from experiments.study.conversion import TOKENS
 from experiments.study.families import ESTIMATOR
 from training.data.prepare import Feeds, packed_feeds
 from training.dataset import Dataset
@@ -86,8 +86,8 @@ class OnnxGraph:
     def predict(self, batch: StudyBatch) -> Answer:
         """One run for the whole batch."""
         results = self.session.run(self._outputs, batch.feeds)
-        if self._outputs == [PREDICTION]:
-            return Answer(None, results[0][:, 0])
+        if self._outputs == [VALUE]:
+            return Answer(None, results[0])
         named = dict(zip(self._outputs, results, strict=True))
         return Answer(named[LABEL], named[PROBABILITIES][:, 1])
 

@@ -6,10 +6,10 @@ from itertools import cycle
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto
 from sklearn.pipeline import Pipeline
 from xgboost import Booster, DMatrix, XGBClassifier
 
+from bundle.graph_names import NUMERIC
 from experiments.study.contestants import StudyBatch, product_options
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import ESTIMATOR, PREPROCESSING
@@ -18,8 +18,9 @@ from experiments.study.session_settings import CPU
 from experiments.study.timing import Budget, measure
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share
 from training.data.prepare import PreparedRows, pipeline_frame
-from training.export.graph_builder import FEATURES, Graph, declare
-from training.export.onnx_export import add_trees, decide, serialize
+from training.export.named_graph import Input, named_graph
+from training.export.rewrite.outputs import Decision
+from training.export.rewrite.packing import pack
 
 Matrix = NDArray[np.float32]
 
@@ -32,10 +33,9 @@ class TreeGraph:
     """The same fitted trees in XGBoost and in ONNX Runtime, on float32 [rows, columns]."""
 
     def __init__(self, classifier: XGBClassifier) -> None:
-        graph = Graph()
-        add_trees(graph, classifier)
-        columns = declare(FEATURES, TensorProto.FLOAT, ["N", classifier.n_features_in_])
-        content = serialize("trees", graph, [columns], decide(graph, 0.5))
+        columns = [Input(f"f{i}", f"f{i}", text=False) for i in range(classifier.n_features_in_)]
+        graph = pack(named_graph("trees", classifier, columns, Decision(2, 1, 0.5), missing=""))
+        content = graph.SerializeToString()
         self.booster: Booster = classifier.get_booster()
         self.count = self.booster.num_boosted_rounds()
         self._session = onnxruntime.InferenceSession(content, product_options(), providers=[CPU])
@@ -46,7 +46,7 @@ class TreeGraph:
         measured = measure(
             (
                 lambda: self.booster.inplace_predict(next(theirs)),
-                lambda: self._session.run(None, {FEATURES: next(ours)}),
+                lambda: self._session.run(None, {NUMERIC: next(ours)}),
             ),
             budget,
         )

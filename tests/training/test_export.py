@@ -12,15 +12,16 @@ import polars as pl
 import pytest
 
 from bundle.artifacts import read_artifact
-from bundle.manifest import Tokens
 from bundle.reference import ROW
+from tests.training.exporting import TOKENS, export_onnx, predict_onnx, predict_pickle, splits_of
 from training.data.prepare import pipeline_frame
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
 from training.errors import ParityError
-from training.export.artifacts import make_contents
+from training.export.artifacts import interface_of, make_contents
 from training.export.edge_cases import edge_cases
-from training.export.onnx_export import IR_VERSION, ML_OPSET, OPSET, export_onnx, export_pickle, tree_count
-from training.export.parity import TOLERANCE, predict_onnx, predict_pickle
+from training.export.graphs import export_pickle, tree_count
+from training.export.parity import TOLERANCE
+from training.export.rewrite.graph import IR_VERSION, ML_OPSET, OPSET
 from training.model.fitting import feature_importance
 from training.model.pipeline import apply_threshold
 
@@ -46,9 +47,6 @@ def random_rows(dataset, training, count=1500, seed=0):
     return pl.DataFrame(columns)
 
 
-TOKENS = Tokens(missing="<missing>", unseen="<unseen>")
-
-
 def graphs(dataset, classifier):
     return {packed: export_onnx(dataset, classifier, TOKENS, packed=packed) for packed in (False, True)}
 
@@ -69,12 +67,12 @@ def model(made_up):
 
 @pytest.fixture(scope="module")
 def named(made_up, model):
-    return export_onnx(made_up.rows.dataset, model.classifier, TOKENS, packed=False)
+    return export_onnx(made_up.rows.dataset, model.estimator, TOKENS, packed=False)
 
 
 @pytest.fixture(scope="module")
 def packed(made_up, model):
-    return export_onnx(made_up.rows.dataset, model.classifier, TOKENS, packed=True)
+    return export_onnx(made_up.rows.dataset, model.estimator, TOKENS, packed=True)
 
 
 def signature(values):
@@ -124,7 +122,7 @@ def test_shapes_that_come_out_are_those_that_are_declared(made_up, packed):
 
 
 def test_same_model_gives_the_same_bytes(made_up, model, named, packed):
-    again = graphs(made_up.rows.dataset, model.classifier)
+    again = graphs(made_up.rows.dataset, model.estimator)
     assert (again[False], again[True]) == (named, packed)
 
 
@@ -134,7 +132,7 @@ def test_graph_has_the_trained_trees(model, named, packed):
 
 def test_graphs_agree_with_the_pickle_on_random_rows(made_up, model):
     rows = random_rows(made_up.rows.dataset, made_up.rows.training)
-    expected = assert_agree(made_up.rows.dataset, model.classifier, rows)
+    expected = assert_agree(made_up.rows.dataset, model.estimator, rows)
     assert 0.1 < expected.labels.mean() < 0.9
 
 
@@ -160,7 +158,7 @@ def test_a_row_alone_gives_what_it_gives_in_a_batch(made_up, model, packed):
 @pytest.mark.parametrize("threshold", [0.05, 0.95])
 def test_label_output_applies_the_threshold(made_up, model, threshold):
     rows = made_up.rows
-    pipeline = model.classifier.estimator_.estimator
+    pipeline = model.estimator.estimator_.estimator
     classifier = apply_threshold(pipeline, threshold, rows.features, rows.target)
     expected = assert_agree(rows.dataset, classifier, rows.training)
     assert expected.labels.tolist() == (expected.probabilities[:, 1] >= np.float32(threshold)).tolist()
@@ -170,8 +168,8 @@ def test_label_output_applies_the_threshold(made_up, model, threshold):
 
 def test_probability_that_equals_the_threshold_is_positive(made_up, model):
     rows = made_up.rows
-    pipeline = model.classifier.estimator_.estimator
-    graph = export_onnx(rows.dataset, model.classifier, TOKENS, packed=True)
+    pipeline = model.estimator.estimator_.estimator
+    graph = export_onnx(rows.dataset, model.estimator, TOKENS, packed=True)
     for probability in np.unique(predict_onnx(graph, rows.dataset, rows.held_out, TOKENS).probabilities[:, 1])[:20]:
         classifier = apply_threshold(pipeline, float(probability), rows.features, rows.target)
         graph = export_onnx(rows.dataset, classifier, TOKENS, packed=True)
@@ -202,9 +200,9 @@ def test_data_sets_without_some_kinds_export_and_agree(made_up, kinds):
     rows = made_up.prepared(dataset, frame)
     model = made_up.fitted(rows)
     assert make_contents(rows, model).parity.label_mismatches == 0
-    assert_agree(dataset, model.classifier, random_rows(dataset, rows.training, count=500))
+    assert_agree(dataset, model.estimator, random_rows(dataset, rows.training, count=500))
     assert set(feature_importance(rows, model)) == {feature.name for feature in dataset.features}
-    inputs = {value.name for value in onnx.load_from_string(graphs(dataset, model.classifier)[True]).graph.input}
+    inputs = {value.name for value in onnx.load_from_string(graphs(dataset, model.estimator)[True]).graph.input}
     assert inputs == {"numeric"} & set(kinds) | ({"categorical"} if {"ordinal", "nominal"} & set(kinds) else set())
 
 
@@ -246,13 +244,13 @@ def test_awkward_names_and_categories_export_and_agree(made_up):
     rows = made_up.prepared(dataset, frame)
     model = made_up.fitted(rows)
     assert make_contents(rows, model).parity.label_mismatches == 0
-    assert_agree(dataset, model.classifier, random_rows(dataset, rows.training, count=800))
+    assert_agree(dataset, model.estimator, random_rows(dataset, rows.training, count=800))
 
 
 def test_splits_are_found_for_a_feature_that_is_named_like_a_column_of_the_trees(made_up):
     rows = made_up.prepared(*awkward())
     model = made_up.fitted(rows)
-    cases = edge_cases(rows.dataset, rows.training, model.booster, model.columns)["case"]
+    cases = edge_cases(interface_of(rows, model.threshold), rows.training, splits_of(rows, model))["case"]
     assert "split:one_hot" in cases
     assert not any(case == "split:codes" for case in cases)
 
@@ -264,9 +262,9 @@ def test_category_that_looks_like_a_token_is_told_apart_from_a_missing_one(made_
     rows = made_up.prepared(dataset, frame)
     assert rows.tokens.missing != usual
     model = made_up.fitted(rows)
-    graph = export_onnx(dataset, model.classifier, rows.tokens, packed=True)
+    graph = export_onnx(dataset, model.estimator, rows.tokens, packed=True)
     sample = random_rows(dataset, rows.training, count=300)
-    expected = predict_pickle(export_pickle(model.classifier), dataset, sample)
+    expected = predict_pickle(export_pickle(model.estimator), dataset, sample)
     got = predict_onnx(graph, dataset, sample, rows.tokens)
     assert got.labels.tolist() == expected.labels.tolist()
     assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
@@ -379,7 +377,7 @@ def test_named_graph_runs_with_nothing_but_onnx_runtime(manifest, models):
 def test_fitting_does_not_touch_the_rows(made_up):
     before = made_up.rows.features.clone()
     model = made_up.fitted(made_up.rows)
-    predict_pickle(export_pickle(model.classifier), made_up.rows.dataset, made_up.rows.training)
+    predict_pickle(export_pickle(model.estimator), made_up.rows.dataset, made_up.rows.training)
     assert made_up.rows.features.equals(before)
     assert pipeline_frame(made_up.rows.dataset, made_up.rows.training).equals(before)
 

@@ -11,11 +11,12 @@ import pytest
 from onnx import helper, numpy_helper
 
 from bundle.reference import CASE, HELD_OUT, ROW
+from tests.training.exporting import predict_onnx, predict_pickle, splits_of
 from training.errors import ParityError
-from training.export.artifacts import make_contents, reference_rows
+from training.export.artifacts import interface_of, make_contents, reference_rows
 from training.export.edge_cases import edge_cases
-from training.export.onnx_export import export_onnx, export_pickle, tree_count
-from training.export.parity import TOLERANCE, check_parity, predict_onnx, predict_pickle
+from training.export.graphs import export_graphs, export_pickle, tree_count
+from training.export.parity import TOLERANCE, check_parity
 
 TREES = 12
 
@@ -28,12 +29,17 @@ def model(made_up):
 @pytest.fixture(scope="module")
 def reference(made_up, model):
     rows = made_up.rows
-    return reference_rows(rows, edge_cases(rows.dataset, rows.training, model.booster, model.columns))
+    return reference_rows(rows, edge_cases(interface_of(rows, 0.5), rows.training, splits_of(rows, model)))
+
+
+@pytest.fixture(scope="module")
+def interface(made_up, model):
+    return interface_of(made_up.rows, model.threshold)
 
 
 @pytest.fixture(scope="module")
 def expected(made_up, model, reference):
-    return predict_pickle(export_pickle(model.classifier), made_up.rows.dataset, reference.select(ROW).unnest(ROW))
+    return predict_pickle(export_pickle(model.estimator), made_up.rows.dataset, reference.select(ROW).unnest(ROW))
 
 
 @pytest.fixture(scope="module", params=["onnx", "onnx_packed"])
@@ -42,20 +48,19 @@ def kind(request):
 
 
 @pytest.fixture(scope="module")
-def graph(made_up, model, kind):
-    return export_onnx(made_up.rows.dataset, model.classifier, made_up.rows.tokens, packed=kind == "onnx_packed")
+def graph(model, interface, kind):
+    return export_graphs("orchard", model.estimator, interface)[kind]
 
 
 @pytest.fixture(scope="module")
-def gate(made_up, reference, expected, kind, graph):
+def gate(interface, reference, expected, kind, graph):
     """Pass the graph through the gate after `change` was done to it."""
 
     def check(change=lambda _: None, trees=TREES):
         changed = onnx.load_from_string(graph)
         change(changed.graph)
         content = changed.SerializeToString()
-        rows = made_up.rows
-        return check_parity(rows.dataset, reference, expected, {kind: content}, rows.tokens, trees=trees)
+        return check_parity(interface, reference, expected, {kind: content}, trees=trees).parity
 
     return check
 
@@ -84,14 +89,12 @@ def test_true_graph_passes_with_its_figures(gate, reference):
     assert 0 <= parity.mean_abs_difference <= parity.max_abs_difference <= TOLERANCE
 
 
-def test_figures_are_those_of_both_graphs_together(made_up, model, reference, expected):
+def test_figures_are_those_of_both_graphs_together(made_up, model, interface, reference, expected):
     dataset = made_up.rows.dataset
-    graphs = {
-        "onnx": export_onnx(dataset, model.classifier, made_up.rows.tokens, packed=False),
-        "onnx_packed": export_onnx(dataset, model.classifier, made_up.rows.tokens, packed=True),
-    }
+    graphs = export_graphs("orchard", model.estimator, interface)
+    assert list(graphs) == ["onnx", "onnx_packed"]
     tokens, rows = made_up.rows.tokens, reference.select(ROW).unnest(ROW)
-    parity = check_parity(dataset, reference, expected, graphs, tokens, trees=TREES)
+    parity = check_parity(interface, reference, expected, graphs, trees=TREES).parity
     differences = [
         np.abs(predict_onnx(content, dataset, rows, tokens).probabilities - expected.probabilities).max(axis=1)
         for content in graphs.values()
@@ -100,14 +103,13 @@ def test_figures_are_those_of_both_graphs_together(made_up, model, reference, ex
     assert parity.mean_abs_difference == pytest.approx(np.mean(differences))
 
 
-def test_one_bad_graph_of_two_is_enough(made_up, model, reference, expected):
-    dataset = made_up.rows.dataset
-    good, bad = (export_onnx(dataset, model.classifier, made_up.rows.tokens, packed=packed) for packed in (False, True))
+def test_one_bad_graph_of_two_is_enough(model, interface, reference, expected):
+    good, bad = export_graphs("orchard", model.estimator, interface).values()
     changed = onnx.load_from_string(bad)
     drop_the_threshold(changed.graph)
     graphs = {"onnx": good, "onnx_packed": changed.SerializeToString()}
     with pytest.raises(ParityError, match=r"^onnx_packed differs from the pickle"):
-        check_parity(dataset, reference, expected, graphs, made_up.rows.tokens, trees=TREES)
+        check_parity(interface, reference, expected, graphs, trees=TREES)
 
 
 def test_held_out_rows_and_edge_cases_are_both_checked(reference, made_up):
@@ -183,8 +185,35 @@ def replace_constant(body, name, value):
     constant(body, name).CopyFrom(numpy_helper.from_array(value, name))
 
 
+def the(body, operator, input_name=None):
+    """The one node of an operator (and with that input)."""
+    (found,) = (
+        node for node in body.node if node.op_type == operator and (input_name is None or input_name in node.input)
+    )
+    return found
+
+
+def encoder_of(body, default):
+    """The LabelEncoder that has such a default: of floats for the rank, of integers for the one-hot columns."""
+    (found,) = (node for node in body.node if any(entry.name == default for entry in node.attribute))
+    return found
+
+
+def one_hot_constants(body):
+    """Names of the column numbers and the codes that make the one-hot columns."""
+    equal = the(body, "Equal")
+    (gather,) = (node for node in body.node if node.output[0] == equal.input[0])
+    return gather.input[1], equal.input[1]
+
+
+def features_of(body):
+    """The Concat in front of the trees."""
+    (concat,) = (node for node in body.node if node.output[0] == trees(body).input[0])
+    return concat
+
+
 def drop_the_threshold(body):
-    replace_constant(body, "_decision_threshold", np.array(0.5, dtype=np.float32))
+    replace_constant(body, the(body, "GreaterOrEqual").input[1], np.array(0.5, dtype=np.float32))
 
 
 def test_dropped_threshold_is_found_by_the_labels(gate):
@@ -222,10 +251,10 @@ def test_two_swapped_numeric_columns_are_found(gate):
 def test_two_swapped_inputs_are_found(gate, kind):
     def change(body):
         if kind == "onnx":
-            (concat,) = (node for node in body.node if list(node.output) == ["numeric"])
-            swap(concat.input, 0, 1)
+            assert list(features_of(body).input[-2:]) == ["weight", "age"]
+            swap(features_of(body).input, -2, -1)
         else:
-            (concat,) = (node for node in body.node if list(node.output) == ["_features"])
+            concat = features_of(body)
             before = concat.input[-1]
             order = np.array([1, 0], dtype=np.int64)
             body.initializer.append(numpy_helper.from_array(order, "_swapped_columns"))
@@ -239,7 +268,7 @@ def test_two_swapped_inputs_are_found(gate, kind):
 
 def test_two_swapped_one_hot_columns_are_found(gate):
     def change(body):
-        for name in ("_one_hot_columns", "_one_hot_codes"):
+        for name in one_hot_constants(body):
             values = numpy_helper.to_array(constant(body, name)).copy()
             swap(values[0] if values.ndim == 2 else values, 1, -1)
             replace_constant(body, name, values)
@@ -250,7 +279,7 @@ def test_two_swapped_one_hot_columns_are_found(gate):
 
 def test_two_swapped_ranks_are_found(gate):
     def change(body):
-        (encoder,) = (node for node in body.node if node.name == "_grade_rank")
+        encoder = encoder_of(body, "default_float")
         (keys,) = (found.strings for found in encoder.attribute if found.name == "keys_strings")
         swap(keys, 0, 2)
 
@@ -262,7 +291,7 @@ def test_unknown_rank_that_is_not_missing_is_found_by_the_edge_cases(gate):
     """No held-out row has an unknown rank."""
 
     def change(body):
-        (encoder,) = (node for node in body.node if node.name == "_grade_rank")
+        encoder = encoder_of(body, "default_float")
         (default,) = (found for found in encoder.attribute if found.name == "default_float")
         default.f = 0.0
 
@@ -272,9 +301,9 @@ def test_unknown_rank_that_is_not_missing_is_found_by_the_edge_cases(gate):
 
 def test_unseen_category_that_is_taken_for_a_seen_one_is_found_by_the_edge_cases(gate):
     def change(body):
-        (encoder,) = (node for node in body.node if node.name == "_codes")
+        encoder = encoder_of(body, "default_int64")
         (default,) = (found for found in encoder.attribute if found.name == "default_int64")
-        default.i = int(numpy_helper.to_array(constant(body, "_one_hot_codes"))[0, 1])
+        default.i = int(numpy_helper.to_array(constant(body, one_hot_constants(body)[1]))[0, 1])
 
     with pytest.raises(ParityError, match=r"first: row \d+ \(unknown_category:\w+\)"):
         gate(change)
@@ -343,24 +372,24 @@ def test_graph_that_cannot_run_is_refused(gate, kind):
 
 
 @pytest.mark.parametrize(("difference", "passes"), [(5e-7, True), (2e-6, False)])
-def test_tolerance_is_one_millionth(made_up, model, reference, expected, graph, kind, difference, passes):
+def test_tolerance_is_one_millionth(made_up, interface, reference, expected, graph, kind, difference, passes):
     rows = made_up.rows
     exact = predict_onnx(graph, rows.dataset, reference.select(ROW).unnest(ROW), rows.tokens)
-    shifted = dataclasses.replace(exact, probabilities=exact.probabilities.astype(np.float64))
+    shifted = dataclasses.replace(exact, numbers=exact.probabilities.astype(np.float64))
     shifted.probabilities[3] += difference
     message = rf"on 1 of {reference.height} rows \(0 labels\); first: row 3 "
     with contextlib.nullcontext() if passes else pytest.raises(ParityError, match=message):
-        parity = check_parity(rows.dataset, reference, shifted, {kind: graph}, rows.tokens, trees=TREES)
+        parity = check_parity(interface, reference, shifted, {kind: graph}, trees=TREES).parity
         assert parity.max_abs_difference == pytest.approx(difference, rel=0.1)
 
 
-def test_message_names_the_row_the_case_and_both_answers(made_up, reference, expected, graph, kind):
+def test_message_names_the_row_the_case_and_both_answers(interface, reference, expected, graph, kind):
     row = int((reference[CASE] != HELD_OUT).arg_max())
     wrong = expected.labels.copy()
     wrong[row] = 1 - wrong[row]
     other = dataclasses.replace(expected, labels=wrong)
     with pytest.raises(ParityError) as raised:
-        check_parity(made_up.rows.dataset, reference, other, {kind: graph}, made_up.rows.tokens, trees=TREES)
+        check_parity(interface, reference, other, {kind: graph}, trees=TREES)
     probability = expected.probabilities[row, 1]
     assert str(raised.value).startswith(
         f"{kind} differs from the pickle on 1 of {reference.height} rows (1 labels); first: row {row} "

@@ -298,14 +298,13 @@ def test_what_is_wrong_is_one_line_and_nothing_is_published(run, tmp_path, publi
 
 def test_export_that_differs_is_not_published(run, tmp_path, published, monkeypatch, capfd):
     """The gate inside a whole run: the graph is made with another threshold than the pickle has."""
-    export = contents.export_onnx
+    export = contents.export_graphs
 
-    def export_with_another_threshold(dataset, classifier, tokens, *, packed):
-        changed = type(classifier)(classifier.estimator, threshold=0.9)
-        changed.estimator_ = classifier.estimator_
-        return export(dataset, changed if packed else classifier, tokens, packed=packed)
+    def export_with_another_threshold(name, estimator, interface):
+        changed = export(name, estimator, dataclasses.replace(interface, threshold=0.9))
+        return {**export(name, estimator, interface), "onnx_packed": changed["onnx_packed"]}
 
-    monkeypatch.setattr(contents, "export_onnx", export_with_another_threshold)
+    monkeypatch.setattr(contents, "export_graphs", export_with_another_threshold)
     assert main(command(tmp_path)) == 1
     assert re.search(r"error: onnx_packed differs from the pickle on \d+ of \d+ rows", capfd.readouterr().err)
     published()

@@ -1,30 +1,34 @@
 """What goes into a bundle: the exported artifacts, proven equal, and the reference predictions."""
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import onnx
 import polars as pl
 
-from bundle.manifest import ArtifactKind, Expected, Feature
-from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITIES, ROW, TARGET
+from bundle.manifest import ArtifactKind, Expected
+from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITIES, ROW, TARGET, VALUE
 from bundle.training_record import Parity
 from training.data.prepare import PreparedRows, describe_features
 from training.export.edge_cases import edge_cases
-from training.export.onnx_export import export_onnx, export_pickle
-from training.export.parity import check_parity, predict_pickle
+from training.export.graphs import export_graphs, export_pickle, tree_count
+from training.export.interface import Interface
+from training.export.parity import check_parity
+from training.export.predictions import Predictions, predict_pickle
+from training.export.splits import split_thresholds
 from training.model.fitting import Model
 from training.model.score import Output
 
 
 @dataclass(frozen=True)
 class BundleContents:
-    """Artifact contents, what the manifest says of the features and expects of their examples, what the parity gate
+    """Artifact contents, what goes in and comes out, the answer to the features' examples, what the parity gate
     measured, and the model's output for the held-out rows.
     """
 
     artifacts: dict[ArtifactKind, bytes]
-    features: tuple[Feature, ...]
+    interface: Interface
     expected: Expected
     parity: Parity
     held_out_output: Output
@@ -35,38 +39,84 @@ def make_contents(rows: PreparedRows, model: Model) -> BundleContents:
 
     Raises:
         ParityError: the exported graphs don't give what the pickle gives.
+        ConversionError: the model can't be converted.
     """
+    interface = interface_of(rows, model.threshold)
     pickled = export_pickle(model.estimator)
-    graphs: dict[ArtifactKind, bytes] = {
-        "onnx": export_onnx(rows.dataset, model.estimator, rows.tokens, packed=False),
-        "onnx_packed": export_onnx(rows.dataset, model.estimator, rows.tokens, packed=True),
-    }
-    reference = reference_rows(rows, edge_cases(rows.dataset, rows.training, model.booster, model.columns))
-    expected = predict_pickle(pickled, rows.dataset, reference[ROW].struct.unnest())
-    trees = model.booster.num_boosted_rounds() if model.booster else 0
-    parity = check_parity(rows.dataset, reference, expected, graphs, rows.tokens, trees=trees)
-    buffer = io.BytesIO()
-    reference.with_columns(
-        pl.Series(LABEL, expected.labels, dtype=pl.Int32), pl.Series(PROBABILITIES, expected.probabilities)
-    ).write_parquet(buffer)
-    artifacts: dict[ArtifactKind, bytes] = {**graphs, "pickle": pickled, "reference": buffer.getvalue()}
-    features = describe_features(rows.dataset, rows.training, rows.wide)
-    answer = _answer_example(pickled, rows, features)
-    return BundleContents(artifacts, features, answer, parity, expected.probabilities[: rows.held_out.height, 1])
+    graphs = export_graphs(rows.dataset.name, model.estimator, interface)
+    splits = split_thresholds(onnx.load_from_string(graphs["onnx_packed"]), interface, rows.training)
+    reference = reference_rows(rows, edge_cases(interface, rows.training, splits))
+    expected = predict_pickle(pickled, interface, interface.tensors(reference[ROW].struct.unnest()))
+    trees = len(model.booster.get_dump()) if model.booster else tree_count(graphs["onnx_packed"])
+    compared = check_parity(interface, reference, expected, graphs, trees=trees)
+    stored = write_reference(interface, reference, expected)
+    artifacts: dict[ArtifactKind, bytes] = {**graphs, "pickle": pickled, "reference": stored}
+    answer = answer_example(pickled, interface)
+    output = _output(interface, expected.numbers[: rows.held_out.height])
+    return BundleContents(artifacts, interface, answer, compared.parity, output)
 
 
-def _answer_example(pickled: bytes, rows: PreparedRows, features: Sequence[Feature]) -> Expected:
-    schema = {feature.name: rows.training.schema[feature.name] for feature in features}
-    example = pl.DataFrame({feature.name: [feature.example] for feature in features}, schema=schema)
-    answer = predict_pickle(pickled, rows.dataset, example)
+def _output(interface: Interface, numbers: Output) -> Output:
+    """As scores take it: P(positive) [rows], P(class) [rows, classes], or values [rows]."""
+    if len(interface.classes) > 2:
+        return numbers
+    return numbers[:, interface.positive if interface.classes else 0]
+
+
+def interface_of(rows: PreparedRows, threshold: float | None) -> Interface:
+    """What a model of these rows takes and gives."""
+    return Interface(
+        task=rows.dataset.task,
+        features=describe_features(rows.dataset, rows.training, rows.wide),
+        tokens=rows.tokens,
+        classes=rows.dataset.classes,
+        threshold=threshold,
+    )
+
+
+def answer_example(pickled: bytes, interface: Interface) -> Expected:
+    """The pickle's answer to the row of all features' examples."""
+    answer = predict_pickle(pickled, interface, interface.tensors(example_row(interface)))
+    return expected_of(interface, answer)
+
+
+def expected_of(interface: Interface, answer: Predictions) -> Expected:
+    """The first answer, as the manifest has it."""
+    if interface.task == "regression":
+        return Expected(prediction=float(answer.numbers[0, 0]))
     return Expected(prediction=int(answer.labels[0]), probabilities=tuple(answer.probabilities[0].tolist()))
+
+
+def example_row(interface: Interface) -> pl.DataFrame:
+    """The features' examples as a row."""
+    columns: dict[str, Any] = {}
+    for feature in interface.features:
+        example = feature.example
+        if feature.kind == "date":
+            columns[feature.name] = pl.Series([example], dtype=pl.String).str.to_date()
+        else:
+            kind = {"numeric": pl.Float64, "boolean": pl.Boolean}.get(feature.kind, pl.String)
+            columns[feature.name] = pl.Series([example], dtype=kind)
+    return pl.DataFrame(columns)
 
 
 def reference_rows(rows: PreparedRows, edges: pl.DataFrame) -> pl.DataFrame:
     """Held-out rows, then edge cases: `row`, `case`, and `target` (null for an edge case)."""
+    kind = pl.Float64 if rows.dataset.task == "regression" else pl.Int32
     held_out = rows.held_out.select(
         pl.struct(feature.name for feature in rows.dataset.features).alias(ROW),
         pl.lit(HELD_OUT).alias(CASE),
-        pl.Series(TARGET, rows.held_out_target, dtype=pl.Int32),
+        pl.Series(TARGET, rows.held_out_target, dtype=kind),
     )
-    return pl.concat([held_out, edges.select(ROW, CASE, pl.lit(None, dtype=pl.Int32).alias(TARGET))])
+    return pl.concat([held_out, edges.select(ROW, CASE, pl.lit(None, dtype=kind).alias(TARGET))])
+
+
+def write_reference(interface: Interface, reference: pl.DataFrame, expected: Predictions) -> bytes:
+    """The reference rows with their answers, as Parquet."""
+    if interface.task == "regression":
+        answers = [pl.Series(VALUE, expected.numbers[:, 0])]
+    else:
+        answers = [pl.Series(LABEL, expected.labels, dtype=pl.Int32), pl.Series(PROBABILITIES, expected.probabilities)]
+    buffer = io.BytesIO()
+    reference.with_columns(answers).write_parquet(buffer)
+    return buffer.getvalue()

@@ -1,87 +1,92 @@
 """Rows that break careless exports: unknown and missing values, extremes, and both sides of split thresholds."""
 
 import itertools
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
-from xgboost import Booster
 
 from bundle.graph_names import FLOAT32_MAX
+from bundle.manifest import CATEGORICAL_KINDS, Feature
 from bundle.reference import CASE, ROW
-from training.dataset import Boolean, Dataset, Date, Numeric
+from training.export.interface import Interface
 
 BASE_ROWS = 3
 SPLITS_PER_FEATURE = 48
 _ODD_STRINGS = ("never-seen-in-training", "", " ", "?", "null", "日本語 🎌", "x" * 1000, 'quo"te\\slash', "line\nbreak")
 _ODD_NUMBERS = (0.0, -0.0, -1.0, 0.5, 1e-40, 16_777_217.0, -FLOAT32_MAX, FLOAT32_MAX)
+_EPOCH = date(1970, 1, 1)
+_DAYS = ((date.min - _EPOCH).days, (date.max - _EPOCH).days)
 
-Case = tuple[str, dict[str, str | float | None]]
+Value = str | float | bool | date | None
+Case = tuple[str, dict[str, Value]]
 
 
-def edge_cases(dataset: Dataset, training: pl.DataFrame, booster: Booster, columns: list[str]) -> pl.DataFrame:
-    """Variations of a few training rows, a column changed at a time: `row` structs, and the `case` that says what was
+def edge_cases(interface: Interface, rows: pl.DataFrame, splits: Mapping[str, list[float]]) -> pl.DataFrame:
+    """Variations of a few of the rows, a column changed at a time: `row` structs, and the `case` that says what was
     changed.
 
-    `columns` are the features behind the booster's input columns, to find the split thresholds of the numeric ones.
+    `splits` are the values, by feature, with which the model's trees compare it.
     """
-    bases = training.sample(BASE_ROWS, seed=0).select(feature.name for feature in dataset.features)
-    splits = split_thresholds(booster, columns)
-    changes = [*_categorical(dataset, training), *_missing(dataset), *_numeric(dataset, training, splits)]
+    rows = rows.select(feature.name for feature in interface.features)
+    bases = rows.sample(min(BASE_ROWS, rows.height), seed=0)
+    changes = [*_categorical(interface, rows), *_missing(interface), *_numeric(interface, rows, splits)]
     pairs = list(itertools.product(changes, bases.iter_rows(named=True)))
-    rows = [{**base, **change} for (_, change), base in pairs]
+    structs = [{**base, **change} for (_, change), base in pairs]
     cases = [case for (case, _), _ in pairs]
-    return pl.DataFrame({ROW: rows, CASE: cases}, schema={ROW: pl.Struct(bases.schema), CASE: pl.String})
+    return pl.DataFrame({ROW: structs, CASE: cases}, schema={ROW: pl.Struct(bases.schema), CASE: pl.String})
 
 
-def split_thresholds(booster: Booster, columns: list[str]) -> dict[str, list[float]]:
-    """Feature name to the distinct float32 split values that the trees compare its columns with, ascending."""
-    found: dict[str, set[float]] = {}
-    for tree in booster.get_dump(dump_format="json"):
-        pending = [json.loads(tree)]
-        while pending:
-            node = pending.pop()
-            if "split" in node:
-                name = columns[int(node["split"].removeprefix("f"))]
-                found.setdefault(name, set()).add(float(np.float32(node["split_condition"])))
-                pending.extend(node["children"])
-    return {name: sorted(values) for name, values in found.items()}
-
-
-def _categorical(dataset: Dataset, training: pl.DataFrame) -> Iterator[Case]:
-    for feature in dataset.categorical:
-        for value in sorted(training[feature.name].drop_nulls().unique()):
+def _categorical(interface: Interface, rows: pl.DataFrame) -> Iterator[Case]:
+    for feature in interface.categorical:
+        for value in sorted({*rows[feature.name].drop_nulls(), *feature.categories, *feature.rare}):
             yield f"category:{feature.name}", {feature.name: value}
         for value in _ODD_STRINGS:
             yield f"unknown_category:{feature.name}", {feature.name: value}
-    if dataset.categorical:
-        yield "unknown_category:all", {feature.name: "never-seen-in-training" for feature in dataset.categorical}
+    if interface.categorical:
+        yield "unknown_category:all", {feature.name: "never-seen-in-training" for feature in interface.categorical}
 
 
-def _missing(dataset: Dataset) -> Iterator[Case]:
-    nullable = [feature.name for feature in dataset.features if feature.nullable]
+def _missing(interface: Interface) -> Iterator[Case]:
+    nullable = [feature.name for feature in interface.features if feature.nullable]
     for name in nullable:
         yield f"missing:{name}", {name: None}
     if nullable:
         yield "missing:all", dict.fromkeys(nullable)
 
 
-def _numeric(dataset: Dataset, training: pl.DataFrame, splits: dict[str, list[float]]) -> Iterator[Case]:
-    for feature in dataset.numeric:
-        name = feature.name
-        lowest, highest = _range(training, feature)
-        for value in (*_ODD_NUMBERS, lowest, highest, lowest - 1, highest + 1):
-            yield f"extreme:{name}", {name: value}
-        for threshold in _spread(splits.get(name, []), SPLITS_PER_FEATURE):
-            below, above = (float(np.nextafter(np.float32(threshold), np.float32(side))) for side in (-np.inf, np.inf))
-            for value in (below, threshold, above):
-                yield f"split:{name}", {name: value}
+def _numeric(interface: Interface, rows: pl.DataFrame, splits: Mapping[str, list[float]]) -> Iterator[Case]:
+    for feature in interface.features:
+        if feature.kind in CATEGORICAL_KINDS:
+            continue
+        column = rows[feature.name].drop_nulls()
+        numbers = (column.to_physical() if column.dtype == pl.Date else column).cast(pl.Float64).drop_nans()
+        seen = numbers.to_numpy() if numbers.len() else np.zeros(1)
+        lowest, highest = float(seen.min()), float(seen.max())
+        for value in _possible(feature, (*_ODD_NUMBERS, lowest, highest, lowest - 1, highest + 1)):
+            yield f"extreme:{feature.name}", {feature.name: value}
+        for threshold in _spread(splits.get(feature.name, []), SPLITS_PER_FEATURE):
+            for value in _possible(feature, _around(threshold)):
+                yield f"split:{feature.name}", {feature.name: value}
 
 
-def _range(training: pl.DataFrame, feature: Numeric | Boolean | Date) -> tuple[float, float]:
-    values = training[feature.name].drop_nulls().to_numpy()
-    return float(values.min()), float(values.max())
+def _around(threshold: float) -> list[float]:
+    """A float32 number and its neighbours."""
+    number = np.float32(threshold)
+    below, above = (float(np.nextafter(number, np.float32(side))) for side in (-np.inf, np.inf))
+    return [below, float(number), above]
+
+
+def _possible(feature: Feature, values: tuple[float, ...] | list[float]) -> list[Value]:
+    """The values that a request can have for the feature; of a number that it can't, its whole neighbours."""
+    if feature.kind == "boolean":
+        return [False, True]
+    whole = sorted({float(f(value)) for value in values for f in (np.floor, np.ceil)})
+    if feature.kind == "date":
+        days = [min(max(int(value), _DAYS[0]), _DAYS[1]) for value in whole]
+        return [_EPOCH + timedelta(days=day) for day in sorted(set(days))]
+    return list(whole) if feature.integer else list(values)
 
 
 def _spread(values: list[float], count: int) -> list[float]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 from skl2onnx import convert_sklearn
@@ -14,7 +13,7 @@ from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from training.errors import ConversionError
 from training.export.converters.emitter import Context
@@ -74,7 +73,7 @@ def _needs_columns(estimator: Any) -> bool:  # noqa: ANN401 - any estimator
     if isinstance(first, FeatureUnion):
         return any(_needs_columns(part) for _, part in first.transformer_list)
     own = getattr(first, "_preprocessor", None)
-    return isinstance(first, (ColumnTransformer, OneHotEncoder, OrdinalEncoder)) or own is not None
+    return isinstance(first, (ColumnTransformer, OneHotEncoder, OrdinalEncoder, TargetEncoder)) or own is not None
 
 
 def _convert(estimator: Any, initial_types: list[tuple[str, Any]], context: Context) -> onnx.ModelProto:  # noqa: ANN401
@@ -127,19 +126,3 @@ def _feed(graph: Graph, inputs: Sequence[Input], *, joined: bool) -> None:
         columns = [graph.add("Concat", columns, kind, shape=(None, len(inputs)), axis=1)]
     for old, new in zip(converted, columns, strict=True):
         graph.replace(old, new)
-
-
-def tree_count(model: onnx.ModelProto) -> int:
-    """Trees in a graph."""
-    return sum(len(set(found)) for found in _trees(model))
-
-
-def tree_nodes(model: onnx.ModelProto) -> int:
-    """Nodes of all trees in a graph, leaves included."""
-    return sum(len(found) for found in _trees(model))
-
-
-def _trees(model: onnx.ModelProto) -> list[np.ndarray]:
-    return [
-        np.array(entry.ints) for node in model.graph.node for entry in node.attribute if entry.name == "nodes_treeids"
-    ]

@@ -1,118 +1,118 @@
-"""The parity gate: the pickle against both ONNX graphs, on every held-out row and every edge case."""
+"""The parity gate: the pickle against both ONNX graphs, on every given row and every edge case."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 import polars as pl
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES
-from bundle.manifest import ArtifactKind, Tokens
+from bundle.manifest import ArtifactKind
 from bundle.reference import CASE, HELD_OUT, ROW
 from bundle.training_record import Parity
-from training.data.prepare import pipeline_frame
-from training.dataset import Dataset
 from training.errors import ParityError
-from training.export.onnx_export import tree_count
+from training.export.graphs import tree_count
+from training.export.interface import Interface
+from training.export.predictions import Predictions, predict_onnx
 
 TOLERANCE = 1e-6
 """Largest allowed |Δp|. Both sides add the leaves as float32, in orders of their own: about 3e-7 is rounding."""
+
+VALUE_TOLERANCE = 1e-5
+"""Largest allowed difference of a regressor's values, relative to the value where that is larger than 1."""
+
+SHOWN_ROWS = 5
 
 _REFUSALS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.RuntimeException)
 """What ONNX Runtime raises for a graph that it can't load or run; these have no base class of their own."""
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """Class indices int64 [rows] and P(class) float32 [rows, 2]."""
+class Compared:
+    """What the gate measured, and which rows every graph answers as the pickle does, within the usual tolerance."""
 
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-
-
-def predict_pickle(content: bytes, dataset: Dataset, rows: pl.DataFrame) -> Predictions:
-    """What the pickled classifier gives for `rows` (nulls allowed)."""
-    classifier = pickle.loads(content)  # noqa: S301 - made a moment ago by this process
-    features = _as_served(dataset, rows)
-    probabilities = classifier.predict_proba(features).astype(np.float32)
-    return Predictions(classifier.predict(features).astype(np.int64), probabilities)
-
-
-def _as_served(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
-    """The pipeline's features, numbers rounded to float32 as services hand them on."""
-    numeric = pl.col([feature.name for feature in dataset.numeric])
-    return pipeline_frame(dataset, rows).with_columns(numeric.cast(pl.Float32).cast(pl.Float64))
-
-
-def predict_onnx(content: bytes, dataset: Dataset, rows: pl.DataFrame, tokens: Tokens) -> Predictions:
-    """What ONNX Runtime gives for `rows` (nulls allowed) with a named or a packed graph."""
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    features = pipeline_frame(dataset, rows)
-    features = features.with_columns(pl.col([f.name for f in dataset.categorical]).fill_null(tokens.missing))
-    names = {
-        CATEGORICAL: [feature.name for feature in dataset.categorical],
-        NUMERIC: [feature.name for feature in dataset.numeric],
-    }
-    feeds = {}
-    for node in session.get_inputs():
-        columns = features.select(names.get(node.name, [node.name]))
-        feeds[node.name] = columns.to_numpy().astype(object if node.type == "tensor(string)" else np.float32)
-    labels, probabilities = session.run([LABEL, PROBABILITIES], feeds)
-    return Predictions(labels, probabilities)
+    parity: Parity
+    equal: NDArray[np.bool_]
 
 
 def check_parity(
-    dataset: Dataset,
+    interface: Interface,
     reference: pl.DataFrame,
     expected: Predictions,
     graphs: Mapping[ArtifactKind, bytes],
-    tokens: Tokens,
     *,
     trees: int,
-) -> Parity:
+    tolerance: float | None = None,
+) -> Compared:
     """Compare every graph with `expected` on the reference rows; `trees` is how many were trained.
 
+    With a `tolerance` of the user's own, it takes the place of the usual one, and labels may differ within it.
+
     Raises:
-        ParityError: a label differs, a probability differs by more than `TOLERANCE`, a tree was lost or gained, or a
-            graph can't be run at all.
+        ParityError: a label differs, a probability differs by more than `TOLERANCE` (a value by `VALUE_TOLERANCE`), a
+            tree was lost or gained, or a graph can't be run at all.
     """
-    rows = reference[ROW].struct.unnest()
-    edge_case_rows = int((reference[CASE] != HELD_OUT).sum())
-    differences = []
+    usual = VALUE_TOLERANCE if interface.task == "regression" else TOLERANCE
+    rows = interface.tensors(reference[ROW].struct.unnest())
+    equal = np.ones(reference.height, dtype=bool)
+    differences, mismatches = [], 0
     for name, content in graphs.items():
         if tree_count(content) != trees:
             raise ParityError(f"{name}: {tree_count(content)} trees, but {trees} were trained")
         try:
-            got = predict_onnx(content, dataset, rows, tokens)
+            got = predict_onnx(content, interface, rows)
         except _REFUSALS as error:
             raise ParityError(f"{name}: ONNX Runtime refuses the graph: {error}") from error
-        difference = np.abs(got.probabilities - expected.probabilities).max(axis=1)
-        wrong = (got.labels != expected.labels) | ~(difference <= TOLERANCE)
+        difference = distance(interface, expected, got)
+        moved = got.labels != expected.labels
+        wrong = moved | ~(difference <= usual) if tolerance is None else ~(difference <= tolerance)
         if wrong.any():
             raise ParityError(_describe(name, reference, expected, got, wrong))
+        equal &= ~moved & (difference <= usual)
         differences.append(difference)
-    return Parity(
-        rows=rows.height,
-        edge_case_rows=edge_case_rows,
-        label_mismatches=0,
+        mismatches = max(mismatches, int(moved.sum()))
+    parity = Parity(
+        rows=reference.height,
+        edge_case_rows=int((reference[CASE] != HELD_OUT).sum()),
+        label_mismatches=mismatches,
         max_abs_difference=float(np.max(differences)),
         mean_abs_difference=float(np.mean(differences)),
-        tolerance=TOLERANCE,
+        tolerance=usual if tolerance is None else tolerance,
         trees=trees,
     )
+    return Compared(parity, equal)
+
+
+def distance(interface: Interface, expected: Predictions, got: Predictions) -> NDArray[np.float64]:
+    """How far the answers are apart, per row: the largest |Δp|, or a value's relative difference."""
+    want, have = expected.numbers.astype(np.float64), got.numbers.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # what is equally infinite is no distance apart
+        apart = np.where(want == have, 0.0, np.abs(want - have))
+        if interface.task == "regression":
+            apart = apart / np.maximum(1.0, np.abs(want))
+    found: NDArray[np.float64] = apart.max(axis=1)
+    return found
 
 
 def _describe(
     name: str, reference: pl.DataFrame, expected: Predictions, got: Predictions, wrong: NDArray[np.bool_]
 ) -> str:
     first = int(np.argmax(wrong))
-    return (
-        f"{name} differs from the pickle on {int(wrong.sum())} of {reference.height} rows "
-        f"({int((got.labels != expected.labels).sum())} labels); first: row {first} ({reference[CASE][first]}), "
-        f"label {got.labels[first]} instead of {expected.labels[first]}, "
-        f"P(positive) {got.probabilities[first, 1]:.9f} instead of {expected.probabilities[first, 1]:.9f}"
+    classifies = expected.numbers.shape[1] > 1
+    last = expected.numbers.shape[1] - 1
+    label = f"label {got.labels[first]} instead of {expected.labels[first]}, " if classifies else ""
+    what = "value" if not classifies else "P(positive)" if last == 1 else f"P(class {last})"
+    shown = [
+        f"  row {row} ({reference[CASE][row]}): {reference[ROW][row]}: "
+        f"{got.numbers[row].tolist()} instead of {expected.numbers[row].tolist()}"
+        for row in np.flatnonzero(wrong)[:SHOWN_ROWS].tolist()
+    ]
+    return "\n".join(
+        [
+            f"{name} differs from the pickle on {int(wrong.sum())} of {reference.height} rows "
+            f"({int((got.labels != expected.labels).sum())} labels); first: row {first} ({reference[CASE][first]}), "
+            f"{label}{what} {got.numbers[first, last]:.9f} instead of {expected.numbers[first, last]:.9f}",
+            *shown,
+        ]
     )

@@ -20,7 +20,8 @@ import onnxruntime
 from bundle.session_options import PROVIDERS, as_served
 from training.data.prepare import Feeds, PreparedRows, packed_feeds
 from training.dataset import Parameters
-from training.export.onnx_export import export_onnx
+from training.export.artifacts import interface_of
+from training.export.graphs import export_graphs
 from training.model.evaluation import Scored
 from training.model.fitting import finish_model
 
@@ -53,11 +54,11 @@ def export_trial(rows: PreparedRows, parameters: Parameters, threshold: float | 
     """The packed graph of the model that the parameters make of all rows at hand; what the services run.
 
     Raises:
-        ParityError: the converted trees are not the trained ones.
+        ConversionError: the model can't be converted.
     """
     nothing = Scored(rows.target[:0], np.empty(0, dtype=np.float32))
     model = finish_model(rows, parameters, threshold, nothing, seed=seed)
-    return export_onnx(rows.dataset, model.estimator, rows.tokens, packed=True)
+    return export_graphs(rows.dataset.name, model.estimator, interface_of(rows, threshold))["onnx_packed"]
 
 
 def open_session(content: bytes) -> onnxruntime.InferenceSession:

@@ -11,7 +11,7 @@ import optuna
 from bundle.graph_names import Task
 from training.data.prepare import PreparedRows
 from training.dataset import Parameters
-from training.export.onnx_export import tree_nodes
+from training.export.graphs import tree_nodes
 from training.model.evaluation import Scored, best_threshold, standard_error
 from training.model.folds import Fold, out_of_fold
 from training.model.score import Score
@@ -64,7 +64,7 @@ class Tradeoff:
         What else a person may want to choose by goes to the trial's attributes.
 
         Raises:
-            ParityError: the exported trees are not the trained ones.
+            ConversionError: the model can't be converted.
         """
         parameters = suggest_small_and_large(trial, self._score.task)
         scored = Scored(self._rows.target, out_of_fold(self._folds, parameters, threads=self._threads))

@@ -14,7 +14,8 @@ from experiments.study.contestants import NativePipeline, OnnxGraph, StudyBatch
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import ESTIMATOR, all_families, build_pipeline, xgboost
 from training.data.prepare import pipeline_frame
-from training.export.onnx_export import ML_OPSET, OPSET, tree_count
+from training.export.graphs import tree_count
+from training.export.rewrite.graph import ML_OPSET, OPSET
 
 FAMILIES = {f"{family.name} {family.description}".strip(): family for family in all_families()}
 SMALL = {name: family for name, family in FAMILIES.items() if "1000" not in name}

@@ -28,6 +28,7 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     RobustScaler,
     StandardScaler,
+    TargetEncoder,
 )
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -172,6 +173,7 @@ ENCODERS = {
     "ordinal frequent": lambda: OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=60, encoded_missing_value=-2
     ),
+    "target means": lambda: TargetEncoder(random_state=1),
     "imputed one-hot": lambda: make_pipeline(
         SimpleImputer(strategy="most_frequent", missing_values=MISSING_OF["now"]),
         OneHotEncoder(handle_unknown="ignore"),

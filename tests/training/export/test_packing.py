@@ -28,7 +28,7 @@ def test_packed_graph_of_our_pipeline_is_what_one_would_write_by_hand(made_up):
     """One Gather for the rank, one LabelEncoder for all one-hot columns, no Cast and no Split for the numbers."""
     dataset = made_up.rows.dataset
     inputs = [Input(feature.name, feature.name, feature in dataset.categorical) for feature in dataset.features]
-    classifier = made_up.fitted(made_up.rows).classifier
+    classifier = made_up.fitted(made_up.rows).estimator
     packed = pack(named_graph("orchard", classifier, inputs, Decision(2, 1, 0.3), missing=MISSING))
     assert sorted(operators(packed)) == sorted(
         ["Gather", "LabelEncoder", "LabelEncoder", "Gather", "Equal", "Cast", "Concat", "TreeEnsembleClassifier",

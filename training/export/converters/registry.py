@@ -10,7 +10,7 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Tensor
 from sklearn import ensemble, linear_model, svm, tree
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, TargetEncoder
 
 from training.export.converters import (
     calibration,
@@ -20,6 +20,7 @@ from training.export.converters import (
     linear,
     polynomials,
     sklearn_trees,
+    target_encoder,
 )
 from training.export.converters.calibration import Decision
 from training.export.converters.emitter import Converter, Emit, Emitter
@@ -87,6 +88,7 @@ def converters() -> Mapping[type, Converter]:
         OrdinalEncoder: Converter(encoders.ordinal, encoders.ordinal_width, FloatTensorType),
         SimpleImputer: Converter(imputer.impute, imputer.imputed_width, None),
         PolynomialFeatures: Converter(polynomials.expand, polynomials.expanded_width),
+        TargetEncoder: Converter(target_encoder.target_means, target_encoder.target_means_width),
         Decision: Converter(_decide, lambda _model, _inputs: None),
         **{model: Converter(emit, _classes, classifier=True) for model, emit in CLASSIFIERS.items()},
         **{model: Converter(emit, _one) for model, emit in REGRESSORS.items()},

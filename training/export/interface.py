@@ -1,0 +1,92 @@
+"""What a model takes and gives, in the manifest's terms, and rows in the form in which services hand them on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bundle.graph_names import CATEGORICAL, Task
+from bundle.manifest import CATEGORICAL_KINDS, ClassLabel, Feature, Frame, Tokens
+from training.export.named_graph import Input
+from training.export.rewrite.outputs import Decision
+
+
+class Tensors(NamedTuple):
+    """Rows as tensors, as the services make them: strings [N, C] without null, and float32 [N, M] with NaN."""
+
+    categorical: NDArray[np.object_]
+    numeric: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The parts of a manifest that say what goes in and what comes out; `positive` is the index of a binary
+    classifier's positive class, and `threshold` what P(positive) must reach (None: the most probable class).
+    """
+
+    task: Task
+    features: tuple[Feature, ...]
+    tokens: Tokens
+    classes: tuple[ClassLabel, ...] = ()
+    positive: int = 1
+    threshold: float | None = None
+    frame: Frame = "polars"
+    categorical: tuple[Feature, ...] = field(init=False)
+    numeric: tuple[Feature, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sort the features by the tensor that they stand in."""
+        texts = tuple(feature for feature in self.features if feature.kind in CATEGORICAL_KINDS)
+        object.__setattr__(self, "categorical", texts)
+        object.__setattr__(self, "numeric", tuple(feature for feature in self.features if feature not in texts))
+
+    @property
+    def inputs(self) -> list[Input]:
+        """The inputs of the named graph."""
+        return [Input(f.name, f.graph_input or f.name, f.kind in CATEGORICAL_KINDS) for f in self.features]
+
+    @property
+    def decision(self) -> Decision:
+        """What the graphs' outputs are."""
+        return Decision(len(self.classes), self.positive, self.threshold)
+
+    def tensors(self, rows: pl.DataFrame) -> Tensors:
+        """The features' columns: Float64 or Boolean or Date, and String; null is missing."""
+        texts = [self._texts(feature, rows[feature.name]) for feature in self.categorical]
+        numbers = [as_numbers(rows[feature.name]) for feature in self.numeric]
+        return Tensors(_matrix(texts, rows.height, object), _matrix(numbers, rows.height, np.float32))
+
+    def _texts(self, feature: Feature, column: pl.Series) -> NDArray[np.object_]:
+        known = {*feature.categories, *feature.rare}
+        values = column.to_list()
+        if not feature.open:
+            values = [value if value is None or value in known else self.tokens.unseen for value in values]
+        return np.array([self.tokens.missing if value is None else value for value in values], dtype=object)
+
+    def feeds(self, tensors: Tensors, inputs: Sequence[str]) -> dict[str, NDArray[np.object_] | NDArray[np.float32]]:
+        """The tensors by the names of a packed or a named graph's inputs."""
+        if list(inputs) != [entry.graph_input for entry in self.inputs]:
+            return {name: tensors.categorical if name == CATEGORICAL else tensors.numeric for name in inputs}
+        columns = self.columns(tensors)
+        return {entry.graph_input: columns[entry.name].reshape(-1, 1) for entry in self.inputs}
+
+    def columns(self, tensors: Tensors) -> dict[str, NDArray[np.object_] | NDArray[np.float32]]:
+        """Feature name to its column [N] of the tensors."""
+        groups = ((self.categorical, tensors.categorical), (self.numeric, tensors.numeric))
+        return {feature.name: matrix[:, place] for group, matrix in groups for place, feature in enumerate(group)}
+
+
+def as_numbers(column: pl.Series) -> NDArray[np.float32]:
+    """A column of numbers, booleans (0 and 1) or dates (days since 1970-01-01) as float32; NaN is missing."""
+    if column.dtype == pl.Date:
+        column = column.to_physical()
+    return column.cast(pl.Float64).cast(pl.Float32).fill_null(float("nan")).to_numpy()
+
+
+def _matrix(columns: Sequence[NDArray[Any]], rows: int, kind: type) -> NDArray[Any]:
+    if not columns:
+        return np.empty((rows, 0), dtype=kind)
+    return np.ascontiguousarray(np.column_stack(columns).astype(kind))

@@ -1,0 +1,57 @@
+"""What a pickle and a graph give for the same rows."""
+
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from bundle.graph_names import outputs_of
+from training.export.frames import pickle_frame
+from training.export.interface import Interface, Tensors
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Class indices int64 [rows] and P(class) float32 [rows, classes]; of a regressor, zeros and values [rows, 1]."""
+
+    labels: NDArray[np.int64]
+    numbers: NDArray[np.float32]
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """P(class) of a classifier."""
+        return self.numbers
+
+
+def predict_pickle(content: bytes, interface: Interface, rows: Tensors) -> Predictions:
+    """What the pickled estimator gives, as the pickle service asks it."""
+    return predict_estimator(pickle.loads(content), interface, rows)  # noqa: S301 - made a moment ago by this process
+
+
+def predict_estimator(estimator: Any, interface: Interface, rows: Tensors) -> Predictions:  # noqa: ANN401
+    """The same of an estimator."""
+    frame = pickle_frame(interface, rows)
+    with np.errstate(over="ignore", invalid="ignore"):  # a value beyond float32 becomes infinite, as in the graph
+        if interface.task == "regression":
+            return _values(np.asarray(estimator.predict(frame)).astype(np.float32))
+        probabilities = estimator.predict_proba(frame).astype(np.float32)
+    if interface.threshold is None:
+        return Predictions(probabilities.argmax(axis=1), probabilities)
+    reached = probabilities[:, interface.positive] >= np.float32(interface.threshold)
+    return Predictions(np.where(reached, interface.positive, 1 - interface.positive), probabilities)
+
+
+def predict_onnx(content: bytes, interface: Interface, rows: Tensors) -> Predictions:
+    """What ONNX Runtime gives with a named or a packed graph."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    feeds = interface.feeds(rows, [node.name for node in session.get_inputs()])
+    outputs = session.run(list(outputs_of(interface.task)), feeds)
+    return _values(outputs[0]) if interface.task == "regression" else Predictions(*outputs)
+
+
+def _values(values: NDArray[np.float32]) -> Predictions:
+    numbers = values.reshape(-1, 1)
+    return Predictions(np.zeros(len(numbers), dtype=np.int64), numbers)
