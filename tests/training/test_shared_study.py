@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from optuna.trial import TrialState
 from sqlalchemy import create_engine, text
 
 from bundle.manifest import read_manifest
+from tests.services import PATIENCE_SECONDS, wait_until
 from training.train import main
 from training.tuning.shared_study import is_shared
 from training.tuning.study import without_password
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/nowhere"))
 TRIALS = 6
-PATIENCE_SECONDS = 120
 
 pytestmark = pytest.mark.skipif(
     not (PROGRAMS / "initdb").exists() or (os.geteuid() == 0 and shutil.which("setpriv") is None),
@@ -31,31 +31,34 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_folder() -> Iterator[Path]:
+    """A folder of the server's own, beside pytest's: those are closed to other users whenever another run begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def storage(server_folder: Path) -> Iterator[str]:
     """The URL of a server that listens on a socket in a temporary folder, and nowhere else."""
-    folder = tmp_path_factory.mktemp("pg")
+    folder = server_folder
     as_owner: list[str] = []
     if os.geteuid() == 0:  # the server refuses to run as root
         as_owner = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
         shutil.chown(folder, "nobody", "nogroup")
-        for parent in folder.parents[:2]:
-            parent.chmod(0o755)
     data = folder / "data"
     initdb = [*as_owner, str(PROGRAMS / "initdb"), "--username=tuner", "--auth=trust", "--no-sync", str(data)]
-    subprocess.run(initdb, check=True, capture_output=True, timeout=60)
+    subprocess.run(initdb, check=True, capture_output=True)
     server = subprocess.Popen(
         [*as_owner, str(PROGRAMS / "postgres"), "-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-F"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 30
-        while subprocess.run([PROGRAMS / "pg_isready", "-h", folder], capture_output=True, check=False).returncode:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        ready = [PROGRAMS / "pg_isready", "-h", folder]
+        wait_until(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0)
         yield f"postgresql+psycopg://tuner@/postgres?host={folder}"
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(30)
+        server.wait(PATIENCE_SECONDS)
 
 
 def test_sqlite_is_for_one_process_and_a_server_for_many():
@@ -135,13 +138,12 @@ sys.exit(train.main(sys.argv[1:]))
 
 
 def wait_for_a_running_trial(storage: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    def begun() -> bool:
         with contextlib.suppress(ValueError), opened(storage) as study:  # there may be no study yet
-            if study.get_trials(states=(TrialState.RUNNING,)):
-                return
-        time.sleep(0.1)
-    raise AssertionError("no trial was begun")
+            return bool(study.get_trials(states=(TrialState.RUNNING,)))
+        return False
+
+    wait_until(begun)
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
