@@ -82,6 +82,7 @@ def test_the_page_of_the_documentation_may_talk_to_its_service_only(service: Tes
     assert "https://" not in service.client.get("/docs").text
 
 
+@pytest.mark.slow
 def test_the_documentation_can_be_left_out(backend: str, models: Path, tmp_path: Path, row):
     with running(backend, models, tmp_path, docs="off") as service:
         for path in ("/docs", "/openapi.json", "/redoc", "/docs/", "/openapi.json/"):

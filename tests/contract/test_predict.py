@@ -93,6 +93,7 @@ def test_a_large_batch_is_answered_in_order(service: TestedService, reference):
     assert [got["prediction"] for got in answer["predictions"]] == (reference.labels * 6)[:10_000]
 
 
+@pytest.mark.slow
 def test_small_requests_are_answered_while_a_large_batch_is_worked_on(service: TestedService, reference, row):
     body = json.dumps((reference.rows * 20)[:40_000])
     with ThreadPoolExecutor(1) as other, httpx.Client(base_url=service.client.base_url, timeout=60) as client:
@@ -118,7 +119,7 @@ def rows_of(manifest: Manifest) -> st.SearchStrategy[dict]:
     return st.fixed_dictionaries(values)
 
 
-@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("size", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_whatever_the_schema_allows_is_answered_consistently(service: TestedService, manifest, size):
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(st.lists(rows_of(manifest), min_size=size, max_size=size))

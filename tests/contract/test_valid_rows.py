@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from bundle.manifest import Feature, Manifest
 from tests.services import TestedService
 
+pytestmark = pytest.mark.slow
+
 FLOAT32_MAX = 3.4028234663852886e38
 
 

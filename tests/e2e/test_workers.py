@@ -13,6 +13,7 @@ from tests.services import PATIENCE_SECONDS, TestedService, running, wait_until
 REQUESTS = 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnx", "pickle"])
 def test_the_metrics_of_several_workers_add_up(backend: str, models: Path, manifest, tmp_path: Path):
     row = {feature.name: feature.example for feature in manifest.features}
@@ -29,7 +30,9 @@ def counted(service: TestedService) -> float:
     return sum(map(float, re.findall(r'predict_request_seconds_count\{route="/predict",status="200"\} (\S+)', text)))
 
 
-@pytest.mark.parametrize("backend", ["onnx", "pickle", pytest.param("axum", marks=pytest.mark.cargo)])
+@pytest.mark.parametrize(
+    "backend", ["onnx", pytest.param("pickle", marks=pytest.mark.slow), pytest.param("axum", marks=pytest.mark.cargo)]
+)
 def test_requests_in_hand_are_answered_when_the_service_is_told_to_end(backend: str, models: Path, manifest, tmp_path):
     body = json.dumps({feature.name: feature.example for feature in manifest.features}).encode()
     head = b"POST /predict HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body)

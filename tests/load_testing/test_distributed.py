@@ -17,6 +17,8 @@ from load_testing.cpus import available_cpus
 from load_testing.services import ROOT, ServiceSpec, reserved_port, running
 from tests.load_testing.conftest import STUB
 
+pytestmark = pytest.mark.slow
+
 LOCUST = (sys.executable, "-m", "locust", "-f", "load_testing/locustfile.py")
 SECONDS = 40
 

@@ -39,6 +39,7 @@ def test_wrong_answers_are_failed_requests(stub, model_folder, behaviour, reason
     assert result["requests"] > result["failures"][reason] > 0
 
 
+@pytest.mark.slow
 def test_unreachable_service_fails_every_request(model_folder):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -48,6 +49,7 @@ def test_unreachable_service_fails_every_request(model_folder):
     assert result["failures"] == {"connection failed: Connection refused": result["requests"]}
 
 
+@pytest.mark.slow
 def test_missing_bundle_is_said_in_one_line(tmp_path):
     done = generate("http://127.0.0.1:1", tmp_path)
     assert done.returncode == 1
@@ -55,6 +57,7 @@ def test_missing_bundle_is_said_in_one_line(tmp_path):
     assert "no model bundle here" in done.stderr
 
 
+@pytest.mark.slow
 def test_pool_adds_up_its_generators(stub, model_folder):
     with (
         running(stub("honest"), model_folder, available_cpus(), workers=1) as service,
@@ -67,6 +70,7 @@ def test_pool_adds_up_its_generators(stub, model_folder):
             assert result.failures == {}
 
 
+@pytest.mark.slow
 def test_generator_that_breaks_down_is_an_error(tmp_path):
     with (
         generator_pool(tmp_path, frozenset([min(available_cpus())])) as pool,

@@ -80,6 +80,7 @@ def test_a_manifest_that_is_not_one_is_named(copied: Path):
     assert refused(start("onnx", copied), manifest.name, "not a valid manifest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnx", "pickle", pytest.param("axum", marks=pytest.mark.cargo)])
 def test_a_bundle_that_is_not_the_pinned_one_is_refused(backend: str, copied: Path, tmp_path: Path):
     (manifest,) = copied.glob("*.json")

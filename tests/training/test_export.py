@@ -348,6 +348,7 @@ print(json.dumps([len(labels), sum(labels), foreign]))
 """
 
 
+@pytest.mark.slow
 def test_pickle_predicts_the_same_where_there_is_no_project_code(manifest, models, tmp_path):
     finished = subprocess.run(
         [sys.executable, "-I", "-c", PREDICT_ALONE, models, manifest.name],

@@ -149,6 +149,7 @@ def test_more_trials_go_on_in_the_units_of_the_first(run, tmp_path, monkeypatch)
     assert [trial.values for trial in after.trials[:TRIALS]] == values
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_graph_is_timed_publishes_of_what_is_there(tmp_path, monkeypatch, capfd):
     measure, timed = latency.Stopwatch.measure, []
 
@@ -166,6 +167,7 @@ def test_ctrl_c_while_a_graph_is_timed_publishes_of_what_is_there(tmp_path, monk
     assert [trial.state for trial in study_of(tmp_path).trials] == [TrialState.COMPLETE] * 2 + [TrialState.FAIL]
 
 
+@pytest.mark.slow
 def test_a_study_of_f2_alone_is_another_study_and_knows_nothing_of_a_front(run, tmp_path, monkeypatch):
     small = {"n_estimators": 3, "max_depth": 2}
     monkeypatch.setattr(

@@ -231,6 +231,7 @@ def test_report_has_the_manifest_s_values(run):
     assert sorted(re.findall(r"\]\((.+\.png)\)", text)) == PICTURES
 
 
+@pytest.mark.slow
 def test_report_of_a_single_trial_says_that_it_cannot_tell_the_parameters_importance(tmp_path, monkeypatch, run):
     drawn = []
     bars = report._bars
@@ -249,6 +250,7 @@ def test_same_command_again_gives_the_same_version_without_new_trials(run, tmp_p
     assert (after.version, after.study, after.metrics) == (before.version, before.study, before.metrics)
 
 
+@pytest.mark.slow
 def test_other_place_gives_the_same_model_and_another_seed_another(run, tmp_path):
     assert main(command(tmp_path / "same")) == 0
     same = assert_whole(tmp_path / "same" / "models")
@@ -259,6 +261,7 @@ def test_other_place_gives_the_same_model_and_another_seed_another(run, tmp_path
     assert (other.study.seed, other.study.trials) == (7, 1)
 
 
+@pytest.mark.slow
 def test_more_trials_continue_the_study_and_fresh_forgets_it(run, tmp_path, published):
     assert main(command(tmp_path, "--trials", "3")) == 0
     assert read_manifest(tmp_path / "models").study.trials == 3
@@ -448,6 +451,7 @@ def orchard_options(made_up, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_held_out_rows_choose_nothing(made_up, orchard_options):
     """With other values in the held-out rows the model is the same to the byte, and only its score there is not."""
     dataset, frame = made_up.orchard()

@@ -138,12 +138,14 @@ def test_suggestions_stay_in_bounds_that_keep_predictions_fast():
         assert 1 <= parameters["scale_pos_weight"] <= 6
 
 
+@pytest.mark.slow
 def test_resumed_study_has_the_trials_of_an_uninterrupted_one(run, storage, uninterrupted):
     for trials in (5, 16, TRIALS):
         assert run(open_study("resumed", storage, fresh=False), trials=trials)
     assert described(open_study("resumed", storage, fresh=False)) == uninterrupted
 
 
+@pytest.mark.slow
 def test_killed_study_goes_on_as_if_nothing_had_been(run, storage, uninterrupted, monkeypatch):
     stop_in_trials(monkeypatch, Killed(), 2, 16)
     for finished_trials in (2, 15):
@@ -158,6 +160,7 @@ def test_killed_study_goes_on_as_if_nothing_had_been(run, storage, uninterrupted
     assert described(study) == uninterrupted
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_study_cleanly_and_it_can_go_on(run, storage, uninterrupted, monkeypatch):
     stop_in_trials(monkeypatch, KeyboardInterrupt(), 0, 4)
     assert not run(open_study("stopped", storage, fresh=False))
