@@ -20,7 +20,7 @@ from scale.training.sample import plan_parts
 from scale.training.synthetic_parquet import write_synthetic
 from scale.training.train import PartitionedOptions, main, train_partitioned
 from training import adult
-from training.data.prepare import class_indices, pipeline_frame
+from training.data.prepare import pipeline_frame, targets
 from training.data.synthetic import synthesize
 from training.dataset import Dataset
 from training.errors import DataError, TrainingError
@@ -68,7 +68,7 @@ def test_every_pass_splits_the_rows_alike_whatever_the_batches_are(opened, monke
     assert all(one.equals(two) for one, two in zip(first, again, strict=True))
     assert sum(part.height for part in first) == ROWS
     assert [part.height / ROWS for part in first] == pytest.approx([0.33, 0.067, 0.603], abs=0.015)
-    shares = [class_indices(adult.DATASET, part).mean() for part in first]
+    shares = [targets(adult.DATASET, part).mean() for part in first]
     assert max(shares) - min(shares) < 0.05
 
 
@@ -94,7 +94,7 @@ def test_what_is_read_off_the_sample_is_what_all_training_rows_give(opened, smal
     assert rows.description.training_rows == training.height
     assert rows.description.rows == ROWS
     every = read(opened, DrawRange(0, 1))
-    assert rows.description.positive_fraction == pytest.approx(class_indices(adult.DATASET, every).mean())
+    assert rows.description.positive_fraction == pytest.approx(targets(adult.DATASET, every).mean())
     assert (rows.description.source, len(rows.description.files)) == ("synthetic", 3)
 
 
@@ -105,9 +105,7 @@ def test_the_model_is_as_good_as_one_fitted_in_memory(opened, small_batches):
     held_out = predict_part(model.pipeline, opened, plan.held_out, "held out")
     training = read(opened, plan.training)
     features = pipeline_frame(adult.DATASET, training)
-    twin = build_pipeline(adult.DATASET, features, PARAMETERS, seed=1).fit(
-        features, class_indices(adult.DATASET, training)
-    )
+    twin = build_pipeline(adult.DATASET, features, PARAMETERS, seed=1).fit(features, targets(adult.DATASET, training))
     kept = pipeline_frame(adult.DATASET, read(opened, plan.held_out))
     probability = twin.predict_proba(kept)[:, 1]
     here, there = (score(held_out.target, scores, model.threshold) for scores in (held_out.probability, probability))
@@ -125,9 +123,7 @@ def test_one_batch_gives_the_trees_that_the_classifier_itself_would_fit(tmp_path
     model = fit_external(rows, opened, plan, PARAMETERS, seed=1, threads=1)
     training = read(opened, plan.training)
     features = pipeline_frame(adult.DATASET, training)
-    twin = build_pipeline(adult.DATASET, features, PARAMETERS, seed=1).fit(
-        features, class_indices(adult.DATASET, training)
-    )
+    twin = build_pipeline(adult.DATASET, features, PARAMETERS, seed=1).fit(features, targets(adult.DATASET, training))
     difference = model.pipeline.predict_proba(features) - twin.predict_proba(features)
     assert np.abs(difference).max() < 1e-6
 
