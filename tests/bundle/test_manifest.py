@@ -4,6 +4,7 @@ import json
 import os
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from bundle.manifest import (
     FORMAT_VERSION,
     MAX_MANIFEST_BYTES,
     Feature,
+    Manifest,
     decode_manifest,
     encode_manifest,
     find_manifest,
@@ -184,3 +186,61 @@ def test_creation_time_is_utc_to_the_second():
     assert now.tzinfo is UTC
     assert now.microsecond == 0
     assert abs((datetime.now(UTC) - now).total_seconds()) < 60
+
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/bundle.md"
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_documented_examples_are_valid(place):
+    example = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[place]
+    manifest = decode_manifest(example.encode(), "docs/bundle.md")
+    assert decode_manifest(encode_manifest(manifest), "again.json") == manifest
+
+
+def test_document_names_every_field():
+    documented = set(re.findall(r"`(\w+)`", DOCUMENT.read_text(encoding="utf-8")))
+    assert {*Manifest.__struct_fields__, *Feature.__struct_fields__} <= documented
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"classes": [1, "2"]}, "the classes must differ, and be of one type"),
+        ({"classes": ["a", "a"]}, "the classes must differ, and be of one type"),
+        ({"positive_class": "other"}, "positive_class 'other' is none of the classes"),
+        ({"positive_class": None}, "positive_class and decision_threshold belong to binary_classification"),
+        ({"tokens": {"missing": "x", "unseen": "x"}}, "the tokens for missing and unseen categories are the same"),
+        ({"tokens": {"missing": "Private", "unseen": "x"}}, "'workclass' has a token as a category: ['Private']"),
+        ({"expected": {"prediction": 0, "probabilities": [1.0]}}, "needs a probability for every class"),
+        ({"features": []}, "there must be features, and their names must differ"),
+    ],
+)
+def test_parts_that_contradict_each_other_are_refused(manifest, values, message):
+    with pytest.raises(BundleError, match=f"not a valid manifest: .*{re.escape(message)}"):
+        decode_manifest(changed(manifest, **values), "wrong.json")
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        ({"name": ""}, "a feature has no name"),
+        ({"example": None}, "'f' is not nullable, but its example is null"),
+        ({"categories": ["a"]}, "'f' is numeric, and can't have categories"),
+        ({"kind": "boolean", "integer": True}, "'f' is boolean, and can't be integer"),
+        ({"kind": "nominal", "open": True, "nullable": True}, "'f' is open: it must be nominal, not nullable"),
+    ],
+)
+def test_feature_that_contradicts_itself_is_refused(manifest, feature, message):
+    whole = {"name": "f", "kind": "numeric", "nullable": False, "example": 1, **feature}
+    with pytest.raises(BundleError, match=re.escape(message)):
+        decode_manifest(changed(manifest, features=[whole, {**whole, "name": "g"}]), "wrong.json")
+
+
+@pytest.mark.parametrize(
+    "file", ["../m.onnx", "/m.onnx", "a/../../m.onnx", "a//m.onnx", "./m.onnx", "a\\m.onnx", "m\0.onnx", "", "a/"]
+)
+def test_artifact_outside_the_bundle_is_refused(manifest, file):
+    artifact = {"file": file, "bytes": 1, "sha256": ""}
+    with pytest.raises(BundleError, match="is not a relative path inside the bundle"):
+        decode_manifest(changed(manifest, artifacts={"onnx": artifact}), "wrong.json")
