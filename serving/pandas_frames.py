@@ -32,7 +32,8 @@ class PandasFrames:
         if feature.kind in CATEGORICAL_KINDS:
             texts = [np.nan if text == self._missing else text for text in values.tolist()]
             if feature.dtype == "category":
-                return pd.Series(pd.Categorical(texts, categories=[*feature.categories, *feature.rare]))
+                known = [*feature.categories, *feature.rare]
+                return pd.Series(pd.Categorical([t if t in known else np.nan for t in texts], categories=known))
             return pd.Series(texts, dtype=feature.dtype or "object")
         numbers = pd.Series(values.astype(np.float64))
         if feature.dtype == "object":

@@ -24,7 +24,7 @@ class PicklePredictor:
         """
         try:
             self._model: Any = pickle.loads(model)  # noqa: S301 - the caller checked its digest
-            self._frame = _frames(manifest)
+            self._frame = build_frames(manifest)
         except Exception as error:
             raise model_failed(manifest, self.backend, error) from error
         self._classifies = manifest.task != "regression"
@@ -45,7 +45,7 @@ class PicklePredictor:
         return Classes(labels, probabilities)
 
 
-def _frames(manifest: Manifest) -> Callable[[Batch], Any]:
+def build_frames(manifest: Manifest) -> Callable[[Batch], Any]:
     """What makes the pipeline's frames. A library is imported only for a bundle that needs it."""
     places = [Place.of(manifest, feature) for feature in manifest.features]
     if manifest.frame == "polars":
