@@ -12,14 +12,14 @@ from load_testing.payloads import read_reference
 from load_testing.skew_measurement import measure_skew
 from tests.contract.any_models import BINARY, MODELS, QUOTED, REGRESSION
 from tests.hand_made_bundle import HandMade
-from tests.services import Service, running
+from tests.services import TestedService, running
 
 
 @dataclass
 class Served:
     bundle: HandMade
     models: Path
-    service: Service
+    service: TestedService
 
     def predict(self, row: dict[str, Any]) -> dict[str, Any]:
         answer = self.service.client.post("/predict", json=row)
