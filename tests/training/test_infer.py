@@ -1,0 +1,223 @@
+"""What the columns of an unknown table are taken for, and a data set made of one file."""
+
+import datetime as dt
+import importlib.util
+import sys
+
+import polars as pl
+import pytest
+
+from training.data.file_dataset import dataset_name, infer_dataset, module_text, schema_lines
+from training.data.infer import coarse_numbers, infer_column, infer_columns, infer_target
+from training.data.typed import typed_rows
+from training.dataset import Boolean, Date, Nominal, Numeric
+from training.errors import DataError
+
+ROWS = 60
+
+
+def texts(name, values, rows=ROWS):
+    """A column as a CSV file gives it: the values over and over."""
+    return pl.Series(name, [values[i % len(values)] for i in range(rows)], dtype=pl.String)
+
+
+@pytest.mark.parametrize(
+    ("values", "feature"),
+    [
+        (["1", "2", "30"], Numeric(name="x", integer=True)),
+        (["1", "-2.5", "1e3"], Numeric(name="x")),
+        (["1", None, "3"], Numeric(name="x", integer=True, nullable=True)),
+        (["1.5", "NA", "?", "n/a", "2"], Numeric(name="x", nullable=True)),
+        ([" 1", "2 "], Numeric(name="x", integer=True)),
+        (["true", "false"], Boolean(name="x")),
+        (["True", "FALSE", None], Boolean(name="x", nullable=True)),
+        (["0", "1"], Numeric(name="x", integer=True)),
+        (["2024-02-29", "2023-01-01"], Date(name="x")),
+        (["2024-02-29", None], Date(name="x", nullable=True)),
+        (["yes", "no"], Nominal(name="x")),
+        (["a", None, "b"], Nominal(name="x", nullable=True)),
+        (["01234", "04567"], Nominal(name="x")),
+        (["2024-02-30", "2024-01-01x"], Nominal(name="x")),
+        (["12", "twelve"], Nominal(name="x")),
+        (["NA", "EU", "AS"], Nominal(name="x")),
+        (["1", "inf"], Nominal(name="x")),
+    ],
+)
+def test_what_a_column_is_taken_for(values, feature):
+    assert infer_column(texts("x", values)).feature == feature
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (texts("x", [None]), "no value in any row"),
+        (texts("x", ["CH"]), "constant: every row has 'CH'"),
+        (pl.Series("customer_id", [str(7 * i) for i in range(ROWS)]), "an id: every row has its own whole number"),
+        (
+            pl.Series("n", [str(1000 + i) for i in range(ROWS)]),
+            "an id: every row has its own whole number, from 1000 on",
+        ),
+        (pl.Series("mail", [f"{i}@x" for i in range(ROWS)]), "an id: 60 different values in 60 rows"),
+        (pl.Series("note", [f"{i} {'word ' * 12}" for i in range(ROWS)]), "free text: 60 different texts"),
+        (texts("t", ["2024-01-01 10:00", "2024-01-02 11:30"]), "only YYYY-MM-DD can be a feature"),
+        (texts("t", ["31/12/2024", "1/2/2024"]), "only YYYY-MM-DD can be a feature"),
+        (pl.Series("t", [dt.datetime(2024, 1, 1 + i % 9) for i in range(ROWS)]), "time stamps are no feature"),
+        (pl.Series("l", [[1], [2]] * 30), "are no feature"),
+    ],
+)
+def test_what_is_left_out_and_why(column, reason):
+    found = infer_column(column)
+    assert found.feature is None
+    assert reason in found.reason
+
+
+def test_a_quantity_that_differs_in_every_row_is_no_id():
+    income = pl.Series("income", [str(20_000 + 37 * i * i % 9973) for i in range(ROWS)])
+    assert infer_column(income).feature == Numeric(name="income", integer=True)
+
+
+def test_types_of_a_parquet_file_are_kept():
+    table = pl.DataFrame(
+        {
+            "whole": pl.Series([1, 2, 3, None] * 15, dtype=pl.Int32),
+            "real": [1.0, 2.0, 3.0, 4.0] * 15,
+            "flag": [True, False, None, True] * 15,
+            "day": [dt.date(2024, 1, 1), None, None, dt.date(2024, 1, 2)] * 15,
+            "kind": pl.Series(["a", "b", "a", "b"] * 15, dtype=pl.Categorical),
+        }
+    )
+    assert [column.feature for column in infer_columns(table, "y", [])] == [
+        Numeric(name="whole", integer=True, nullable=True),
+        Numeric(name="real"),
+        Boolean(name="flag", nullable=True),
+        Date(name="day", nullable=True),
+        Nominal(name="kind"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        (["no", "no", "yes"], "binary_classification", ("no", "yes")),
+        (["yes", "yes", "no"], "binary_classification", ("yes", "no")),
+        (["0", "1"], "binary_classification", (0, 1)),
+        (["True", "False"], "binary_classification", (False, True)),
+        (["a", "b", "c"], "multiclass_classification", ("a", "b", "c")),
+        (["3", "1", "2"], "multiclass_classification", (1, 2, 3)),
+        (["1.5", "2"], "regression", ()),
+        ([str(i) for i in range(21)], "regression", ()),
+    ],
+)
+def test_what_a_target_is_taken_for(values, task, classes):
+    found = infer_target(texts("y", values))
+    assert (found.task, found.classes) == (task, classes)
+    assert [type(label) for label in found.classes] == [type(label) for label in classes]
+
+
+def test_the_positive_class_and_the_task_can_be_named():
+    assert infer_target(texts("y", ["no", "no", "yes"]), positive="no").classes == ("yes", "no")
+    assert infer_target(texts("y", ["true", "false"]), positive="false").classes == (True, False)
+    assert infer_target(texts("y", ["1", "2"]), task="regression").classes == ()
+    assert len(infer_target(texts("y", [str(i) for i in range(21)]), task="classification").classes) == 21
+
+
+@pytest.mark.parametrize(
+    ("values", "named", "message"),
+    [
+        (["a"], {}, "all rows have the same value"),
+        (["a", "b"], {"positive": "c"}, "POSITIVE=c: y has the classes 'a' and 'b'"),
+        (["a", "b", "c"], {"positive": "a"}, "POSITIVE is for two"),
+        (["1.5", "2"], {"positive": "2"}, "has no classes"),
+        (["a", "b"], {"task": "regression"}, "a regression needs numbers, but there is 'a'"),
+        ([f"name {i}" for i in range(101)], {}, "101 different values are too many classes"),
+    ],
+)
+def test_targets_that_cannot_be(values, named, message):
+    with pytest.raises(DataError, match=message):
+        infer_target(texts("y", values, rows=202), **named)
+
+
+CSV = "id,age,plan,since,active,zip,country,churn\n" + "".join(
+    f"{i},{20 + i % 50 if i % 7 else ''},{'abc'[i % 3]},2024-01-{1 + i % 28:02d},{'true' if i % 2 else 'false'},"
+    f"{i % 9:05d},CH,{'yes' if i % 5 == 0 else 'no'}\n"
+    for i in range(120)
+)
+
+
+@pytest.fixture
+def csv(tmp_path):
+    path = tmp_path / "my customers.csv"
+    path.write_text(CSV)
+    return path
+
+
+def test_a_file_is_a_data_set(csv):
+    inferred = infer_dataset(csv, "churn", ignored=["plan"])
+    dataset = inferred.dataset
+    assert (dataset.name, dataset.classes, dataset.task) == ("my_customers", ("no", "yes"), "binary_classification")
+    assert [feature.name for feature in dataset.features] == ["age", "since", "active", "zip"]
+    frame = dataset.parse({csv.name: csv.read_bytes()})
+    assert frame.row(0, named=True) == {
+        "age": None, "since": dt.date(2024, 1, 1), "active": False, "zip": "00000", "churn": "yes",
+    }  # fmt: skip
+    told = "\n".join(schema_lines(inferred))
+    for part in (
+        "120 rows, 4 features",
+        "target   churn: two classes; positive is 'yes'",
+        "IGNORE names it",
+        "18 missing",
+    ):
+        assert part in told
+
+
+def test_the_module_that_is_written_is_the_same_data_set(csv, tmp_path):
+    inferred = infer_dataset(csv, "churn")
+    path = tmp_path / "module.py"
+    path.write_text(module_text(inferred))
+    spec = importlib.util.spec_from_file_location("written", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert "written" not in sys.modules
+    for field in ("name", "source", "features", "target", "classes", "files"):
+        assert getattr(module.DATASET, field) == getattr(inferred.dataset, field)
+    content = {csv.name: csv.read_bytes()}
+    assert module.DATASET.parse(content).equals(inferred.dataset.parse(content))
+
+
+def test_a_missing_target_says_what_is_there(csv):
+    with pytest.raises(DataError, match=r"column 'Churn' is missing; there: 'id', .*differ in 'churn'"):
+        infer_dataset(csv, "Churn")
+    csv.write_text(CSV.replace(",", ";"))
+    with pytest.raises(DataError, match="fields seem to be separated by ';': give SEPARATOR=';'"):
+        infer_dataset(csv, "churn")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.b.csv", "a"), ("2024 data.csv", "data_2024_data"), ("年.csv", "年"), ("--.csv", "data")]
+)
+def test_names_of_models_from_names_of_files(tmp_path, name, expected):
+    assert dataset_name(tmp_path / name) == expected
+
+
+def test_rows_without_a_target_are_left_out_and_counted(capsys):
+    table = pl.DataFrame({"x": ["1", "2", "3"], "y": ["a", None, "b"]})
+    frame = typed_rows(table, [Numeric(name="x")], "y", ("a", "b"), "f.csv")
+    assert frame.rows() == [(1.0, "a"), (3.0, "b")]
+    assert "f.csv: 1 of 3 rows have no y; they are left out" in capsys.readouterr().out
+
+
+def test_all_wrong_values_are_told_with_row_and_column():
+    table = pl.DataFrame({"x": ["1", "zwei", "1e39"], "d": ["2024-01-01", "soon", "2024-1-1"], "y": ["a", "c", "b"]})
+    with pytest.raises(DataError) as raised:
+        typed_rows(table, [Numeric(name="x"), Date(name="d")], "y", ("a", "b"), "f.csv")
+    for part in ("5 problems", "row 2, column 'x': 'zwei'", "row 3, column 'x': '1e39'", "row 2, column 'd': 'soon'",
+                 "row 3, column 'd': '2024-1-1'", "row 2, column 'y': 'c' is none of the classes 'a'"):  # fmt: skip
+        assert part in str(raised.value)
+
+
+def test_whole_numbers_that_a_32_bit_float_cannot_tell_apart_are_told():
+    frame = pl.DataFrame({"id": [4e15 + i for i in range(100)], "small": [float(i) for i in range(100)]})
+    features = [Numeric(name="id", integer=True), Numeric(name="small", integer=True)]
+    (told,) = coarse_numbers(frame, features)
+    assert "column 'id': 99 of 100 different values" in told
+    assert "2^24" in told
