@@ -53,7 +53,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     add_options(parser)
     add_file_options(parser)
     given = vars(parser.read(arguments))
-    return make_options(parser, {**given, **_own_file(parser, given)})
+    given |= _own_file(parser, given)
+    return make_options(parser, given)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

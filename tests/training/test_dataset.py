@@ -95,6 +95,6 @@ def test_features_are_grouped_in_feature_order():
         Numeric(name="a"),
         Nominal(name="e"),
     )
-    mixed = dataclasses.replace(dataset(), features=features)
+    mixed = dataclasses.replace(dataset("x"), features=features)
     assert [feature.name for feature in mixed.categorical] == ["d", "b", "e"]
     assert [feature.name for feature in mixed.numeric] == ["c", "a"]

@@ -226,9 +226,13 @@ def test_missing_is_no_category_of_the_manifest(orchard):
 
 def test_a_class_with_too_few_rows_to_cross_validate_is_refused(made_up):
     dataset, frame = made_up.orchard("numeric")
-    few = pl.concat([frame.filter(pl.col("sold") == "no"), frame.filter(pl.col("sold") == "yes").head(4)])
+    none, some = frame.filter(pl.col("sold") == "no"), frame.filter(pl.col("sold") == "yes")
+    with pytest.raises(DataError, match="only 4 rows of 'yes'; at least 5 are needed"):
+        prepare_rows(dataset, RawRows(pl.concat([none, some.head(4)]), "farm"))
     with pytest.raises(DataError, match="only 3 training rows are 'yes'; 4 are needed"):
-        prepare_rows(dataset, RawRows(few, "farm"))
+        prepare_rows(
+            dataclasses.replace(dataset, held_out_fraction=0.4), RawRows(pl.concat([none, some.head(5)]), "farm")
+        )
 
 
 def test_a_column_without_a_value_in_any_training_row_is_refused(orchard):

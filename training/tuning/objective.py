@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from types import CodeType
 
 import numpy as np
 import optuna
@@ -100,10 +101,12 @@ def study_name(dataset: Dataset, content: bytes, score: Score, *, seed: int, lat
     return f"{dataset.name}-{digest.hexdigest()[:12]}"
 
 
-def _source(function: Callable[..., object]) -> str:
-    """A function's text; where there is none, what it was compiled to."""
+def _source(function: Callable[..., object]) -> tuple[str, str]:
+    """A function's text, if there is one, and its own constants: two lambdas may stand in one line."""
     try:
-        return inspect.getsource(function)
+        text = inspect.getsource(function)
     except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        return repr((code.co_code, code.co_consts)) if code else repr(function)
+        text = ""
+    code = getattr(function, "__code__", None)
+    constants = [one for one in code.co_consts if not isinstance(one, CodeType)] if code else []
+    return text, repr((constants, code.co_code if code else function))
