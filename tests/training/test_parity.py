@@ -407,7 +407,7 @@ def test_reference_artifact_has_the_pickle_s_predictions_of_every_row(made_up, m
     held_out = stored.filter(pl.col(CASE) == HELD_OUT)
     assert held_out["target"].to_list() == made_up.rows.held_out_target.tolist()
     assert stored.filter(pl.col(CASE) != HELD_OUT)["target"].null_count() == stored.height - held_out.height
-    assert contents.held_out_probability.tolist() == [both[1] for both in held_out["probabilities"].to_list()]
+    assert contents.held_out_output.tolist() == [both[1] for both in held_out["probabilities"].to_list()]
 
 
 def test_trees_are_counted_in_the_graph(graph):

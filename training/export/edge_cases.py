@@ -82,11 +82,11 @@ def _possible(feature: Feature, values: tuple[float, ...] | list[float]) -> list
     """The values that a request can have for the feature; of a number that it can't, its whole neighbours."""
     if feature.kind == "boolean":
         return [False, True]
-    whole = sorted({float(f(value)) for value in values for f in (np.floor, np.ceil)})
+    whole = list({repr(w): w for value in values for w in (float(np.floor(value)), float(np.ceil(value)))}.values())
     if feature.kind == "date":
         days = [min(max(int(value), _DAYS[0]), _DAYS[1]) for value in whole]
         return [_EPOCH + timedelta(days=day) for day in sorted(set(days))]
-    return list(whole) if feature.integer else list(values)
+    return [*whole] if feature.integer else list(values)
 
 
 def _spread(values: list[float], count: int) -> list[float]:
