@@ -124,7 +124,7 @@ def test_every_one_of_many_probabilities_counts(taste_manifest, place):
         (None, math.inf, None),
         (None, 1.0, "wrong value (held_out)"),
         (1.0, math.nan, "wrong value (held_out)"),
-        ("1", 1.0, "malformed answer: ExpectedAnswer `float | null`, got `str` - at `$.prediction`"),
+        ("1", 1.0, "malformed answer: Expected `float | null`, got `str` - at `$.prediction`"),
     ],
 )
 def test_values_are_compared_relative_to_their_size(taste_manifest, served, expected, fault):

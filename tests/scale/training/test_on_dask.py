@@ -23,8 +23,10 @@ from scale.training.train import PartitionedOptions, main, train_partitioned
 from tests.scale.dask_cluster import local_cluster
 from training import adult
 from training.errors import DataError, TrainingError
+from training.model.score import parse_score
 
 ROWS = 6_000
+SCORE = parse_score("f2", "binary_classification")
 PARAMETERS = {"n_estimators": 10, "max_depth": 4, "learning_rate": 0.3}
 
 
@@ -51,15 +53,15 @@ def test_the_survey_is_the_one_of_a_single_process(engine):
 
 def test_the_model_is_close_to_that_of_the_external_engine(engine):
     rows = survey(engine.partitions, engine.plan)
-    model = engine.fit(rows, PARAMETERS, seed=1)
-    twin = fit_external(rows, engine.partitions, engine.plan, PARAMETERS, seed=1, threads=1)
+    model = engine.fit(rows, PARAMETERS, SCORE, seed=1)
+    twin = fit_external(rows, engine.partitions, engine.plan, PARAMETERS, SCORE, seed=1, threads=1)
     assert model.booster.num_boosted_rounds() == PARAMETERS["n_estimators"]
     there = engine.score_held_out(model)
     here = predict_part(twin.pipeline, engine.partitions, engine.plan.held_out, "held out")
     assert there.target.tolist() == here.target.tolist()
     # Close, and not the same: other sketches of the columns are merged, and histograms are added in another order.
-    assert np.quantile(np.abs(there.probability - here.probability), 0.95) < 0.01
-    again = engine.fit(rows, PARAMETERS, seed=1)
+    assert np.quantile(np.abs(there.output - here.output), 0.95) < 0.01
+    again = engine.fit(rows, PARAMETERS, SCORE, seed=1)
     assert again.booster.save_raw() == model.booster.save_raw()
 
 
@@ -98,7 +100,7 @@ def test_one_workers_failure_is_told_by_its_own_words_and_not_by_the_others(engi
     gone = dataclasses.replace(first, path=Path("/nowhere/a.parquet"))
     broken = dataclasses.replace(engine.partitions, partitions=(gone, *others))
     with pytest.raises(DataError, match=r"/nowhere/a\.parquet: can't be read"):
-        dataclasses.replace(engine, partitions=broken).fit(rows, PARAMETERS, seed=1)
+        dataclasses.replace(engine, partitions=broken).fit(rows, PARAMETERS, SCORE, seed=1)
 
 
 @pytest.mark.slow
@@ -116,7 +118,7 @@ def test_a_killed_worker_ends_the_run_and_frees_the_other_one(engine, monkeypatc
         monkeypatch.setattr(dask_trees, "wait", killing)
         mortal = dataclasses.replace(engine, scheduler=cluster.scheduler_address)
         with pytest.raises(TrainingError, match=r"worker tcp://.* was lost while trees were grown"):
-            mortal.fit(rows, {**PARAMETERS, "n_estimators": 100_000}, seed=1)
+            mortal.fit(rows, {**PARAMETERS, "n_estimators": 100_000}, SCORE, seed=1)
         assert client.submit(os.getpid, workers=[cluster.workers[0].worker_address]).result()
 
 
@@ -124,7 +126,7 @@ def test_too_little_memory_is_told_before_it_is_used(engine, monkeypatch):
     monkeypatch.setattr(dask_trees, "WORKER_BYTES", 1e15)
     rows = survey(engine.partitions, engine.plan)
     with pytest.raises(TrainingError, match=r"in each of 2 workers, but one is limited to .* GB; add workers, or use"):
-        engine.fit(rows, PARAMETERS, seed=1)
+        engine.fit(rows, PARAMETERS, SCORE, seed=1)
 
 
 def test_files_are_dealt_by_their_rows():
