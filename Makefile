@@ -14,7 +14,7 @@ run = @MAKE_VARIABLES='$(filter-out PYTHON,$(GIVEN))' OMP_WAIT_POLICY=passive $(
 takes = $(foreach name,$(filter-out PYTHON $1,$(GIVEN)),$(error $(name): `make $@` takes $(if $1,$1,no variables)))
 
 help:
-	@awk -F ':.*## ' '/^##@/{print "\n" substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-18s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^##@/{print "\n" substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-18s%s\n", $$1, $$2}' Makefile | tail -n +2
 	@echo '$(EXPERIMENTS)' | fold -sw 76 | sed 's/^/  /'
 	@printf '\nVariables are options: make train TRIALS=5. HELP=1 lists those of a command.\n'
 
@@ -122,7 +122,7 @@ test-all: $(READY) $(if $(shell command -v cargo),build-axum) ## all but the con
 
 LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 IMAGE_LOCKS := training serving-onnx serving-pickle load-testing
-lock: $(READY) ## resolve the versions in requirements/*.lock again
+lock: $(READY)  # resolves the versions in requirements/*.lock again
 	@$(LOCK) --upgrade --extra dev -o requirements/dev.lock pyproject.toml
 	@for extra in $(IMAGE_LOCKS) setup audit; do \
 	  $(LOCK) --constraint requirements/dev.lock --extra $$extra -o requirements/$$extra.lock pyproject.toml || exit 1; done
@@ -132,7 +132,7 @@ audit: $(READY) ## vulnerabilities and licences of all packages
 
 # Nothing else imports these: who copies this repository may leave them out. What docs/ says of them stays.
 EXTRAS := scale experiments serving/axum tests/scale tests/experiments tests/serving/test_rust_modules.py
-trim: ## in a copy of yours, remove scale/, experiments/ and serving/axum/
+trim: ## in your copy: remove scale/, experiments/, serving/axum/
 	@$(call takes,)git rm -r --quiet $(wildcard $(EXTRAS))
 
 ##@ Experiments, whose results docs/ has
