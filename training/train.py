@@ -35,6 +35,7 @@ from training.model.score import Score, parse_score
 from training.model.worth import judge
 from training.options import Options, parse_options
 from training.ownership import owning_outputs
+from training.rehearsal import rehearse
 from training.report.pictures import Evidence
 from training.report.terminal import print_summary
 from training.report.write_report import write_report
@@ -78,6 +79,7 @@ def train(options: Options) -> Manifest | None:
     raw = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
     rows = prepare_rows(options.dataset, raw)
     warn_of_coarse_numbers(rows)
+    rehearse(rows, seed=options.seed)
     tuned = tune(rows, score, options, connection)
     if tuned is None:
         return None
