@@ -36,7 +36,7 @@ def test_openapi_describes_the_request_as_the_manifest_does(service: TestedServi
     assert schema["required"] == [feature.name for feature in manifest.features]
     assert schema["additionalProperties"] is False
     for feature in manifest.features:
-        kind = "number" if feature.kind == "numeric" else "string"
+        kind = "string" if feature.kind != "numeric" else "integer" if feature.integer else "number"
         assert schema["properties"][feature.name]["type"] == ([kind, "null"] if feature.nullable else kind)
     assert set(document["paths"]["/predict"]["post"]["responses"]) == {"200", "400", "408", "413", "422", "500", "503"}
 

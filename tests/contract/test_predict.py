@@ -112,7 +112,9 @@ def rows_of(manifest: Manifest) -> st.SearchStrategy[dict]:
     values = {}
     for feature in manifest.features:
         if feature.kind == "numeric":
-            value = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70)
+            numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+            numbers = numbers.map(lambda number: float(int(number))) if feature.integer else numbers
+            value = numbers | st.integers(-(2**70), 2**70)
         else:
             value = st.sampled_from(feature.categories) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
         values[feature.name] = value | st.none() if feature.nullable else value

@@ -20,8 +20,10 @@ def values(feature: Feature) -> st.SearchStrategy[Any]:
     if feature.kind == "numeric":
         assert feature.minimum is not None
         assert feature.maximum is not None
-        seen = st.floats(feature.minimum, feature.maximum) | st.integers(int(feature.minimum), int(feature.maximum))
-        allowed: st.SearchStrategy[Any] = seen | st.floats(-FLOAT32_MAX, FLOAT32_MAX) | st.integers(-(10**38), 10**38)
+        floats = st.floats(feature.minimum, feature.maximum) | st.floats(-FLOAT32_MAX, FLOAT32_MAX)
+        floats = floats.map(lambda number: float(int(number))) if feature.integer else floats
+        whole = st.integers(int(feature.minimum), int(feature.maximum)) | st.integers(-(10**38), 10**38)
+        allowed: st.SearchStrategy[Any] = floats | whole
     else:
         allowed = st.sampled_from(feature.categories) | st.text(st.characters(exclude_categories=["Cs"]))
     return allowed | st.none() if feature.nullable else allowed
