@@ -15,7 +15,6 @@ import xgboost as xgb
 from distributed import Client, Future, Worker, get_worker, wait
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from tqdm import tqdm
 from xgboost import collective
 from xgboost.tracker import RabitTracker
 
@@ -25,6 +24,7 @@ from scale.training.partitioned import EncodedBatches, EveryRound, boosting_argu
 from scale.training.partitions import DrawRange, Partition, Partitions
 from training.data.prepare import PreparedRows
 from training.errors import TrainingError
+from training.progress import progress_bar
 
 SILENCE_SECONDS = 1800
 """How long XGBoost waits for another worker that lives but says nothing: one may have more to read than others."""
@@ -73,7 +73,7 @@ def grow_on_workers(
     _check_memory([workers[address] for address in chosen], matrix_bytes(rows, preprocessing))
     rounds = classifier.get_num_boosting_rounds()
     with (
-        tqdm(total=rounds, desc=f"trees on {len(chosen)} workers", unit="tree") as bar,
+        progress_bar(f"trees on {len(chosen)} workers", "trees", total=rounds) as bar,
         _tracker(client, chosen) as args,
     ):
         arguments = boosting_arguments(rows.dataset, classifier)

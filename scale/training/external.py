@@ -11,7 +11,6 @@ from functools import partial
 
 import xgboost as xgb
 from sklearn.pipeline import Pipeline
-from tqdm import tqdm
 
 from bundle.cpus import usable_cpus
 from scale.training.partitioned import (
@@ -30,6 +29,7 @@ from training.errors import TrainingError
 from training.model.evaluation import Scored
 from training.model.fitting import Model
 from training.model.score import Score
+from training.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _grow(rows: PreparedRows, partitions: Partitions, plan: Plan, threads: int, 
     _check_room(matrix_bytes(rows, preprocessing), rows.description.training_rows)
     with (
         tempfile.TemporaryDirectory(prefix="train-") as cache,
-        tqdm(desc="matrix", unit=" rows", unit_scale=True) as bar,
+        progress_bar("matrix", "rows", unit_scale=True) as bar,
     ):
         prefix = os.path.join(cache, "matrix")  # noqa: PTH118 - a prefix, no path
         batches = EncodedBatches(
@@ -92,7 +92,7 @@ def _grow(rows: PreparedRows, partitions: Partitions, plan: Plan, threads: int, 
         bar.close()
         rounds = classifier.get_num_boosting_rounds()
         arguments = {**boosting_arguments(rows.dataset, classifier), "n_jobs": threads}
-        with tqdm(total=rounds, desc="trees", unit="tree") as trees:
+        with progress_bar("trees", "trees", total=rounds) as trees:
             booster = xgb.train(arguments, matrix, num_boost_round=rounds, callbacks=[EveryRound(trees.update)])
         del matrix, batches  # they remove their own files, and complain when somebody else has
     return bytes(booster.save_raw())

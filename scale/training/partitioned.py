@@ -9,7 +9,6 @@ import polars as pl
 import xgboost as xgb
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from tqdm import tqdm
 from xgboost import XGBModel
 
 from scale.training.partitions import DrawRange, ForEach, Partition, Partitions, one_by_one
@@ -21,6 +20,7 @@ from training.model.fitting import Model
 from training.model.folds import output_of
 from training.model.pipeline import apply_threshold, build_pipeline
 from training.model.score import Output, Score, Target
+from training.progress import progress_bar
 
 DENSE_BYTES, SPARSE_BYTES = 2.3, 5.3
 """What a value takes in XGBoost's quantile matrix, as measured: a bin index by row and by column, or with positions too
@@ -79,7 +79,7 @@ def predict_part(
         DataError: a file can't be read any more.
     """
     scored: list[Scored] = []
-    with tqdm(total=partitions.rows, desc=name, unit=" rows", unit_scale=True) as bar:
+    with progress_bar(name, "rows", total=partitions.rows, unit_scale=True) as bar:
         found = for_each(_predict_file, (pipeline, part), partitions.partitions)
         for partition, result in zip(partitions.partitions, found, strict=True):
             scored.append(result)

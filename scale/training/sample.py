@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
-from tqdm import tqdm
 
 from bundle.training_record import Data
 from scale.training.partitions import DrawRange, ForEach, Partition, Partitions, one_by_one
@@ -25,6 +24,7 @@ from training.data.prepare import (
 )
 from training.dataset import Dataset
 from training.errors import DataError
+from training.progress import progress_bar
 
 VALIDATION_ROWS = 500_000
 """Enough to choose a threshold on; of fewer rows, a tenth."""
@@ -149,7 +149,7 @@ def survey(partitions: Partitions, plan: Plan, for_each: ForEach = one_by_one) -
     """
     dataset, counts, witnesses = partitions.dataset, Counter[str](), _Witnesses(partitions.dataset)
     samples, references = [], []
-    with tqdm(total=partitions.rows, desc="survey", unit=" rows", unit_scale=True) as bar:
+    with progress_bar("survey", "rows", total=partitions.rows, unit_scale=True) as bar:
         found = for_each(_survey_file, plan, partitions.partitions)
         for partition, part in zip(partitions.partitions, found, strict=True):
             witnesses.look_at(part.witnesses)

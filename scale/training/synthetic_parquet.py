@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from bundle.command_line import Parser, file_path, whole_number
 from scale.training.partitions import SOURCE_KEY
@@ -15,6 +14,7 @@ from training.data.synthetic import synthesize
 from training.dataset import Dataset
 from training.errors import DataError, TrainingError
 from training.options import MOST_SEED, load_dataset
+from training.progress import progress_bar
 
 PART_ROWS = 500_000
 
@@ -33,7 +33,7 @@ def write_synthetic(dataset: Dataset, rows: int, folder: Path, *, seed: int, par
         raise DataError(f"{folder}: not empty; choose another OUTPUT")
     paths = []
     seeds = np.random.SeedSequence(seed).generate_state(-(-rows // part_rows))
-    with tqdm(total=rows, desc="rows", unit=" rows", unit_scale=True) as bar:
+    with progress_bar("rows", "rows", total=rows, unit_scale=True) as bar:
         for number, start in enumerate(range(0, rows, part_rows)):
             frame = synthesize(dataset, min(part_rows, rows - start), int(seeds[number]))
             paths.append(folder / f"part-{number:05d}.parquet")

@@ -253,7 +253,7 @@ def test_two_objectives_are_told_apart_from_one_in_the_storage_and_the_bar(stora
     assert run_study(study, lambda _: next(values), trials=3, seed=1, label="F2", progress=bar)
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.values for trial in finished(study)] == [[0.5, 20.0], [0.6, 30.0], [0.4, 40.0]]
-    assert "best F2 0.6000, 2 on the front" in bar.getvalue().split("\r")[-1]
+    assert "best F2 0.6000, 2 on the front" in bar.getvalue().splitlines()[-1]
 
 
 def test_progress_bar_counts_trials_and_shows_the_best(run, storage):
@@ -262,9 +262,9 @@ def test_progress_bar_counts_trials_and_shows_the_best(run, storage):
     study = open_study("bar", storage, fresh=False)
     run(study, trials=3, progress=second)
     assert "0/2" in first.getvalue()
-    assert "2/3" in second.getvalue().split("\r")[1]
-    assert "3/3" in second.getvalue().split("\r")[-1]
-    assert f"best F2 {study.best_value:.4f}" in second.getvalue().split("\r")[-1]
+    assert "2/3" in second.getvalue().splitlines()[0]
+    assert "3/3" in second.getvalue().splitlines()[-1]
+    assert f"best F2 {study.best_value:.4f}" in second.getvalue().splitlines()[-1]
 
 
 def test_storage_folder_is_made(tmp_path):
@@ -354,3 +354,18 @@ def test_storage_that_fails_in_a_trial_is_named_as_the_cause(monkeypatch, tmp_pa
     monkeypatch.setattr(study, "tell", fail)
     with pytest.raises(TrainingError, match="failed in trial 1: database is locked"):
         run_study(study, lambda _: 0.5, trials=1, seed=1, label="F2", progress=io.StringIO())
+
+
+def test_progress_in_a_log_is_lines_without_carriage_returns(run, storage):
+    log = io.StringIO()
+    run(open_study("log", storage, fresh=False), trials=2, progress=log)
+    assert "\r" not in log.getvalue()
+    assert log.getvalue().splitlines()[-1].startswith("study: 2/2 trial, ")
+
+
+def test_progress_in_a_terminal_is_a_bar(run, storage):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    run(open_study("terminal", storage, fresh=False), trials=1, progress=terminal)
+    assert "\r" in terminal.getvalue()
+    assert "100%|" in terminal.getvalue()

@@ -16,9 +16,9 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_s
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, ProgrammingError
-from tqdm import tqdm
 
 from training.errors import TrainingError
+from training.progress import progress_bar
 from training.tuning.objective import Objective
 from training.tuning.study import STORAGE_FAILURES, finished, first_line, show_best
 
@@ -89,9 +89,8 @@ def run_shared_study(
             raise Surplus
         return objective(trial)
 
-    interval = 0.1 if progress.isatty() else 15.0
     with (
-        tqdm(total=trials, desc="study", unit="trial", file=progress, mininterval=interval) as bar,
+        progress_bar("study", "trial", file=progress, total=trials) as bar,
         warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"),
     ):
         try:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from training.errors import TrainingError
+from training.progress import progress_bar
 from training.tuning.objective import Objective
 
 STORAGE_FAILURES = (SQLAlchemyError, optuna.exceptions.OptunaError)
@@ -105,10 +106,7 @@ def run_study(
         TrainingError: the storage failed on the way (a full disk, a lock). What was finished before is kept.
     """
     done = len(finished(study))
-    interval = 0.1 if progress.isatty() else 15.0
-    with tqdm(
-        total=max(trials, done), initial=done, desc="study", unit="trial", file=progress, mininterval=interval
-    ) as bar:
+    with progress_bar("study", "trial", file=progress, total=max(trials, done), initial=done) as bar:
         try:
             while done < trials:
                 show_best(bar, study, label)

@@ -1,0 +1,34 @@
+"""Progress of what takes long: a bar in a terminal, a line now and then in a log."""
+
+import sys
+from typing import Any, Never, TextIO
+
+from tqdm import tqdm
+
+TERMINAL_SECONDS, LOG_SECONDS = 0.1, 15.0
+"""How often it is written."""
+
+LINE = "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed}{postfix}"
+
+
+class _Lines:
+    """Takes what is meant to be written over itself, and writes it as lines."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        if line := text.strip("\r\n "):
+            self._file.write(f"{line}\n")
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def progress_bar(description: str, unit: str, *, file: TextIO | None = None, **options: Any) -> "tqdm[Never]":  # noqa: ANN401
+    """A tqdm bar, of `total` units if it is among the options, on stderr or `file`."""
+    file = file or sys.stderr
+    if file.isatty():
+        return tqdm(desc=description, unit=unit, file=file, mininterval=TERMINAL_SECONDS, **options)
+    lines = _Lines(file)
+    return tqdm(desc=description, unit=unit, file=lines, mininterval=LOG_SECONDS, bar_format=LINE, **options)
