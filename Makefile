@@ -42,6 +42,9 @@ tune-worker: ## help with the study of another `make train` [STORAGE=]
 train tune-worker: $(READY)
 	$(run) $(if $(filter-out memory,$(ENGINE)),scale,training) train $(if $(filter tune-worker,$@),--tune-only)
 
+package: $(READY) ## a model that exists to a bundle [PIPELINE= ROWS= TARGET= or ONNX=]
+	$(run) training package
+
 dashboard: $(READY) ## the study in the browser, on :8080 [STORAGE=]
 	@$(call takes,STORAGE)$(VENV)/bin/optuna-dashboard "$${STORAGE:-sqlite:///reports/training/study.db}"
 

@@ -28,6 +28,7 @@ class Graph:
         self.kinds: dict[str, int] = {}
         self.shapes: dict[str, Shape] = {}
         self.domains: dict[str, int] = {}
+        self.opset, self.ml_opset = OPSET, ML_OPSET
         self._count = 0
         for value in inputs:
             self.add_input(value)
@@ -149,7 +150,11 @@ class Graph:
                 constants[-1].name = names[key]
         body = helper.make_graph(nodes, name, self.inputs, outputs, initializer=constants)
         others = {node.domain for node in nodes} - {"", "ai.onnx.ml"}
-        domains = {"": OPSET, "ai.onnx.ml": ML_OPSET, **{domain: self.domains[domain] for domain in sorted(others)}}
+        domains = {
+            "": self.opset,
+            "ai.onnx.ml": self.ml_opset,
+            **{domain: self.domains[domain] for domain in sorted(others)},
+        }
         opsets = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
         model = helper.make_model(body, opset_imports=opsets, ir_version=IR_VERSION, producer_name="train-to-serve")
         onnx.checker.check_model(model)

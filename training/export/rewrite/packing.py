@@ -16,6 +16,7 @@ def pack(named: onnx.ModelProto) -> onnx.ModelProto:
     out.
     """
     graph = Graph.read(named)
+    graph.opset, graph.ml_opset = graph.domains[""], graph.domains["ai.onnx.ml"]
     values = [(graph.set_aside(value.name), value.type.tensor_type.elem_type) for value in graph.inputs]
     graph.inputs = []
     for packed, kind in ((CATEGORICAL, TensorProto.STRING), (NUMERIC, TensorProto.FLOAT)):

@@ -1,0 +1,119 @@
+"""`make package`: a fitted pipeline or an ONNX graph becomes a published bundle."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from bundle.command_line import Parser, file_path, real_number
+from bundle.errors import BundleError
+from bundle.lock import OWNER, InUseError, owning
+from bundle.manifest import Manifest
+from training.errors import ConversionError, TrainingError
+from training.package.bundle_it import make_bundle
+from training.package.columns import plain, read_rows
+from training.package.from_graph import graph_source
+from training.package.from_pipeline import accept_unseen, class_indices, load_estimator, pipeline_source
+
+TASKS = ("binary_classification", "multiclass_classification", "regression")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 published, 1 nothing published because of an error, 2 wrong usage."""
+    parser = _parser()
+    options = parser.read(arguments)
+    if (options.pipeline is None) == (options.onnx is None):
+        parser.error("--pipeline or --onnx is needed, one of them: the model to package")
+    if options.pipeline is not None and (options.rows is None or not options.target):
+        parser.error("--pipeline needs --rows and --target: rows to check the model on, and the column it predicts")
+    name = options.name or (options.pipeline or options.onnx).stem.replace("-", "_").replace(" ", "_")
+    if not name.isidentifier():
+        parser.error(f"--name: {name!r} can't name files: use letters, digits and underscores")
+    try:
+        with owning(options.models / OWNER, str(options.models), "wait for it, or name another folder with MODELS="):
+            manifest, apart = (_package_pipeline if options.pipeline else _package_graph)(name, options)
+    except InUseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (TrainingError, BundleError, OSError) as error:
+        print(f"error: {error}\nnothing was published", file=sys.stderr)
+        return 1
+    _summarize(manifest, options.models, apart)
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser("training package", "Make a bundle of a model that exists already.")
+    parser.add_argument("--pipeline", type=file_path, help="pickle of a fitted scikit-learn estimator; it is unpickled")
+    parser.add_argument("--onnx", type=file_path, help="an ONNX graph from elsewhere")
+    parser.add_argument("--rows", type=file_path, help="Parquet or CSV file with rows to check the model on")
+    parser.add_argument("--target", default="", help="the column that the model predicts")
+    parser.add_argument("--name", default="", help="of the model (default: the file's)")
+    parser.add_argument("--models", type=file_path, default=Path("models"), help="where the bundle is published")
+    parser.add_argument("--positive", default="", help="of two classes, the positive one (default: the second)")
+    parser.add_argument("--threshold", type=real_number(0, above=False), help="decision threshold (default: its own)")
+    parser.add_argument(
+        "--tolerance", type=real_number(), help="largest difference between model and graph, if not 1e-6"
+    )
+    parser.add_argument("--classes", default="", help="of a graph: labels by class index, separated by commas")
+    parser.add_argument("--names", default="", help="of a graph: names of its columns, separated by commas")
+    parser.add_argument("--task", choices=TASKS, help="of a graph that doesn't tell")
+    return parser
+
+
+def _package_pipeline(name: str, options) -> tuple[Manifest, int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    print(f"unpickling {options.pipeline}, which runs what it says: package only what you trust", flush=True)
+    rows = read_rows(options.rows)
+    if options.target not in rows.columns:
+        raise ConversionError(f"TARGET={options.target}: ROWS has no such column; it has {', '.join(rows.columns)}")
+    estimator, notes = accept_unseen(load_estimator(options.pipeline))
+    print("".join(f"{note}\n" for note in notes), end="", flush=True)
+    source, table = pipeline_source(
+        name, estimator, rows.drop(options.target), positive=options.positive, threshold=options.threshold
+    )
+    target = plain(rows[options.target])
+    if source.interface.classes:
+        target = class_indices(source.interface, target)
+    return make_bundle(name, source, table, target, options.target, options.models, options.tolerance)
+
+
+def _package_graph(name: str, options) -> tuple[Manifest, int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    rows = read_rows(options.rows) if options.rows else None
+    target = rows[options.target] if rows is not None and options.target in rows.columns else None
+    names = [part.strip() for part in options.names.split(",") if part.strip()]
+    classes = [part.strip() for part in options.classes.split(",") if part.strip()]
+    source, table = graph_source(
+        name, options.onnx, None if rows is None else rows.drop([options.target] if target is not None else []),
+        names=names, classes=classes, task=options.task, positive=options.positive, threshold=options.threshold,
+    )  # fmt: skip
+    answers: pl.Series | None = None
+    if target is not None:
+        answers = class_indices(source.interface, plain(target)) if source.interface.classes else plain(target)
+    title = options.target or ("value" if source.interface.task == "regression" else "class")
+    return make_bundle(name, source, table, answers, title, options.models, options.tolerance)
+
+
+def _summarize(manifest: Manifest, models: Path, apart: int) -> None:
+    parity = manifest.parity
+    print(f"\n{manifest.name} {manifest.version}: {manifest.task.replace('_', ' ')}, {len(manifest.features)} features")
+    for feature in manifest.features:
+        words = [feature.kind, *(["integer"] if feature.integer else []), *(["nullable"] if feature.nullable else [])]
+        print(f"  {feature.name}: {', '.join(words)}")
+    if manifest.classes:
+        threshold = (
+            f"; {manifest.positive_class!r} from P {manifest.decision_threshold:.6g}"
+            if manifest.positive_class is not None and manifest.decision_threshold is not None
+            else ""
+        )
+        print(f"classes    {', '.join(map(repr, manifest.classes))}{threshold}")
+    if parity is not None:
+        print(
+            f"parity     {parity.rows:,} rows, {parity.edge_case_rows:,} of them edge cases: largest difference "
+            f"{parity.max_abs_difference:.2g}, tolerance {parity.tolerance:g}"
+        )
+        if apart:
+            print(f"           {apart} rows differ within the tolerance given; they are no reference rows")
+    print(f"published  {models / manifest.name}.json ({', '.join(sorted(manifest.artifacts))})")
+    services = "make serve-onnx | make serve-axum" + (" | make serve-pickle" if "pickle" in manifest.artifacts else "")
+    print(f"next       {services} | make bench | make skew")

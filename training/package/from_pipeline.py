@@ -1,0 +1,260 @@
+"""A fitted scikit-learn pipeline, or a single estimator, as a source of a bundle."""
+
+import copy
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import msgspec
+import numpy as np
+import polars as pl
+from sklearn.base import is_classifier, is_regressor
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, VALUE, Task
+from bundle.manifest import ClassLabel, Frame, Tokens
+from training.errors import ConversionError
+from training.export.converters.encoders import is_missing
+from training.export.estimators import leaves_of, steps_of, threshold_of
+from training.export.frames import pickle_frame
+from training.export.graphs import export_graphs, export_pickle
+from training.export.interface import Interface
+from training.export.parity import TOLERANCE
+from training.export.predictions import predict_estimator
+from training.package.bundle_it import Source
+from training.package.columns import describe, plain
+
+HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
+"""The smallest float32 number above 0.5: reaching it is being the more probable of two classes, ties to the first."""
+
+TOKENS = Tokens(missing="\N{REPLACEMENT CHARACTER}missing", unseen="\N{REPLACEMENT CHARACTER}unseen")
+
+
+def load_estimator(path: Path) -> Any:  # noqa: ANN401 - whatever was pickled
+    """Unpickle the file, which runs what it says.
+
+    Raises:
+        ConversionError: it can't be unpickled, or holds no fitted classifier or regressor.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another version of scikit-learn: the gate tells whether it matters
+            estimator = joblib.load(path)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConversionError(f"PIPELINE={path} can't be unpickled: {reason}") from error
+    if not (is_classifier(estimator) or is_regressor(estimator)):
+        raise ConversionError(f"PIPELINE={path} holds {type(estimator).__name__}, which is no classifier or regressor")
+    if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
+        last = type(steps_of(estimator)[-1][1]).__name__
+        raise ConversionError(f"{last} gives no probabilities; wrap it in CalibratedClassifierCV")
+    return estimator
+
+
+def accept_unseen(estimator: Any) -> tuple[Any, list[str]]:  # noqa: ANN401 - any estimator
+    """A copy whose encoders take categories that they have never seen, as services must; and what was changed."""
+    changed, notes = copy.deepcopy(estimator), []
+    for name, step in leaves_of(changed):
+        if isinstance(step, OneHotEncoder) and step.handle_unknown == "error":
+            step.set_params(handle_unknown="ignore")
+            notes.append(
+                f"{name}: OneHotEncoder(handle_unknown='error') becomes 'ignore': zeros for an unseen category"
+            )
+        elif isinstance(step, OrdinalEncoder) and step.handle_unknown == "error":
+            step.set_params(handle_unknown="use_encoded_value", unknown_value=-1)
+            notes.append(f"{name}: OrdinalEncoder(handle_unknown='error') encodes an unseen category as -1")
+    return changed, notes
+
+
+def pipeline_source(
+    name: str,
+    estimator: Any,  # noqa: ANN401 - any estimator
+    rows: pl.DataFrame,
+    *,
+    positive: str,
+    threshold: float | None,
+) -> tuple[Source, pl.DataFrame]:
+    """The source, and the rows with the features' columns only.
+
+    Raises:
+        ConversionError: rows and pipeline don't fit each other, or a step can't be converted.
+    """
+    names = _feature_names(estimator, rows.columns)
+    if missing := [column for column in names if column not in rows.columns]:
+        raise ConversionError(f"ROWS has no column {', '.join(map(repr, missing))}; it has {', '.join(rows.columns)}")
+    table = pl.DataFrame([plain(rows[column]) for column in names])
+    interface = _interface(estimator, rows, table, positive, threshold)
+    interface = _with_frame(estimator, interface, table)
+    if threshold is None:
+        _check_labels(estimator, interface, table)
+    graphs = export_graphs(name, estimator, interface)
+    libraries = ["scikit-learn", interface.frame, *_boosters(estimator)]
+    source = Source(
+        interface, graphs, lambda tensors: predict_estimator(estimator, interface, tensors), libraries,
+        export_pickle(estimator),
+    )  # fmt: skip
+    return source, table
+
+
+def _check_labels(estimator: Any, interface: Interface, table: pl.DataFrame) -> None:  # noqa: ANN401
+    """Services answer by the probabilities: `predict` must do so, too, but for ties.
+
+    Raises:
+        ConversionError: it doesn't.
+    """
+    if interface.task == "regression":
+        return
+    tensors = interface.tensors(table)
+    answer = predict_estimator(estimator, interface, tensors)
+    own = np.searchsorted(estimator.classes_, np.asarray(estimator.predict(pickle_frame(interface, tensors))))
+    if interface.threshold is None:
+        ordered = np.sort(answer.probabilities, axis=1)
+        tied = ordered[:, -1] - ordered[:, -2] < TOLERANCE
+    else:
+        tied = np.abs(answer.probabilities[:, interface.positive] - interface.threshold) < TOLERANCE
+    if count := int(((own != answer.labels) & ~tied).sum()):
+        raise ConversionError(
+            f"predict gives another class than the probabilities do for {count} of {table.height} rows, as SVC does; "
+            "wrap the classifier in CalibratedClassifierCV, or give THRESHOLD="
+        )
+
+
+def class_indices(interface: Interface, column: pl.Series) -> pl.Series:
+    """The target of classified rows as class indices; null where a label is none of the classes."""
+    index = {str(label).lower(): place for place, label in enumerate(interface.classes)}
+    return pl.Series([index.get(_plain_text(value)) for value in column.to_list()], dtype=pl.Int32)
+
+
+def _plain_text(value: object) -> str:
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).lower()
+
+
+def _feature_names(estimator: Any, columns: Sequence[str]) -> list[str]:  # noqa: ANN401
+    for candidate in (estimator, steps_of(estimator)[0][1]):
+        if (names := getattr(candidate, "feature_names_in_", None)) is not None:
+            return [str(name) for name in names]
+    count = getattr(estimator, "n_features_in_", None) or getattr(steps_of(estimator)[0][1], "n_features_in_", None)
+    if count is not None and count != len(columns):
+        raise ConversionError(
+            f"the pipeline takes {count} columns without names, and ROWS has {len(columns)} beside the target"
+        )
+    return list(columns)
+
+
+def _interface(
+    estimator: Any,  # noqa: ANN401
+    rows: pl.DataFrame,
+    table: pl.DataFrame,
+    positive: str,
+    threshold: float | None,
+) -> Interface:
+    taken = {CATEGORICAL, NUMERIC, LABEL, PROBABILITIES, VALUE}
+    features = []
+    for column in table.get_columns():
+        whole = rows[column.name].dtype.is_integer()
+        feature = describe(
+            column, nullable=True, dtype="", graph_input=f"{column.name}_" if column.name in taken else ""
+        )
+        features.append(replace_struct(feature, integer=whole and feature.kind == "numeric"))
+    if not is_classifier(estimator):
+        return Interface("regression", tuple(features), TOKENS)
+    classes = tuple(_label(label) for label in estimator.classes_)
+    if len(classes) > 2:
+        return Interface("multiclass_classification", tuple(features), TOKENS, classes)
+    texts = [str(label) for label in classes]
+    if positive and positive not in texts:
+        raise ConversionError(f"POSITIVE={positive} is none of the classes {', '.join(texts)}")
+    try:
+        own = threshold_of(estimator)
+    except ValueError as error:
+        raise ConversionError(str(error)) from error
+    chosen = threshold if threshold is not None else HALF if own is None else own
+    place = texts.index(positive) if positive else 1
+    task: Task = "binary_classification"
+    return Interface(task, tuple(features), TOKENS, classes, place, chosen)
+
+
+def replace_struct(feature: Any, **changes: Any) -> Any:  # noqa: ANN401 - a msgspec struct
+    """A copy of a struct with other values."""
+    return msgspec.structs.replace(feature, **changes)
+
+
+def _label(label: Any) -> ClassLabel:  # noqa: ANN401 - numpy's
+    value = label.item() if hasattr(label, "item") else label
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ConversionError(f"the class {value} is neither a string, an integer nor a boolean")
+        return int(value)
+    known: ClassLabel = value
+    return known
+
+
+def _with_frame(estimator: Any, interface: Interface, table: pl.DataFrame) -> Interface:  # noqa: ANN401
+    """The interface with the frame that the pipeline takes, and features that it can miss as nullable."""
+    problems = []
+    for frame in _frames(estimator):
+        candidate = replace(interface, frame=frame, features=_typed(interface, table, frame))
+        try:
+            predict_estimator(estimator, candidate, candidate.tensors(table.head(50)))
+        except Exception as error:  # noqa: BLE001 - pipelines raise whatever comes up
+            problems.append(f"as {frame}: {' '.join(str(error).split())[:200]}")
+            continue
+        return _with_nulls(estimator, candidate, table)
+    raise ConversionError(f"the pipeline refuses the rows of ROWS ({'; '.join(problems)})")
+
+
+def _frames(estimator: Any) -> list[Frame]:  # noqa: ANN401
+    """Frames to try, the likeliest first: pandas has NaN where polars has null, and a matrix has no names."""
+    first = steps_of(estimator)[0][1]
+    if not any(hasattr(one, "feature_names_in_") for one in (estimator, first)):
+        return ["numpy", "pandas", "polars"]
+    for _, step in leaves_of(estimator):
+        if isinstance(step, SimpleImputer) and step.missing_values is None:
+            return ["polars", "pandas"]
+        for categories in getattr(step, "categories_", ()):
+            gone = [category for category in categories if is_missing(category)]
+            if gone:
+                return ["polars", "pandas"] if gone[0] is None else ["pandas", "polars"]
+    return ["pandas", "polars"]
+
+
+def _typed(interface: Interface, table: pl.DataFrame, frame: Frame) -> tuple[Any, ...]:
+    """The features with the column types that the frame has for booleans and dates."""
+    kinds = {"polars": {"boolean": "Boolean", "date": "Date"}, "pandas": {"date": "datetime64[s]"}}.get(frame, {})
+    typed = []
+    for feature in interface.features:
+        dtype = kinds.get(feature.kind, "")
+        if frame == "pandas" and feature.kind == "boolean":
+            dtype = "object" if table[feature.name].null_count() else "bool"
+        typed.append(replace_struct(feature, dtype=dtype))
+    return tuple(typed)
+
+
+def _with_nulls(estimator: Any, interface: Interface, table: pl.DataFrame) -> Interface:  # noqa: ANN401
+    """Nullable is what the pipeline answers without a value."""
+    features = []
+    for feature in interface.features:
+        probe = table.head(3).with_columns(pl.lit(None, dtype=table[feature.name].dtype).alias(feature.name))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                answer = predict_estimator(estimator, interface, interface.tensors(probe))
+            takes = bool(np.isfinite(answer.numbers).all()) and feature.dtype != "bool"
+        except Exception as error:
+            if table[feature.name].null_count():
+                raise ConversionError(
+                    f"column {feature.name!r} of ROWS has missing values, which the pipeline refuses: "
+                    f"{' '.join(str(error).split())[:200]}"
+                ) from error
+            takes = False
+        features.append(replace_struct(feature, nullable=takes))
+    return replace(interface, features=tuple(features))
+
+
+def _boosters(estimator: Any) -> list[str]:  # noqa: ANN401
+    modules = {type(step).__module__.partition(".")[0] for _, step in leaves_of(estimator)}
+    return sorted(modules & {"xgboost", "lightgbm"})
