@@ -40,18 +40,18 @@ def test_the_documents_are_what_the_committed_results_say(capsys):
 
 
 def test_a_changed_figure_is_shown_with_its_file_and_line_and_written_again(root, capsys):
-    readme = root / "README.md"
-    before = readme.read_text()
+    document = root / "docs/measuring.md"
+    before = document.read_text()
     line = next(line for line in before.splitlines() if line.startswith("| **ONNX service**"))
-    readme.write_text(before.replace(line, "| **ONNX service** | 99,999 |"))
+    document.write_text(before.replace(line, "| **ONNX service** | 99,999 |"))
     assert tables(root, "--check") == 1
     error = capsys.readouterr().err
     number = before.splitlines().index(line) + 1
-    assert f"README.md:{number}: differs from the results in {RESULTS}\n" in error
+    assert f"docs/measuring.md:{number}: differs from the results in {RESULTS}\n" in error
     assert f"-| **ONNX service** | 99,999 |\n+{line}\n" in error
     assert tables(root) == 0
-    assert capsys.readouterr().out == "README.md\n"
-    assert readme.read_text() == before
+    assert capsys.readouterr().out == "docs/measuring.md\n"
+    assert document.read_text() == before
 
 
 def test_a_block_says_where_its_table_comes_from(results):
