@@ -51,7 +51,7 @@ dashboard: $(READY) ## the study in the browser, on :8080 [STORAGE=]
 visualize: $(READY) ## the ONNX graph in the browser
 	@$(call takes,)$(VENV)/bin/netron --browse $(or $(filter-out %.packed.onnx,$(wildcard models/*.onnx)),$(error no model: run make train))
 
-##@ Services (settings: SERVE_*, as in the README; MODELS=folder)
+##@ Services (settings: SERVE_*, as in docs/serving.md; MODELS=folder)
 SERVING = $(call takes,SERVE_% MODELS)$(if $(MODELS),SERVE_MODEL_DIR="$$MODELS")
 serve-onnx: ## the ONNX graph from Python, on :8001
 serve-pickle: ## the pickle, on :8000
@@ -138,7 +138,7 @@ EXTRAS := scale experiments serving/axum tests/scale tests/experiments tests/ser
 trim: ## in your copy: remove scale/, experiments/, serving/axum/
 	@$(call takes,)git rm -r --quiet $(wildcard $(EXTRAS))
 
-##@ Experiments, whose results docs/ has
+##@ Experiments: docs/measuring.md has the results
 EXPERIMENTS := study session-options tree-costs profile fairness workers overload soak report record tables
 $(EXPERIMENTS): $(READY)
 	$(run) experiments $@
