@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from bundle.command_line import Parser, file_path, real_number, whole_number
+from training.data.csv_options import add_csv_options, read_csv_options
 from training.data.file_dataset import InferredDataset, infer_dataset, schema_lines
 from training.data.sources import AUTO
-from training.data.table_files import CsvOptions
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.tuning.choose_trial import RULES, Rule
@@ -93,25 +93,25 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--positive", default="", help="of two classes the one whose probability counts")
     group.add_argument("--ignore", default="", help="columns that are no features, separated by commas")
     group.add_argument("--task", choices=("classification", "regression"), default="", help="default: as the target is")
-    group.add_argument("--separator", default="", help="of the fields (default: a comma, in .tsv a tab)")
+    add_csv_options(group)
 
 
 def _own_file(parser: argparse.ArgumentParser, given: dict[str, Any]) -> dict[str, Any]:
     """The data set of the file that the options name; its schema is printed. Options of the file leave `given`."""
     path, target = given.pop("csv"), given.pop("target")
-    named = {name: given.pop(name) for name in ("positive", "ignore", "task", "separator")}
+    csv = read_csv_options(given.pop("separator"), given.pop("empty"))
+    named = {name: given.pop(name) for name in ("positive", "ignore", "task")}
     if path is None:
-        others = [name for name, value in {"target": target, **named}.items() if value]
+        others = [name for name, value in {"target": target, **named, "separator": csv.separator}.items() if value]
         if others:
             parser.error(f"--{others[0]} is for --csv, the file to train on")
         return {}
     if not target:
         parser.error("--csv needs --target, the column to predict")
     ignored = [name.strip() for name in named["ignore"].split(",") if name.strip()]
-    options = CsvOptions(separator=named["separator"].replace("\\t", "\t"))
     try:
         inferred = infer_dataset(
-            path, target, positive=named["positive"], ignored=ignored, task=named["task"], options=options
+            path, target, positive=named["positive"], ignored=ignored, task=named["task"], options=csv
         )
     except TrainingError as error:
         parser.exit(1, f"error: {error}\n")

@@ -1,5 +1,6 @@
 """Feature columns as the manifest describes them: what a file must have, and the first row where it has not."""
 
+import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -9,6 +10,7 @@ import polars as pl
 from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import CATEGORICAL_KINDS, Feature, FeatureKind
 from scale.scoring.errors import InputError
+from training.data.table_files import explain_missing, is_parquet
 
 FIRST_DAY = date(1, 1, 1).toordinal() - date(1970, 1, 1).toordinal()
 
@@ -25,14 +27,17 @@ def check_schema(features: Iterable[Feature], schema: pl.Schema, path: Path) -> 
     """Check names and types, before a row is read. Columns that are no features may be there, too.
 
     Raises:
-        InputError: a feature has no column, or one of another type.
+        InputError: features have no column, or one of another type. The message names all of them.
     """
+    features = list(features)
+    missing = [feature.name for feature in features if feature.name not in schema]
+    problems = [explain_missing(missing, list(schema))] if missing else []
     for feature in features:
-        if feature.name not in schema:
-            raise InputError(f"{path}: column {feature.name!r} is missing")
-        kind = schema[feature.name]
-        if not _fits(feature, kind, is_text=path.suffix == ".csv"):
-            raise InputError(f"{path}: column {feature.name!r} is {kind}, but {EXPECTED[feature.kind]} are needed")
+        kind = schema.get(feature.name, pl.Null())
+        if not _fits(feature, kind, is_text=not is_parquet(path)):
+            problems.append(f"column {feature.name!r} is {kind}, but {EXPECTED[feature.kind]} are needed")
+    if problems:
+        raise InputError(f"{path}: {'; '.join(problems)}")
 
 
 def _fits(feature: Feature, kind: pl.DataType, *, is_text: bool) -> bool:
@@ -63,7 +68,8 @@ def read_features(features: Iterable[Feature], frame: pl.DataFrame, path: Path, 
         wrong = _is_wrong(feature, given, read)
         if wrong.any():
             row = int(wrong.arg_max() or 0)
-            bad.append((row, f"column {feature.name!r}: {_describe(feature, given[row], read[row])}"))
+            told = _describe(feature, given[row], read[row], is_text=not is_parquet(path))
+            bad.append((row, f"column {feature.name!r}: {told}"))
     if bad:
         row, problem = min(bad)
         raise InputError(f"{path}, row {offset + row + 1}, {problem}")
@@ -97,13 +103,15 @@ def _is_wrong(feature: Feature, given: pl.Series, read: pl.Series) -> pl.Series:
     return ~right & given.is_not_null() if feature.nullable else ~right
 
 
-def _describe(feature: Feature, value: object, read: float | None) -> str:
+def _describe(feature: Feature, value: object, read: float | None, *, is_text: bool) -> str:
     if value is None:
-        return "null, but the feature is not nullable"
+        hint = '; EMPTY=text takes "" for a text' if is_text and feature.kind in CATEGORICAL_KINDS else ""
+        return f"null, but the feature is not nullable{hint}"
     if feature.kind == "boolean":
         return f"{value!r} is neither true nor false"
     if feature.kind == "date":
         return f"{value!r} is not an ISO 8601 date (YYYY-MM-DD)"
     if feature.integer and read is not None and abs(read) <= FLOAT32_MAX:
         return f"{value!r} is not a whole number"
-    return f"{value!r} is not a number within float32's range"
+    hint = "; decimals are written with a point" if re.fullmatch(r"[+-]?\d+,\d+", str(value)) else ""
+    return f"{value!r} is not a number within float32's range{hint}"

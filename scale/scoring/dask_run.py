@@ -21,8 +21,9 @@ from scale.scoring.inputs import InputFile
 from scale.scoring.model import ScoringModel
 from scale.scoring.plan import OutputPart, contiguous
 from scale.scoring.run import Job, score_parts
+from training.data.table_files import CsvOptions, is_parquet
 
-PACKAGES = ("bundle", "scale")
+PACKAGES = ("bundle", "scale", "training")
 
 TASK_PARTS = 4
 """Parts of a Parquet file that a worker scores at a time: what is lost with it, and what one look at the file reads."""
@@ -38,6 +39,7 @@ class Task:
     parts: Sequence[OutputPart]
     folder: Path
     keep: tuple[str, ...] | None
+    csv: CsvOptions
     part_rows: int
 
 
@@ -48,7 +50,7 @@ def score_on_dask(job: Job, models: Path, parts: Sequence[OutputPart], scheduler
     bad row's, whichever worker found one first. Finished parts are kept.
 
     Raises:
-        InputError: a row can't be scored, or a file has changed or can't be seen by a worker.
+        InputError, TableError: a row can't be scored, or a file has changed or can't be seen by a worker.
         ScoringError: a worker sees another bundle.
         ClusterError: the cluster can't be used, or was lost.
     """
@@ -69,7 +71,7 @@ def _tasks(job: Job, models: Path, parts: Sequence[OutputPart]) -> Iterator[Task
     for group in contiguous(parts):
         file = job.files[group[0].file]
         absolute = msgspec.structs.replace(file, path=os.path.abspath(file.path))  # noqa: PTH100 - keeps symlinks
-        size = TASK_PARTS if absolute.path.endswith(".parquet") else len(group)
+        size = TASK_PARTS if is_parquet(Path(absolute.path)) else len(group)
         for start in range(0, len(group), size):
             yield Task(
                 models=models.absolute(),
@@ -78,6 +80,7 @@ def _tasks(job: Job, models: Path, parts: Sequence[OutputPart]) -> Iterator[Task
                 parts=group[start : start + size],
                 folder=job.folder.absolute(),
                 keep=job.keep,
+                csv=job.csv,
                 part_rows=job.part_rows,
             )
 
@@ -93,7 +96,7 @@ def score_task(task: Task) -> int:
         raise InputError(f"{task.file.path}: is another file, or none, for the worker on {_host()}")
     files = {part.file: task.file for part in task.parts}
     missing = [part for part in task.parts if not (task.folder / part.name).exists()]
-    job = Job(model, manifest, files, task.folder, task.keep, task.part_rows, threads=1)
+    job = Job(model, manifest, files, task.folder, task.keep, task.csv, task.part_rows, threads=1)
     score_parts(job, missing, done=0, progress=io.StringIO())
     return sum(part.rows for part in task.parts)
 

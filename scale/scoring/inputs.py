@@ -1,16 +1,20 @@
-"""The files to be scored: what `INPUT` names, how many rows each has, and how they are read without being loaded."""
+"""The files to be scored: which ones `INPUT` names, how many rows each has, and what of the input is left out."""
 
-import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
-from polars.exceptions import PolarsError
 
-from scale.scoring.errors import InputError, ScoringError
+from scale.scoring.errors import InputError
+from training.data.found_files import FoundFiles, find_tables
+from training.data.table_files import CsvOptions, count_rows, read_schema
+from training.errors import TableError
 
-SUFFIXES = (".parquet", ".csv")
+MAX_LISTED = 20
+
+ALL_NEEDED = "; SKIP=1 scores the other files"
 
 
 class InputFile(msgspec.Struct, frozen=True):
@@ -30,70 +34,111 @@ class InputFile(msgspec.Struct, frozen=True):
         return (status.st_size, status.st_mtime_ns) == (self.bytes, self.modified_ns)
 
 
-def find_files(given: str) -> list[Path]:
-    """The Parquet and CSV files that `given` names (a file, a folder with all below it, or a glob), sorted.
+class Inputs(NamedTuple):
+    """The files to be scored, sorted by name; of all others that the input names a line each, with the reason."""
 
-    In folders and globs, names that start with a dot or an underscore are left out: by convention they are no data.
-
-    Raises:
-        ScoringError: there is no such file, or a file named directly is of another kind.
-    """
-    path = Path(given)
-    if path.is_file():
-        if path.suffix not in SUFFIXES:
-            raise ScoringError(f"{path}: neither {' nor '.join(SUFFIXES)}")
-        return [path]
-    found = path.rglob("*") if path.is_dir() else map(Path, glob.glob(given, recursive=True))  # noqa: PTH207 - any glob
-    files = sorted(p for p in found if p.suffix in SUFFIXES and p.name[0] not in "._" and p.is_file())
-    if not files:
-        raise ScoringError(f"INPUT={given!r}: no {' or '.join(SUFFIXES)} file there")
-    return files
+    files: tuple[InputFile, ...]
+    left_out: tuple[str, ...]
 
 
-def scan(path: Path) -> pl.LazyFrame:
-    """The file's rows, unread. CSV fields stay text (an empty one is null), so that a bad one can be shown as it is."""
-    if path.suffix == ".parquet":
-        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    return pl.scan_csv(path, glob=False, infer_schema=False)
-
-
-def read_schema(path: Path) -> pl.Schema:
-    """Column names and types.
+def describe_file(path: Path, options: CsvOptions) -> InputFile:
+    """Size, time and row count; of Parquet the footer is read, a text file is read whole and held to the rules of CSV.
 
     Raises:
-        InputError: the file can't be read, or not as what its suffix says.
+        TableError: the file can't be read as what its name says.
     """
-    try:
-        return scan(path).collect_schema()
-    except (PolarsError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def describe_file(path: Path) -> InputFile:
-    """Size, time and row count; of Parquet the footer is read, of CSV the lines are counted.
-
-    Raises:
-        InputError: as `read_schema`.
-    """
-    try:
-        status = path.stat()
-        rows = scan(path).select(pl.len()).collect().item()
-    except (PolarsError, OSError) as error:
-        raise _unreadable(path, error) from error
+    rows = count_rows(path, options)
+    status = path.stat()
     return InputFile(str(path), status.st_size, status.st_mtime_ns, rows)
 
 
-def read_slices(path: Path, columns: list[str], offset: int, rows: int, slice_rows: int) -> Iterator[pl.DataFrame]:
-    """Rows [offset, offset + rows) in order, `slice_rows` at a time (the last may have fewer).
+def find_inputs(
+    given: str,
+    options: CsvOptions,
+    check: Callable[[Path], object],
+    scores: Collection[str],
+    outputs: Collection[Path],
+    *,
+    skip: bool,
+) -> Inputs:
+    """Find and describe the files that `given` names.
+
+    `check` raises for a file without the columns that are needed; `scores` are the names of the columns that scoring
+    adds. Files in `outputs`, which are resolved paths, that have these columns were written by an earlier run with the
+    same output, and are no input. With `skip`, files that can't be scored are left out instead of refused.
 
     Raises:
-        InputError: as `read_schema`, or a later line has more fields than the first.
+        TableError: there is nothing that can be read.
+        InputError: files can't be scored. The message names all of them.
     """
+    found = find_tables(given)
+    tables, own = _without_outputs(found, options, scores, outputs)
+    earlier = _holding_scores(tables, options, scores)
+    problems = [f"{path}: a file of this kind can't be read" for path in found.unreadable]
+    files = []
+    for path in tables:
+        try:
+            if path in earlier:
+                raise InputError(f"{path}: holds scores already, and other files don't; it seems to be an output")
+            check(path)
+            files.append(describe_file(path, options))
+        except (InputError, TableError) as error:
+            problems.append(str(error))
+    if problems and not (skip and files):
+        raise InputError(_describe(problems, hint=ALL_NEEDED if files else ""))
+    no_data = [f"{path}: no data, by its name" for path in found.no_data]
+    return Inputs(tuple(files), (*problems, *own, *no_data))
+
+
+def _without_outputs(
+    found: FoundFiles, options: CsvOptions, scores: Collection[str], outputs: Collection[Path]
+) -> tuple[list[Path], list[str]]:
+    """The tables that aren't in `outputs`, and those that an earlier run wrote there.
+
+    Raises:
+        InputError: a table in `outputs` is not of an earlier run, or there is no other.
+    """
+    inside = [path for path in found.tables if {*outputs} & {path.resolve(), *path.resolve().parents}]
+    others = [path for path in found.tables if path not in inside]
+    for path in inside:
+        if not others or not _has_scores(path, options, scores):
+            raise InputError(f"{path}: would be an input, too, and OUTPUT may not be one; choose another")
+    return others, [f"{path}: in OUTPUT, of an earlier run" for path in inside]
+
+
+def _holding_scores(paths: Sequence[Path], options: CsvOptions, scores: Collection[str]) -> set[Path]:
+    """The files with the columns of scores if there are others without."""
+    holding = {path for path in paths if _has_scores(path, options, scores)}
+    return holding if len(holding) < len(paths) else set()
+
+
+def _has_scores(path: Path, options: CsvOptions, scores: Collection[str]) -> bool:
     try:
-        yield from scan(path).select(columns).slice(offset, rows).collect_batches(chunk_size=slice_rows)
-    except (PolarsError, OSError) as error:
-        raise _unreadable(path, error) from error
+        schema: pl.Schema = read_schema(path, options)
+    except TableError:
+        return False
+    return all(name in schema for name in scores)
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: can't be read: {str(error).splitlines()[0]}")
+def _describe(problems: Sequence[str], hint: str) -> str:
+    if len(problems) == 1:
+        return f"{problems[0]}{hint}"
+    return "\n  ".join([f"{len(problems):,} files can't be scored{hint}", *_first(problems)])
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    more = [f"and {len(lines) - MAX_LISTED:,} more"] if len(lines) > MAX_LISTED else []
+    return [*lines[:MAX_LISTED], *more]
+
+
+def input_lines(inputs: Inputs) -> list[str]:
+    """What is to be scored, and what is not, for a person."""
+    rows = sum(file.rows for file in inputs.files)
+    what = "1 file" if len(inputs.files) == 1 else f"{len(inputs.files):,} files"
+    lines = [f"input    {what}, {rows:,} rows"]
+    lines += [f"  {line}" for line in _first([f"{file.path}: {file.rows:,} rows" for file in inputs.files])]
+    if inputs.left_out:
+        what = "1 file" if len(inputs.left_out) == 1 else f"{len(inputs.left_out):,} files"
+        lines.append(f"left out {what}")
+        lines += [f"  {line}" for line in _first(inputs.left_out)]
+    return lines

@@ -10,8 +10,12 @@ from bundle.manifest import Manifest
 from scale.scoring.errors import ScoringError
 from scale.scoring.model import Scores
 from scale.writing import writing
+from training.data.table_files import SEPARATORS
 
 PREDICTION = "prediction"
+
+FORMATS = (".parquet", ".pq", ".csv", ".tsv")
+"""Suffixes, in any case, of an output that is a single file."""
 
 METADATA = "scoring"
 """Key of a part's `PartSummary` in the Parquet file's own metadata."""
@@ -76,19 +80,10 @@ def read_summary(path: Path) -> PartSummary:
 
 
 def merge(parts: Iterable[Path], target: Path) -> None:
-    """All parts' rows in one file, streamed; `target`'s suffix says which format.
-
-    Raises:
-        ScoringError: the kept columns of the parts differ.
-    """
+    """All parts' rows in one file, streamed; `target`'s suffix says which format. The parts have the same columns."""
     rows = pl.scan_parquet(list(parts), glob=False)
-    try:
-        with writing(target) as temporary:
-            if target.suffix == ".csv":
-                rows.sink_csv(temporary)
-            else:
-                rows.sink_parquet(temporary)
-    except pl.exceptions.SchemaError as error:
-        raise ScoringError(
-            f"{target}: the inputs' columns differ; KEEP those that all have, or OUTPUT a folder"
-        ) from error
+    with writing(target) as temporary:
+        if (suffix := target.suffix.lower()) in SEPARATORS:
+            rows.sink_csv(temporary, separator=SEPARATORS[suffix])
+        else:
+            rows.sink_parquet(temporary)

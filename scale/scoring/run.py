@@ -15,10 +15,11 @@ from bundle.manifest import Manifest
 from scale.scoring.columns import check_schema, read_features
 from scale.scoring.encoding import Encoded
 from scale.scoring.errors import InputError
-from scale.scoring.inputs import InputFile, read_schema, read_slices
+from scale.scoring.inputs import InputFile
 from scale.scoring.model import ScoringModel
 from scale.scoring.output import score_columns, write_part
 from scale.scoring.plan import OutputPart, contiguous
+from training.data.table_files import CsvOptions, explain_missing, read_schema, read_slices
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Job:
     files: Mapping[int, InputFile]
     folder: Path
     keep: tuple[str, ...] | None
+    csv: CsvOptions
     part_rows: int
     threads: int
 
@@ -37,17 +39,38 @@ class Job:
         """What is to be read of a file, and what of it is kept.
 
         Raises:
-            InputError: the file can't be read, lacks a feature or a kept column, or has one named like a score.
+            InputError: the file lacks a feature or a kept column, or has one named like a score.
+            TableError: the file can't be read.
         """
-        schema = read_schema(path)
+        schema = read_schema(path, self.csv)
         check_schema(self.manifest.features, schema, path)
         kept = list(schema if self.keep is None else self.keep)
+        if missing := [name for name in kept if name not in schema]:
+            raise InputError(f"{path}: KEEP: {explain_missing(missing, list(schema))}")
         for name in kept:
-            if name not in schema:
-                raise InputError(f"{path}: column {name!r} is missing, but KEEP names it")
             if name in score_columns(self.manifest):
                 raise InputError(f"{path}: column {name!r} is named like a score; give KEEP without it")
         return list(dict.fromkeys([*kept, *(feature.name for feature in self.manifest.features)])), kept
+
+    def check_alike(self) -> None:
+        """Check that the kept columns of all files can stand in a single one.
+
+        Raises:
+            InputError: a file has others, or of other types, than the first.
+        """
+        first: tuple[str, dict[str, pl.DataType]] | None = None
+        for file in self.files.values():
+            schema = read_schema(Path(file.path), self.csv)
+            kept = {name: schema[name] for name in self.columns(Path(file.path))[1]}
+            first = first or (file.path, kept)
+            if kept != first[1]:
+                name = next(
+                    (name for name in (*first[1], *kept) if kept.get(name) != first[1].get(name)), "their order"
+                )
+                raise InputError(
+                    f"{file.path}: the inputs' columns differ: {name} is {kept.get(name, 'missing')}, in {first[0]} "
+                    f"{first[1].get(name, 'missing')}; KEEP those that are alike in all files, or OUTPUT a folder"
+                )
 
 
 def score_parts(job: Job, parts: Sequence[OutputPart], *, done: int, progress: TextIO = sys.stderr) -> Encoded | None:
@@ -88,7 +111,8 @@ def _read(job: Job, parts: Sequence[OutputPart]) -> Iterator[tuple[OutputPart, p
     for group in contiguous(parts):
         path = Path(job.files[group[0].file].path)
         columns, kept = job.columns(path)
-        slices = read_slices(path, columns, group[0].offset, sum(part.rows for part in group), job.part_rows)
+        rows = sum(part.rows for part in group)
+        slices = read_slices(path, columns, group[0].offset, rows, job.part_rows, job.csv)
         for part in group:
             frame = next(slices, None)
             if frame is None or frame.height != part.rows:

@@ -1,30 +1,33 @@
-"""`make score`: score Parquet or CSV files of any size with the bundle in `models/`."""
+"""`make score`: score Parquet and text files of any size with the bundle in `models/`."""
 
 import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
 from scale.cluster.errors import ClusterError
 from scale.scoring.errors import ScoringError
-from scale.scoring.inputs import describe_file, find_files
+from scale.scoring.inputs import find_inputs, input_lines
 from scale.scoring.model import ScoringModel
 from scale.scoring.options import ScoringOptions, parse_options
-from scale.scoring.output import merge, read_summary
+from scale.scoring.output import merge, read_summary, score_columns
 from scale.scoring.plan import OutputPart, plan_parts, share
 from scale.scoring.run import Job, score_parts
 from scale.scoring.state import State, settle
 from scale.scoring.summary import Speed, summary_lines
+from training.errors import TableError
 
 
 def score(options: ScoringOptions) -> list[str]:
     """One whole run. Returns its summary, line by line.
 
     Raises:
-        ScoringError: the input can't be scored, or the output holds something else. Finished parts are kept.
+        ScoringError, TableError: the input can't be scored, or the output holds something else. Finished parts are
+            kept.
         ClusterError: the Dask cluster can't be used, or was lost. Finished parts are kept.
         BundleError, OSError: there is no whole bundle, or the output can't be written.
     """
@@ -65,18 +68,28 @@ def _prepare(options: ScoringOptions) -> Job:
     """Everything that can be checked before the first row is scored."""
     manifest = read_manifest(options.models)
     model = ScoringModel(read_artifact(manifest, "onnx_packed", options.models), manifest)
-    paths = find_files(options.input)
-    outputs = {options.output.resolve(), options.folder.resolve()}
-    if inside := [path for path in paths if outputs & {path.resolve(), *path.resolve().parents}]:
-        raise ScoringError(f"OUTPUT={options.output}: would be an input, too ({inside[0]}); choose another")
-    files = tuple(describe_file(path) for path in paths)
-    if not any(file.rows for file in files):
+    job = Job(model, manifest, {}, options.folder, options.keep, options.csv, options.part_rows, options.threads)
+    inputs = find_inputs(
+        options.input,
+        options.csv,
+        job.columns,  # what is wrong with the last file is said before the first is scored
+        score_columns(manifest),
+        {options.output.resolve(), options.folder.resolve()},
+        skip=options.skip,
+    )
+    if not any(file.rows for file in inputs.files):
         raise ScoringError(f"INPUT={options.input!r}: no rows")
-    job = Job(model, manifest, dict(enumerate(files)), options.folder, options.keep, options.part_rows, options.threads)
-    for path in paths:
-        job.columns(path)  # what is wrong with the last file is said before the first is scored
+    job = replace(job, files=dict(enumerate(inputs.files)))
+    if options.single_file:
+        job.check_alike()
+    print("\n".join(input_lines(inputs)), flush=True)
     state = State(
-        model=manifest.name, version=manifest.version, part_rows=options.part_rows, keep=options.keep, inputs=files
+        model=manifest.name,
+        version=manifest.version,
+        part_rows=options.part_rows,
+        keep=options.keep,
+        csv=options.csv,
+        inputs=inputs.files,
     )
     settle(state, options.folder, fresh=options.fresh, alone=options.shard.shares == 1)
     return job
@@ -87,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
     try:
         lines = score(options)
-    except (ScoringError, BundleError, ClusterError, OSError) as error:
+    except (ScoringError, TableError, BundleError, ClusterError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ import msgspec
 from scale.scoring.errors import ScoringError
 from scale.scoring.inputs import InputFile
 from scale.writing import writing
+from training.data.table_files import CsvOptions
 
 STATE = "_scoring.json"
 
@@ -18,6 +19,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     part_rows: int
     keep: tuple[str, ...] | None
+    csv: CsvOptions
     inputs: tuple[InputFile, ...]
 
 

@@ -185,7 +185,7 @@ def test_the_module_that_is_written_is_the_same_data_set(csv, tmp_path):
 
 
 def test_a_missing_target_says_what_is_there(csv):
-    with pytest.raises(DataError, match=r"column 'Churn' is missing; there: 'id', .*differ in 'churn'"):
+    with pytest.raises(DataError, match=r"column 'Churn' is missing; there: 'id', .*spelt otherwise .*: 'churn'"):
         infer_dataset(csv, "Churn")
     csv.write_text(CSV.replace(",", ";"))
     with pytest.raises(DataError, match="fields seem to be separated by ';': give SEPARATOR=';'"):

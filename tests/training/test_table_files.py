@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.csv_records import split_records
-from training.data.table_files import CsvOptions, count_rows, find_tables, read_schema, read_slices, read_table
+from training.data.found_files import find_tables
+from training.data.table_files import CsvOptions, count_rows, read_schema, read_slices, read_table
 from training.errors import TableError
 
 
@@ -107,6 +108,21 @@ def test_a_compressed_file_that_was_cut(tmp_path):
     content = gzip.compress(b"a,b\n" + b"1,2\n" * 1000)
     with pytest.raises(TableError, match="can't be read"):
         count_rows(write(tmp_path, content[:-4], "r.csv.gz"))
+
+
+def test_a_compressed_file_of_several_frames_is_read_to_its_end_or_refused(tmp_path):
+    frames = [zstandard.compress(text) for text in (b"a,b\n1,2\n", b"3,4\n", b"5,6\n" * 5000)]
+    path = write(tmp_path, b"".join(frames), "r.csv.zst")
+    assert count_rows(path) == read_table(path).height == 5002
+    for cut in (b"".join(frames)[:-1], frames[0] + frames[1][:-4]):
+        with pytest.raises(TableError, match="the compressed file was cut"):
+            count_rows(write(tmp_path, cut, "r.csv.zst"))
+
+
+def test_a_single_row_without_a_line_end(tmp_path):
+    path = write(tmp_path, "a,b\n1,2")
+    assert [frame.rows() for frame in read_slices(path, ["b"], 0, 1, 10)] == [[("2",)]]
+    assert not [frame.rows() for frame in read_slices(path, ["b"], 1, None, 10) if frame.height]
 
 
 def test_another_separator(tmp_path):

@@ -139,10 +139,10 @@ def _check_fields(
         first = int(wrong[0])
         number = line + buffer.count(b"\n", 0, int(starts[first]))
         count = "1 field" if counts[first] == 1 else f"{counts[first]} fields"
-        raise TableError(
-            f"{path}, line {number}: {count}, but the header has {fields}; the line was cut, or a separator inside a "
-            "field is not quoted"
-        )
+        cause = "the line was cut, or a separator inside a field is not quoted"
+        if fields == 1:
+            cause = "is the separator another one? SEPARATOR=';' says so"
+        raise TableError(f"{path}, line {number}: {count}, but the header has {fields}; {cause}")
 
 
 def _check_encoding(content: bytes, buffer: bytes, path: Path, line: int) -> None:

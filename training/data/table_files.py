@@ -1,4 +1,4 @@
-"""Files that hold tables: which ones a path names, and their rows, a slice at a time.
+"""Files that hold tables: their columns and rows, a slice at a time.
 
 The one place that knows how a CSV file is read, for training, packaging and scoring alike. Its fields stay text, so
 that a bad one can be shown as it stands in the file, and an empty field is null, quoted or not: some writers quote
@@ -7,37 +7,26 @@ every field. Parquet has types, and nulls of its own.
 
 import contextlib
 import csv
-import glob
-import gzip
 import io
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple
 
 import polars as pl
 import zstandard
 from polars.exceptions import PolarsError
 
+from training.data.compression import SUFFIXES, decompress
 from training.data.csv_records import Block, split_records
 from training.errors import TableError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
-COMPRESSED = (".gz", ".zst")
-KINDS = f"{', '.join(SEPARATORS)} (also {' and '.join(COMPRESSED)}) and {PARQUET[0]}"
+KINDS = f"{', '.join(SEPARATORS)} (also {' and '.join(SUFFIXES)}) and {PARQUET[0]}"
 
 MAX_NAMED = 30
-
-NO_DATA = (".md", ".log", ".sh", ".py", ".crc", ".html", ".pdf", ".png", ".svg")
-"""Files beside data that nobody takes for data; every other file that can't be read may hold rows."""
-
-
-class FoundFiles(NamedTuple):
-    """Tables, sorted; files that may hold data but can't be read as tables; files that by convention hold none."""
-
-    tables: list[Path]
-    unreadable: list[Path]
-    no_data: list[Path]
 
 
 class CsvOptions(NamedTuple):
@@ -60,34 +49,6 @@ def is_parquet(path: Path) -> bool:
 def is_table(path: Path) -> bool:
     """Whether the file's name, in any case, is that of a table."""
     return is_parquet(path) or _text_suffix(path) in SEPARATORS
-
-
-def find_tables(given: str) -> FoundFiles:
-    """What `given` names: a file, a folder with all below it, or a glob.
-
-    In folders and globs, names that start with a dot or an underscore are no data, by convention.
-
-    Raises:
-        TableError: there is no table, or the one file named is of a kind that can't be read.
-    """
-    path = Path(given).expanduser()
-    if path.is_file():
-        if not is_table(path):
-            raise TableError(f"{path}: a file of this kind can't be read; {KINDS} can")
-        return FoundFiles([path], [], [])
-    pattern = str(path)
-    entries = path.rglob("*") if path.is_dir() else map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 - any glob
-    files = sorted(entry for entry in entries if entry.is_file())
-    found = FoundFiles([], [], [])
-    for file in files:
-        if file.name[0] in "._" or file.suffix.lower() in NO_DATA:
-            found.no_data.append(file)
-        else:
-            (found.tables if is_table(file) else found.unreadable).append(file)
-    if not found.tables:
-        there = f" (but {', '.join(file.name for file in files[:5])})" if files else ""
-        raise TableError(f"{given}: no file there that can be read{there}; {KINDS} can")
-    return found
 
 
 def read_schema(path: Path, options: CsvOptions = AS_NAMED) -> pl.Schema:
@@ -148,7 +109,7 @@ def parse_table(name: str, content: bytes, options: CsvOptions = AS_NAMED) -> pl
             return pl.read_parquet(io.BytesIO(content))
         except (PolarsError, OSError) as error:
             raise _unreadable(path, error) from error
-    with _decompress(io.BytesIO(content), path) as stream:
+    with decompress(io.BytesIO(content), path) as stream:
         return pl.concat(_csv_frames(stream, path, None, 0, options))
 
 
@@ -179,15 +140,27 @@ def read_slices(
 def explain_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
     """That columns are missing, which ones are there, and the likely cause."""
     there = ", ".join(map(repr, columns[:MAX_NAMED])) + (" …" if len(columns) > MAX_NAMED else "")
-    folded = {name.strip().strip('"').casefold(): name for name in columns}
-    near = [folded[name.strip().casefold()] for name in missing if name.strip().casefold() in folded]
-    cause = ""
-    if len(columns) == 1 and (separator := next((one for one in ";\t|" if one in columns[0]), None)):
-        cause = f"; fields seem to be separated by {separator!r}: give SEPARATOR={separator!r}"
-    elif near:
-        cause = f"; spaces or upper and lower case differ in {', '.join(map(repr, near))}"
     verb = "columns {} are" if len(missing) > 1 else "column {} is"
-    return f"{verb.format(', '.join(map(repr, missing)))} missing; there: {there}{cause}"
+    return f"{verb.format(', '.join(map(repr, missing)))} missing; there: {there}{_likely_cause(missing, columns)}"
+
+
+def _likely_cause(missing: Sequence[str], columns: Sequence[str]) -> str:
+    wanted = {_letters(name) for name in missing}
+    for separator in ";\t|,":
+        pieces = {_letters(name) for column in columns for name in column.split(separator)}
+        if any(separator in column for column in columns) and wanted & pieces:
+            return f"; fields seem to be separated by {separator!r}: give SEPARATOR={separator!r}"
+    near = [name for name in columns if _letters(name) in wanted - {""}]
+    if near:
+        return f"; spelt otherwise (spaces, case, punctuation or the form of accents): {', '.join(map(repr, near))}"
+    if any(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name) for name in columns):
+        return "; is the line with the columns' names missing?"
+    return ""
+
+
+def _letters(name: str) -> str:
+    """What is left of a name when spelling is disregarded."""
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _csv_frames(
@@ -200,26 +173,27 @@ def _csv_frames(
         if not names:
             names, content = _read_header(block, path, options)
             records -= 1
-        if records and records <= offset:
-            offset -= records
+        skipped = min(offset, records)
+        offset -= skipped
+        if records and skipped == records:
             continue
-        frame = pl.read_csv(
-            content,
-            has_header=False,
-            new_columns=names,
-            separator=_separator(path, options),
-            infer_schema=False,
-            raise_if_empty=False,
-        )
-        if frame.height != records:
-            raise TableError(f"{path}: polars reads {frame.height} rows where {records} stand; is the quoting right?")
-        frame = (frame if columns is None else frame.select(columns))[offset:]
-        offset = 0
+        frame = _parse_records(content, records, names, path, options)
+        frame = (frame if columns is None else frame.select(columns))[skipped:]
         if block.quoted and not options.empty_is_text:
             frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
         yield frame
     if not names:
         _read_header(None, path, options)
+
+
+def _parse_records(content: bytes, records: int, names: list[str], path: Path, options: CsvOptions) -> pl.DataFrame:
+    if not records:
+        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    separator = _separator(path, options)
+    frame = pl.read_csv(content, has_header=False, new_columns=names, separator=separator, infer_schema=False)
+    if frame.height != records:
+        raise TableError(f"{path}: polars reads {frame.height} rows where {records} stand; is the quoting right?")
+    return frame
 
 
 def _regroup(frames: Iterator[pl.DataFrame], rows: int | None, slice_rows: int) -> Iterator[pl.DataFrame]:
@@ -267,7 +241,7 @@ def _separator(path: Path, options: CsvOptions) -> str:
 def _text_suffix(path: Path) -> str:
     """The suffix without that of a compression, in lower case."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSED:
+    if suffixes and suffixes[-1] in SUFFIXES:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
@@ -279,18 +253,8 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
         file = path.open("rb")
     except OSError as error:
         raise _unreadable(path, error) from error
-    with file, _decompress(file, path) as stream:
+    with file, decompress(file, path) as stream:
         yield stream
-
-
-def _decompress(stream: IO[bytes], path: Path) -> IO[bytes]:
-    match path.suffix.lower():
-        case ".gz":
-            return cast("IO[bytes]", gzip.open(stream))
-        case ".zst":
-            return cast("IO[bytes]", zstandard.ZstdDecompressor().stream_reader(stream))
-        case _:
-            return stream
 
 
 def _unreadable(path: Path, error: Exception) -> TableError:

@@ -31,7 +31,7 @@ def test_the_reference_rows_get_the_reference_scores(
     source = tmp_path / f"rows{suffix}"
     numbered = features.with_row_index("id")
     numbered.write_parquet(source) if suffix == ".parquet" else numbered.write_csv(source, float_scientific=True)
-    assert run(source, tmp_path / "scores", "--keep", "id", "--part-rows", "700") == 0
+    assert run(source, tmp_path / "scores", "--keep", "id", "--part-rows", "700", "--empty", "text") == 0
     scores = read_parts(tmp_path / "scores")
     assert scores.columns == ["id", "prediction", "probability", f"predicted_{manifest.target}"]
     assert scores["id"].cast(pl.UInt32).to_list() == list(range(reference.height))
