@@ -8,13 +8,9 @@ import msgspec
 import polars as pl
 
 from scale.scoring.errors import InputError
-from training.data.found_files import FoundFiles, find_tables
+from training.data.found_files import FoundFiles, all_of, find_tables, listing
 from training.data.table_files import CsvOptions, count_rows, read_schema
 from training.errors import TableError
-
-MAX_LISTED = 20
-
-ALL_NEEDED = "; SKIP=1 scores the other files"
 
 
 class InputFile(msgspec.Struct, frozen=True):
@@ -85,7 +81,7 @@ def find_inputs(
         except (InputError, TableError) as error:
             problems.append(str(error))
     if problems and not (skip and files):
-        raise InputError(_describe(problems, hint=ALL_NEEDED if files else ""))
+        raise InputError(all_of(problems, "scored", "SKIP=1 scores the other files" if files else ""))
     no_data = [f"{path}: no data, by its name" for path in found.no_data]
     return Inputs(tuple(files), (*problems, *own, *no_data))
 
@@ -120,25 +116,6 @@ def _has_scores(path: Path, options: CsvOptions, scores: Collection[str]) -> boo
     return all(name in schema for name in scores)
 
 
-def _describe(problems: Sequence[str], hint: str) -> str:
-    if len(problems) == 1:
-        return f"{problems[0]}{hint}"
-    return "\n  ".join([f"{len(problems):,} files can't be scored{hint}", *_first(problems)])
-
-
-def _first(lines: Sequence[str]) -> list[str]:
-    more = [f"and {len(lines) - MAX_LISTED:,} more"] if len(lines) > MAX_LISTED else []
-    return [*lines[:MAX_LISTED], *more]
-
-
 def input_lines(inputs: Inputs) -> list[str]:
     """What is to be scored, and what is not, for a person."""
-    rows = sum(file.rows for file in inputs.files)
-    what = "1 file" if len(inputs.files) == 1 else f"{len(inputs.files):,} files"
-    lines = [f"input    {what}, {rows:,} rows"]
-    lines += [f"  {line}" for line in _first([f"{file.path}: {file.rows:,} rows" for file in inputs.files])]
-    if inputs.left_out:
-        what = "1 file" if len(inputs.left_out) == 1 else f"{len(inputs.left_out):,} files"
-        lines.append(f"left out {what}")
-        lines += [f"  {line}" for line in _first(inputs.left_out)]
-    return lines
+    return listing([(file.path, file.rows) for file in inputs.files], inputs.left_out)

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from bundle.training_record import SourceFile
+from training.data.found_files import MAX_SHOWN, all_of, find_in_folder
 from training.data.prepare import as_declared
-from training.dataset import Dataset
+from training.data.table_files import count_rows, explain_missing, is_parquet, read_schema
+from training.dataset import Dataset, feature_names
 from training.errors import DataError
 
 PARQUET = "parquet"
@@ -77,12 +79,13 @@ class Partition:
 
 @dataclass(frozen=True)
 class Partitions:
-    """All files of a data set, in the order of their names."""
+    """All files of a data set, in the order of their names; of others in the folder a line each, with the reason."""
 
     dataset: Dataset
     partitions: tuple[Partition, ...]
     files: tuple[SourceFile, ...]
     source: str
+    left_out: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -107,27 +110,46 @@ def one_by_one(
     return (function(shared, partition) for partition in partitions)
 
 
-def open_partitions(dataset: Dataset, folder: Path) -> Partitions:
-    """Find the Parquet files below `folder`, and take their digests.
+def open_partitions(dataset: Dataset, folder: Path, *, skip: bool = False) -> Partitions:
+    """Find the Parquet files below `folder`, and take their digests. With `skip`, files that may hold rows but can't be
+    read are left out instead of refused.
 
     Raises:
-        DataError: there are none, one can't be read, or all are empty.
+        DataError: there are none, or all are empty; or some can't be read, or lack columns: the message names all.
     """
-    paths = tuple(path for path in sorted(folder.rglob("*.parquet")) if path.name[0] not in "._")
+    found = find_in_folder(folder)
+    paths = [path for path in found.tables if is_parquet(path)]
     if not paths:
-        raise DataError(f"DATA_DIR={folder}: no .parquet file there; ENGINE=external and dask train on such files")
-    partitions, sources = [], set()
-    for number, path in enumerate(paths):
+        names = ", ".join(path.name for path in (*found.tables, *found.unreadable)[:MAX_SHOWN])
+        there = f" (but {names})" if names else ""
+        raise DataError(
+            f"DATA_DIR={folder}: no .parquet file there{there}; ENGINE=external and dask train on such files"
+        )
+    problems = [f"{path}: is no Parquet file" for path in (*found.tables, *found.unreadable) if path not in paths]
+    partitions: list[Partition] = []
+    for path in paths:
         try:
-            rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
-            partitions.append(Partition(dataset, path, number, rows))
-            sources.add(pl.read_parquet_metadata(path).get(SOURCE_KEY, PARQUET))
-        except (PolarsError, OSError) as error:
-            raise _unreadable(path, error) from error
+            _check_columns(dataset, path)
+            partitions.append(Partition(dataset, path, len(partitions), count_rows(path)))
+        except DataError as error:
+            problems.append(str(error))
+    if problems and not (skip and partitions):
+        raise DataError(all_of(problems, "read", "SKIP=1 reads the other files" if partitions else ""))
     if not any(partition.rows for partition in partitions):
         raise DataError(f"DATA_DIR={folder}: the .parquet files there have no rows")
-    files = tuple(_describe(path, folder) for path in paths)
-    return Partitions(dataset, tuple(partitions), files, sources.pop() if len(sources) == 1 else PARQUET)
+    sources = {pl.read_parquet_metadata(partition.path).get(SOURCE_KEY, PARQUET) for partition in partitions}
+    files = tuple(_describe(partition.path, folder) for partition in partitions)
+    left_out = (*problems, *(f"{path}: no data, by its name" for path in found.no_data))
+    return Partitions(
+        dataset, tuple(partitions), files, sources.pop() if len(sources) == 1 else PARQUET, left_out=left_out
+    )
+
+
+def _check_columns(dataset: Dataset, path: Path) -> None:
+    there = read_schema(path)
+    wanted = (*feature_names(dataset.features), dataset.target)
+    if missing := [name for name in wanted if name not in there]:
+        raise DataError(f"{path}: {explain_missing(missing, list(there))}")
 
 
 def _describe(path: Path, folder: Path) -> SourceFile:

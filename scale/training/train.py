@@ -12,8 +12,9 @@ from bundle.command_line import Parser, whole_number
 from bundle.manifest import Manifest
 from scale.cluster.errors import ClusterError
 from scale.training.external import External
-from scale.training.partitions import open_partitions
+from scale.training.partitions import Partitions, open_partitions
 from scale.training.sample import plan_parts
+from training.data.found_files import listing
 from training.data.prepare import PreparedRows
 from training.dataset import Dataset, Parameters
 from training.errors import TrainingError
@@ -48,12 +49,15 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class PartitionedOptions:
-    """The command line, typed. `run` is what every training run takes; `scheduler` "" starts local workers."""
+    """The command line, typed. `run` is what every training run takes; `scheduler` "" starts local workers.
+    `skip`: files that can't be read are left out.
+    """
 
     run: Options
     engine: EngineName = ENGINES[0]
     sample_rows: int = SAMPLE_ROWS
     scheduler: str = ""
+    skip: bool = False
 
 
 def parse_partitioned_options(arguments: Sequence[str] | None = None) -> PartitionedOptions:
@@ -62,9 +66,10 @@ def parse_partitioned_options(arguments: Sequence[str] | None = None) -> Partiti
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who reads the Parquet files")
     parser.add_argument("--sample-rows", type=whole_number(1), default=SAMPLE_ROWS, help="rows that the study sees")
     parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
+    parser.add_argument("--skip", action="store_true", help="leave out the files that can't be read, and name them")
     add_options(parser)
     given = vars(parser.read(arguments))
-    own = {name: given.pop(name) for name in ("engine", "sample_rows", "scheduler")}
+    own = {name: given.pop(name) for name in ("engine", "sample_rows", "scheduler", "skip")}
     if own["scheduler"] and own["engine"] != "dask":
         parser.error("--scheduler is for --engine dask")
     return PartitionedOptions(make_options(parser, {**given, "data": "parquet"}), **own)
@@ -108,14 +113,21 @@ def open_engine(dataset: Dataset, folder: Path, options: PartitionedOptions) -> 
         TrainingError: a file can't be read, or Dask is not installed.
     """
     if options.engine == "external":
-        partitions = open_partitions(dataset, folder)
+        partitions = _open(dataset, folder, options)
         return External(partitions, plan_parts(dataset, partitions.rows, options.sample_rows))
     try:
         from scale.training.on_dask import OnDask  # noqa: PLC0415 - only this engine needs Dask
     except ImportError as error:
         raise TrainingError(f"ENGINE=dask needs Dask (the extra `cluster` in pyproject.toml): {error}") from error
-    partitions = open_partitions(dataset, folder.absolute())
+    partitions = _open(dataset, folder.absolute(), options)
     return OnDask(partitions, plan_parts(dataset, partitions.rows, options.sample_rows), options.scheduler)
+
+
+def _open(dataset: Dataset, folder: Path, options: PartitionedOptions) -> Partitions:
+    partitions = open_partitions(dataset, folder, skip=options.skip)
+    read = [(partition.path, partition.rows) for partition in partitions.partitions]
+    print("\n".join(listing(read, partitions.left_out)), flush=True)
+    return partitions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from training.errors import TableError
 NO_DATA = (".md", ".log", ".sh", ".py", ".crc", ".html", ".pdf", ".png", ".svg")
 """Files beside data that nobody takes for data; every other file that can't be read may hold rows."""
 
-MAX_SHOWN = 5
+MAX_SHOWN, MAX_LISTED = 5, 20
 
 
 class FoundFiles(NamedTuple):
@@ -37,7 +37,7 @@ def find_tables(given: str) -> FoundFiles:
             raise TableError(f"{path}: a file of this kind can't be read; {KINDS} can")
         return FoundFiles([path], [], [])
     if path.is_dir():
-        found = _sort_out(path, _below(path))
+        found = find_in_folder(path)
     else:
         found = FoundFiles([], [], [])
         for match in sorted(set(map(Path, glob.glob(str(path), recursive=True)))):  # noqa: PTH207 - any glob
@@ -49,6 +49,15 @@ def find_tables(given: str) -> FoundFiles:
         there = f" (but {', '.join(files[:MAX_SHOWN])}{' …' if len(files) > MAX_SHOWN else ''})" if files else ""
         raise TableError(f"{given}: no file there that can be read{there}; {KINDS} can")
     return found
+
+
+def find_in_folder(folder: Path) -> FoundFiles:
+    """As `find_tables`; of a folder that isn't there, nothing.
+
+    Raises:
+        TableError: a folder can't be read.
+    """
+    return _sort_out(folder, _below(folder)) if folder.is_dir() else FoundFiles([], [], [])
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -80,3 +89,29 @@ def _sort_out(root: Path, files: Iterator[Path]) -> FoundFiles:
         else:
             (found.tables if is_table(file) and file.is_file() else found.unreadable).append(file)
     return found
+
+
+def listing(read: Sequence[tuple[object, int]], left_out: Sequence[str]) -> list[str]:
+    """What a person is told of files: the paths of those that are read with their rows, and lines on all others."""
+    lines = [f"input    {_count(len(read))}, {sum(rows for _, rows in read):,} rows"]
+    lines += [f"  {line}" for line in _first([f"{path}: {rows:,} rows" for path, rows in read])]
+    if left_out:
+        lines += [f"left out {_count(len(left_out))}", *(f"  {line}" for line in _first(left_out))]
+    return lines
+
+
+def all_of(problems: Sequence[str], done: str, hint: str = "") -> str:
+    """One message of all problems, each of which names a file that can't be `done`; `hint` says what can be done."""
+    hint = f"; {hint}" if hint else ""
+    if len(problems) == 1:
+        return f"{problems[0]}{hint}"
+    return "\n  ".join([f"{_count(len(problems))} can't be {done}{hint}", *_first(problems)])
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files:,} files"
+
+
+def _first(lines: Sequence[str]) -> list[str]:
+    more = [f"and {len(lines) - MAX_LISTED:,} more"] if len(lines) > MAX_LISTED else []
+    return [*lines[:MAX_LISTED], *more]

@@ -258,5 +258,5 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _unreadable(path: Path, error: Exception) -> TableError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    reason = getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
     return TableError(f"{path}: can't be read: {reason}")

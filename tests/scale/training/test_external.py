@@ -162,7 +162,7 @@ def test_a_run_publishes_a_bundle_like_any_other(folder, training_options, tmp_p
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda rows: rows.drop("age"), "can't be read"),
+        (lambda rows: rows.drop("age"), "rows.parquet: column 'age' is missing; there: 'workclass'"),
         (lambda rows: rows.with_columns(pl.lit("odd").alias("education")), "has unranked values ['odd']"),
         (
             lambda rows: rows.with_columns(pl.lit("forty").alias("age")),
@@ -183,9 +183,13 @@ def test_a_run_publishes_a_bundle_like_any_other(folder, training_options, tmp_p
     ],
 )
 def test_rows_that_are_not_what_the_data_set_declares(change, problem, tmp_path):
-    opened = write(tmp_path, change(synthesize(adult.DATASET, 300, 5)))
-    with pytest.raises(DataError) as caught:
+    def check(rows: pl.DataFrame) -> None:
+        opened = write(tmp_path, rows)
         survey.survey(opened, plan_parts(adult.DATASET, opened.rows, 100))
+
+    rows = change(synthesize(adult.DATASET, 300, 5))
+    with pytest.raises(DataError) as caught:
+        check(rows)
     assert problem in str(caught.value)
 
 
@@ -204,6 +208,34 @@ def test_a_folder_without_parquet_or_with_something_else_named_so(tmp_path, caps
     assert main(arguments) == 1
     assert f"error: {tmp_path / 'a.parquet'}: can't be read" in capsys.readouterr().err
     assert not any((tmp_path / "models").iterdir())
+
+
+def test_what_is_no_partition_is_refused_by_name_or_left_out_if_asked(tmp_path):
+    rows = synthesize(adult.DATASET, 30, 5)
+    rows.write_parquet(tmp_path / "a.PARQUET")
+    (tmp_path / "deep").mkdir()
+    rows.write_parquet(tmp_path / "deep/b.pq")
+    (tmp_path / "_SUCCESS").touch()
+    opened = open_partitions(adult.DATASET, tmp_path)
+    assert [(partition.path.name, partition.rows) for partition in opened.partitions] == [
+        ("a.PARQUET", 30),
+        ("b.pq", 30),
+    ]
+    assert opened.left_out == (f"{tmp_path / '_SUCCESS'}: no data, by its name",)
+    rows.write_csv(tmp_path / "c.csv")
+    rows.drop("age").write_parquet(tmp_path / "d.parquet")
+    (tmp_path / "e.parquet").write_text("no parquet")
+    with pytest.raises(DataError) as caught:
+        open_partitions(adult.DATASET, tmp_path)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "3 files can't be read; SKIP=1 reads the other files"
+    assert lines[1] == f"  {tmp_path / 'c.csv'}: is no Parquet file"
+    assert lines[2].startswith(f"  {tmp_path / 'd.parquet'}: column 'age' is missing")
+    assert lines[3].startswith(f"  {tmp_path / 'e.parquet'}: can't be read")
+    opened = open_partitions(adult.DATASET, tmp_path, skip=True)
+    assert opened.rows == 60
+    assert [partition.number for partition in opened.partitions] == [0, 1]
+    assert len(opened.left_out) == 4
 
 
 def test_files_without_rows_and_a_source_beside_the_files(tmp_path):
