@@ -93,7 +93,9 @@ def _convert(estimator: Any, initial_types: list[tuple[str, Any]], context: Cont
                 custom_conversion_functions=own, custom_shape_calculators=shapes, custom_parsers=parsers(),
             )  # fmt: skip
     except NotImplementedError as error:
-        raise ConversionError(str(error)) from error
+        last = type(steps_of(estimator)[-1][1]).__name__
+        named = "has no ONNX converter here" in str(error)
+        raise ConversionError(str(error) if named else f"{last} has no ONNX converter here: {error}") from error
     except (MissingConverter, MissingShapeCalculator) as error:
         raise ConversionError(f"{type(estimator).__name__}: a step has no ONNX converter here: {error}") from error
     except Exception as error:

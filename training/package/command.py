@@ -12,7 +12,7 @@ from bundle.lock import OWNER, InUseError, owning
 from bundle.manifest import Manifest
 from training.errors import ConversionError, TrainingError
 from training.package.bundle_it import make_bundle
-from training.package.columns import plain, read_rows
+from training.package.columns import large_numbers, plain, read_rows
 from training.package.from_graph import graph_source
 from training.package.from_pipeline import accept_unseen, class_indices, load_estimator, pipeline_source
 
@@ -72,6 +72,8 @@ def _package_pipeline(name: str, options) -> tuple[Manifest, int]:  # type: igno
     source, table = pipeline_source(
         name, estimator, rows.drop(options.target), positive=options.positive, threshold=options.threshold
     )
+    if wide := large_numbers(table, table.columns):
+        print(f"warning: {', '.join(wide)}: numbers beyond 2^24 = 16,777,216, which float32 can't all tell apart")
     target = plain(rows[options.target])
     if source.interface.classes:
         target = class_indices(source.interface, target)

@@ -1,6 +1,6 @@
 """An ONNX graph from elsewhere as a source of a bundle: its inputs and outputs are brought into the bundle's form."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +35,7 @@ from training.package.foreign_graph import (
 from training.package.from_pipeline import HALF, TOKENS
 
 MADE_UP_ROWS = 200
+ROWS_ALONE = 20
 
 
 def graph_source(
@@ -54,6 +55,7 @@ def graph_source(
     tensor, classifies = result_of(model)
     original = Original(model, tensor)
     sample = _run(original, inputs, interface, interface.tensors(table))
+    _check_rows_alone(sample, lambda i: _run(original, inputs, interface, interface.tensors(table[i])))
     interface = _with_nulls(
         original, inputs, _with_answer(interface, sample, model, classifies, classes, task, positive, threshold), table
     )
@@ -64,6 +66,20 @@ def graph_source(
 
     named = _named(name, model, tensor, inputs, interface, steps)
     return Source(interface, serialize_both(named), answer, []), table
+
+
+def _check_rows_alone(sample: NDArray[np.float64], alone: Callable[[int], NDArray[np.float64]]) -> None:
+    """A batch must equal its rows sent singly.
+
+    Raises:
+        ConversionError: a row's answer depends on the rows beside it.
+    """
+    for i in range(min(ROWS_ALONE, len(sample))):
+        if len(sample) > 1 and not np.allclose(alone(i)[0], sample[i], rtol=1e-4, atol=1e-5, equal_nan=True):
+            raise ConversionError(
+                f"the graph's answer to row {i} depends on the rows beside it (as with dynamic quantisation, whose "
+                "scale is that of the whole batch; static quantisation has none of that)"
+            )
 
 
 def _sized(inputs: list[ForeignInput], names: Sequence[str]) -> list[ForeignInput]:
@@ -228,8 +244,9 @@ def _apply(steps: list[str], numbers: NDArray[np.float64]) -> NDArray[np.float64
         elif step == "pair":
             numbers = np.column_stack([1 - numbers, numbers])
         else:
-            powers = np.exp(numbers - numbers.max(axis=1, keepdims=True))
-            numbers = powers / powers.sum(axis=1, keepdims=True)
+            with np.errstate(invalid="ignore"):  # what overflows is no number, and is left out
+                powers = np.exp(numbers - numbers.max(axis=1, keepdims=True))
+                numbers = powers / powers.sum(axis=1, keepdims=True)
     return numbers
 
 

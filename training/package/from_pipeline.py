@@ -136,7 +136,8 @@ def _plain_text(value: object) -> str:
 def _feature_names(estimator: Any, columns: Sequence[str]) -> list[str]:  # noqa: ANN401
     for candidate in (estimator, steps_of(estimator)[0][1]):
         if (names := getattr(candidate, "feature_names_in_", None)) is not None:
-            return [str(name) for name in names]
+            written = {column.replace(" ", "_"): column for column in columns}  # as LightGBM writes them
+            return [name if name in columns else written.get(name, name) for name in map(str, names)]
     count = getattr(estimator, "n_features_in_", None) or getattr(steps_of(estimator)[0][1], "n_features_in_", None)
     if count is not None and count != len(columns):
         raise ConversionError(

@@ -298,6 +298,16 @@ def test_what_does_not_fit_a_graph_is_said(package, capfd, more, message):
     assert message in capfd.readouterr().err
 
 
+def test_a_graph_whose_answers_depend_on_the_batch_is_refused(package, capfd):
+    """As dynamic quantisation does it: what is divided by is the largest number of all rows."""
+    graph = network(3)
+    graph.graph.node.insert(0, helper.make_node("ReduceMax", ["input"], ["largest"], keepdims=0))
+    graph.graph.node.insert(1, helper.make_node("Div", ["input", "largest"], ["scaled"]))
+    graph.graph.node[2].input[0] = "scaled"
+    assert package(graph, None) == 1
+    assert "depends on the rows beside it" in capfd.readouterr().err
+
+
 def test_wrong_usage(tmp_path, capfd):
     with pytest.raises(SystemExit, match="2"):
         main(["--models", str(tmp_path)])

@@ -185,7 +185,9 @@ def _rank_of_text(emitter: Emitter, encoder: OrdinalEncoder, column: str, featur
 
 def _rank_of_number(emitter: Emitter, encoder: OrdinalEncoder, column: str, feature: int) -> str:
     numbers, ranks = _numbers(encoder.categories_[feature]), _ranks(encoder, feature)
-    pairs = [(number, rank) for number, rank in zip(numbers.tolist(), ranks, strict=True) if not np.isnan(number)]
+    # a number that float32 hasn't never comes in: services have rounded what they were sent
+    exact = numbers.astype(np.float32) == numbers
+    pairs = [(numbers[i], ranks[i]) for i in np.flatnonzero(exact).tolist()] or [(np.inf, 0.0)]
     unknown = _unknown_rank(encoder)
     rank = emitter.ml(
         "LabelEncoder", emitter.cast(column, TensorProto.FLOAT), keys_floats=[number for number, _ in pairs],
