@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from serving.errors import Unauthorized
 
-OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/docs"})
+OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/docs"})
 """What needs no key: orchestrators have none, and the page of the documentation asks for it to load its content."""
 
 MIN_KEY_LENGTH = 16

@@ -14,9 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bundle.manifest import Manifest
 from serving.api_keys import ApiKeys
-from serving.endpoints import Buffers, PredictEndpoint, Worker, batch_threads, respond
-from serving.errors import Unauthorized
+from serving.endpoints import JSON_HEADERS, Buffers, PredictEndpoint, Worker, batch_threads, respond
+from serving.errors import RequestError, Unauthorized
 from serving.expected_answer import check_expected_answer
+from serving.inference.errors import error_object
+from serving.inference.routes import InferenceProtocol
 from serving.metrics import Metrics
 from serving.openapi import add_predict_routes, require_key
 from serving.predictor import Predictor
@@ -58,7 +60,8 @@ class Application(FastAPI):
                 try:
                     self.keys.check(scope)
                 except Unauthorized as error:
-                    return await respond(send, error.status, error.body(), error.headers)
+                    refuse = error_object if scope["path"].startswith("/v2/") else RequestError.body
+                    return await respond(send, error.status, refuse(error), (*JSON_HEADERS, *error.headers))
             if scope["method"] == "POST" and not self.user_middleware:
                 endpoint = self.direct.get(scope["path"])
                 if endpoint is not None:
@@ -111,8 +114,10 @@ def create_app(
         PredictEndpoint("/predict/batch", requests.decode_rows, answers.encode_rows, assemble_rows, worker),
     )
     app.endpoints, app.metrics = endpoints, worker.metrics
-    app.direct = {endpoint.route: endpoint for endpoint in endpoints}
+    protocol = InferenceProtocol(manifest, requests, worker, max_rows=settings.max_batch_rows)
+    app.direct = {**{endpoint.route: endpoint for endpoint in endpoints}, **protocol.direct}
     app.router.routes += [Route(endpoint.route, endpoint, methods=["POST"]) for endpoint in endpoints]
+    app.router.routes += [Route("/v2", protocol), Route("/v2/{path:path}", protocol)]
     _add_information(app, predictor.backend, manifest, settings)
     _describe_predict_routes(app, manifest, settings)
     return app
@@ -133,7 +138,7 @@ def _add_information(app: Application, backend: str, manifest: Manifest, setting
     for feature in public["features"]:
         del feature["rare"]
     docs = ("/docs", "/openapi.json") if settings.docs else ()
-    links = ("/predict", "/predict/batch", *docs, "/metadata", "/health/ready", "/metrics")
+    links = ("/predict", "/predict/batch", "/v2", *docs, "/metadata", "/health/ready", "/metrics")
     root = {
         "service": f"{manifest.name} over HTTP",
         "backend": backend,

@@ -33,7 +33,7 @@ OUT_OF_RANGE: Verdict = ("outside the range of a 32-bit float", "float_range")
 NO_OBJECT: Verdict = ("an object is required", "object_type")
 NO_ARRAY: Verdict = ("an array of objects is required", "list_type")
 
-_FINDINGS = (
+FINDINGS = (
     (re.compile(r"missing required field `(?P<field>.*)`", re.DOTALL), MISSING),
     (re.compile(r"contains unknown field `(?P<field>.*)`", re.DOTALL), UNKNOWN),
     (re.compile(r"out of range|Expected `float[^,]*` [<>]="), OUT_OF_RANGE),
@@ -119,7 +119,7 @@ def _from_finding(finding: str) -> Problem:
         location += [int(path["row"])] if path["row"] else []
         location += [path["field"]] if path["field"] else []
         finding = finding[: path.start()]
-    for pattern, verdict in _FINDINGS:
+    for pattern, verdict in FINDINGS:
         if found := pattern.search(finding):
             return Problem((*location, *found.groupdict().values()), *verdict)
     return Problem(tuple(location), finding, "value_error")

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ BATCH_NICENESS = 10
 
 logger = logging.getLogger("serving")
 Headers = Sequence[tuple[bytes, bytes]]
+Answer = tuple[bytes, int, Sequence[str], Headers]
+"""A response's body, the number of rows, the feature of every unseen category in them, and the response's headers."""
+
+JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
 
 
 class ClientGone(Exception):
@@ -85,21 +90,26 @@ class Worker:
     max_wait: float
 
 
-class PredictEndpoint:
-    """`POST` of rows: decode, predict, encode, piece by piece. One instance a route, with the route's own schemas."""
+class Endpoint(ABC):
+    """`POST` of rows, in whatever form: limits, errors, metrics. One instance a route."""
 
-    def __init__(self, route: str, decode: Decode, encode: Encode, assemble: Assemble, worker: Worker) -> None:
+    def __init__(self, route: str, worker: Worker) -> None:
         self.route = route
-        self._decode = decode
-        self._encode = encode
-        self._assemble = assemble
         self._worker = worker
+
+    @abstractmethod
+    def work(self, scope: Scope, body: bytes, /) -> Answer:
+        """Answer the rows in the body. Raises RequestError: they are refused."""
+
+    def refusal(self, error: RequestError) -> bytes:
+        """The body that says what is wrong."""
+        return error.body()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
         started = perf_counter()
         status = 200
-        headers: Headers = ()
+        headers = JSON_HEADERS
         reservation = Reservation(self._worker.buffers)
         try:
             try:
@@ -109,34 +119,44 @@ class PredictEndpoint:
                 for name, value in scope["headers"]:
                     if name == b"content-encoding" and value.lower() != b"identity":
                         raise EncodedBody(value.decode("latin-1"))
-                content = await self._answer(receive, reservation)
+                content, headers = await self._answer(scope, receive, reservation)
             except RequestError as error:
-                status, headers, content = error.status, error.headers, error.body()
+                status, headers, content = error.status, (*JSON_HEADERS, *error.headers), self.refusal(error)
             except ClientGone:
                 return
             except Exception:
                 logger.exception("%s failed", self.route)
-                status, content = InternalError.status, InternalError().body()
+                status, content = InternalError.status, self.refusal(InternalError())
             await respond(send, status, content, headers)
         finally:
             reservation.release()
         self._worker.metrics.observe(self.route, status, perf_counter() - started)
 
-    async def _answer(self, receive: Receive, reservation: Reservation) -> bytes:
+    async def _answer(self, scope: Scope, receive: Receive, reservation: Reservation) -> tuple[bytes, Headers]:
         worker = self._worker
         body = await read_body(receive, worker.max_body_bytes, reservation)
         if len(body) <= THREAD_BYTES:
-            content, rows, unseen = self._predict(body)
+            content, rows, unseen, headers = self.work(scope, body)
         else:
             loop = asyncio.get_running_loop()
-            content, rows, unseen = await loop.run_in_executor(worker.threads, self._predict, body)
+            content, rows, unseen, headers = await loop.run_in_executor(worker.threads, self.work, scope, body)
             reservation.release()  # the body is done with
             reservation.add(len(content))
         worker.metrics.predicted(self.route, rows, unseen)
-        return content
+        return content, headers
 
-    def _predict(self, body: bytes) -> tuple[bytes, int, list[str]]:
-        """The response, the number of rows, and the feature of every unseen category in them."""
+
+class PredictEndpoint(Endpoint):
+    """`POST` of rows as JSON: decode, predict, encode, piece by piece, with the route's own schemas."""
+
+    def __init__(self, route: str, decode: Decode, encode: Encode, assemble: Assemble, worker: Worker) -> None:
+        super().__init__(route, worker)
+        self._decode = decode
+        self._encode = encode
+        self._assemble = assemble
+
+    def work(self, _: Scope, body: bytes) -> Answer:
+        """Answer the rows in the body."""
         content: list[bytes] = []
         unseen: list[str] = []
         rows = 0
@@ -145,7 +165,7 @@ class PredictEndpoint:
             content.append(self._encode(predictions))
             unseen += piece.unseen
             rows += len(predictions[0])
-        return self._assemble(content, rows), rows, unseen
+        return self._assemble(content, rows), rows, unseen, JSON_HEADERS
 
 
 def batch_threads() -> ThreadPoolExecutor:
@@ -188,10 +208,12 @@ async def read_body(receive: Receive, limit: int, reservation: Reservation) -> b
     return body
 
 
-async def respond(send: Send, status: int, content: bytes, headers: Headers = ()) -> None:
-    """Send a JSON response; a long one in parts, so that no more of it than the client reads is copied for sending."""
-    length = b"%d" % len(content)
-    start = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
+async def respond(send: Send, status: int, content: bytes, headers: Headers = JSON_HEADERS) -> None:
+    """Send a response, JSON if the headers say nothing else.
+
+    A long one is sent in parts, so that no more of it than the client reads is copied for sending.
+    """
+    start = [*headers, (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": status, "headers": start})
     for end in range(PART_BYTES, len(content), PART_BYTES):
         await send({"type": "http.response.body", "body": content[end - PART_BYTES : end], "more_body": True})

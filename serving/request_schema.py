@@ -70,7 +70,7 @@ class RequestSchema:
         if strange:
             cleaned = list(strings)
             for i in strange:
-                (cleaned[i],) = self._clean(i, (strings[i],), unseen)
+                (cleaned[i],) = self.clean(i, (strings[i],), unseen)
             strings = tuple(cleaned)
         batch = Batch(np.array([strings], dtype=object), np.array([values[self._split :]], dtype=np.float32))
         return (Piece(batch, unseen),)
@@ -113,15 +113,18 @@ class RequestSchema:
         unseen: list[str] = []
         for i, (column, known) in enumerate(zip(columns, self._known, strict=False)):
             if not known.issuperset(column):
-                columns[i] = self._clean(i, column, unseen)
+                columns[i] = self.clean(i, column, unseen)
         batch = Batch(
             np.array(columns[: self._split], dtype=object).T.reshape(len(rows), self._split),
             np.array(columns[self._split :], dtype=np.float32).T.reshape(len(rows), -1),
         )
         return Piece(batch, unseen)
 
-    def _clean(self, index: int, column: tuple[str | None, ...], unseen: list[str]) -> tuple[str, ...]:
-        """The column, its missing and unseen values replaced; appends its name to `unseen` for each of the latter."""
+    def clean(self, index: int, column: Sequence[str | None], unseen: list[str]) -> tuple[str, ...]:
+        """The values of a categorical column, missing and unseen ones replaced.
+
+        Appends the column's name to `unseen` for each of the latter.
+        """
         known, missing, strange = self._known[index], self._tokens.missing, self._tokens.unseen
         cleaned = tuple(v if v in known else missing if v is None else strange for v in column)
         unseen.extend(self._names[index] for value in cleaned if value is strange)

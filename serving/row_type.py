@@ -16,6 +16,7 @@ from bundle.json_names import is_field_name
 from bundle.manifest import Feature
 
 EPOCH = date(1970, 1, 1).toordinal()
+FIRST_DAY, LAST_DAY = (end.toordinal() - EPOCH for end in (date.min, date.max))
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNKNOWN = "unknown:"
 _FIELD = re.compile(rf"(?P<before>field `|\$(?:\[\d+\])?\.)(?P<field>f\d+|{_UNKNOWN}.*)`", re.DOTALL)

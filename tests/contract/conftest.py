@@ -12,6 +12,8 @@ import pytest
 from bundle.artifacts import read_artifact
 from bundle.manifest import Manifest
 from bundle.reference import LABEL, PROBABILITIES, ROW
+from tests.contract.any_models import MODELS
+from tests.contract.served import Served
 from tests.services import TestedService, running
 
 BACKENDS = [pytest.param("onnx"), pytest.param("pickle"), pytest.param("axum", marks=pytest.mark.cargo)]
@@ -34,6 +36,14 @@ def limited(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory
     """The same service with limits that a test can reach."""
     with running(backend, models, tmp_path_factory.mktemp(backend), **SMALL_LIMITS) as service:
         yield service
+
+
+@pytest.fixture(scope="module", params=MODELS, ids=[bundle.name for bundle in MODELS])
+def served(request: pytest.FixtureRequest, backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp(request.param.name)
+    request.param.write(folder / "models")
+    with running(backend, folder / "models", folder) as service:
+        yield Served(request.param, folder / "models", service)
 
 
 class ReferenceAnswers:

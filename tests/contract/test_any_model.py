@@ -1,50 +1,14 @@
 """Every backend serves every task, every kind of feature and any name, with the values that a pencil gives."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from load_testing.payloads import read_reference
 from load_testing.skew_measurement import measure_skew
-from tests.contract.any_models import BINARY, MODELS, QUOTED, REGRESSION
-from tests.hand_made_bundle import HandMade
-from tests.services import TestedService, running
-
-
-@dataclass
-class Served:
-    bundle: HandMade
-    models: Path
-    service: TestedService
-
-    def predict(self, row: dict[str, Any]) -> dict[str, Any]:
-        answer = self.service.client.post("/predict", json=row)
-        assert answer.status_code == 200, answer.text
-        content: dict[str, Any] = answer.json()
-        return content
-
-    def problems(self, row: dict[str, Any]) -> list[tuple[str, str]]:
-        """Field and type of every problem of a refused row."""
-        answer = self.service.client.post("/predict", json=row)
-        assert answer.status_code == 422, answer.text
-        return [(problem["loc"][1], problem["type"]) for problem in answer.json()["detail"]]
-
-
-@pytest.fixture(scope="module", params=MODELS, ids=[bundle.name for bundle in MODELS])
-def served(request: pytest.FixtureRequest, backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp(request.param.name)
-    request.param.write(folder / "models")
-    with running(backend, folder / "models", folder) as service:
-        yield Served(request.param, folder / "models", service)
-
-
-def only(*bundles: HandMade) -> Any:
-    """For tests of some of the bundles."""
-    return pytest.mark.parametrize("served", bundles, indirect=True, ids=[bundle.name for bundle in bundles])
+from tests.contract.any_models import BINARY, QUOTED, REGRESSION
+from tests.contract.served import Served, only
 
 
 def approximately(answer: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,51 @@
+"""`POST …/infer`: from a request's bytes to a response's, with the limits and metrics of `/predict`."""
+
+import numpy as np
+from starlette.types import Scope
+
+from serving.endpoints import Answer, Endpoint, Worker
+from serving.errors import RequestError
+from serving.inference.errors import error_object
+from serving.inference.inputs import InputSchema
+from serving.inference.outputs import Columns, OutputSchema
+from serving.inference.requests import LENGTH_HEADER, read_request
+from serving.predictor import Batch
+
+ROUTE = "infer"
+"""The route of its metrics, whatever the model is called."""
+
+ROWS_PER_RUN = 1024
+"""A larger batch is predicted in pieces, so that what the model makes of it in between stays small."""
+
+
+class InferEndpoint(Endpoint):
+    """Answers inference requests for one model."""
+
+    def __init__(
+        self, inputs: InputSchema, outputs: OutputSchema, output_names: tuple[str, ...], worker: Worker
+    ) -> None:
+        super().__init__(ROUTE, worker)
+        self._inputs = inputs
+        self._outputs = outputs
+        self._output_names = output_names
+
+    def work(self, scope: Scope, body: bytes) -> Answer:
+        """Decode, predict, encode."""
+        length = next((value for name, value in scope["headers"] if name == LENGTH_HEADER), None)
+        request, tensors = read_request(body, length)
+        selected = self._outputs.select(request)
+        batch, unseen = self._inputs.decode(request, tensors)
+        rows = len(batch.numeric)
+        content, headers = self._outputs.encode(self._predict(batch, rows), rows, selected, request)
+        return content, rows, unseen, headers
+
+    def refusal(self, error: RequestError) -> bytes:
+        """The body that says what is wrong."""
+        return error_object(error)
+
+    def _predict(self, batch: Batch, rows: int) -> Columns:
+        starts = range(0, rows, ROWS_PER_RUN)
+        parts = [slice(start, start + ROWS_PER_RUN) for start in starts]
+        pieces = [Batch(batch.categorical[part], batch.numeric[part]) for part in parts]
+        answers = [self._worker.predictor.predict(piece) for piece in pieces]
+        return dict(zip(self._output_names, map(np.concatenate, zip(*answers, strict=True)), strict=True))
