@@ -60,7 +60,7 @@ class Application(FastAPI):
                 try:
                     self.keys.check(scope)
                 except Unauthorized as error:
-                    refuse = error_object if scope["path"].startswith("/v2/") else RequestError.body
+                    refuse = error_object if f"{scope['path']}/".startswith("/v2/") else RequestError.body
                     return await respond(send, error.status, refuse(error), (*JSON_HEADERS, *error.headers))
             if scope["method"] == "POST" and not self.user_middleware:
                 endpoint = self.direct.get(scope["path"])
