@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 from skl2onnx import convert_sklearn
+from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.compose import ColumnTransformer
@@ -19,7 +20,7 @@ from training.errors import ConversionError
 from training.export.converters.emitter import Context
 from training.export.converters.parsers import parsers
 from training.export.converters.registry import converters
-from training.export.estimators import gives_sparse, steps_of
+from training.export.estimators import gives_sparse, leaves_of, steps_of
 from training.export.rewrite.graph import ML_OPSET, OPSET, Graph
 from training.export.rewrite.outputs import Decision, finish
 from training.export.rewrite.simplify import simplify
@@ -57,6 +58,16 @@ def named_graph(
     outputs = finish(graph, result, decision)
     simplify(graph)
     return graph.model(name, outputs)
+
+
+def unknown_steps(estimator: Any) -> list[str]:  # noqa: ANN401 - any estimator
+    """A sentence for every step of a kind that has no converter, neither here nor in skl2onnx."""
+    known = {*converters(), *parsers(), *sklearn_operator_name_map}
+    return [
+        f"{type(step).__name__} (step {name!r}) has no ONNX converter here"
+        for name, step in leaves_of(estimator)
+        if type(step) not in known
+    ]
 
 
 def _initial_types(inputs: Sequence[Input], *, joined: bool) -> list[tuple[str, Any]]:

@@ -23,6 +23,7 @@ from training.export.estimators import leaves_of, steps_of, threshold_of
 from training.export.frames import pickle_frame
 from training.export.graphs import export_graphs, export_pickle
 from training.export.interface import Interface
+from training.export.named_graph import unknown_steps
 from training.export.parity import TOLERANCE
 from training.export.predictions import predict_estimator
 from training.package.bundle_it import Source
@@ -83,9 +84,12 @@ def pipeline_source(
     Raises:
         ConversionError: rows and pipeline don't fit each other, or a step can't be converted.
     """
+    problems = unknown_steps(estimator)
     names = _feature_names(estimator, rows.columns)
     if missing := [column for column in names if column not in rows.columns]:
-        raise ConversionError(f"ROWS has no column {', '.join(map(repr, missing))}; it has {', '.join(rows.columns)}")
+        problems.append(f"ROWS has no column {', '.join(map(repr, missing))}; it has {', '.join(rows.columns)}")
+    if problems:
+        raise ConversionError("\nerror: ".join(problems))
     table = pl.DataFrame([plain(rows[column]) for column in names])
     interface = _interface(estimator, rows, table, positive, threshold)
     interface = _with_frame(estimator, interface, table)

@@ -92,6 +92,8 @@ CLASSIFIERS = {
     "xgboost": lambda: XGBClassifier(n_estimators=10, max_depth=3),
     "scaled xgboost": lambda: make_pipeline(StandardScaler(), XGBClassifier(n_estimators=10, max_depth=3)),
     "xgboost base score": lambda: XGBClassifier(n_estimators=10, max_depth=1, base_score=0.3),
+    "xgboost one leaf": lambda: XGBClassifier(n_estimators=3, gamma=1e9),
+    "xgboost no split": lambda: XGBClassifier(n_estimators=3, max_depth=1, min_child_weight=1e6),
     "lightgbm": lambda: LGBMClassifier(n_estimators=10, verbose=-1),
     "polynomials": lambda: make_pipeline(StandardScaler(), PolynomialFeatures(2), LogisticRegression()),
     "grid": lambda: GridSearchCV(LogisticRegression(max_iter=20), {"C": [0.1, 1]}, cv=2),

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
@@ -204,6 +205,28 @@ def test_missing_columns_and_wrong_targets_are_named(package, capfd):
     assert "ROWS has no column 'mean radius'" in capfd.readouterr().err
     assert package(model, rows, target="bought") == 1
     assert "TARGET=bought: ROWS has no such column" in capfd.readouterr().err
+
+
+class Doubler(BaseEstimator, TransformerMixin):
+    """A step that nobody has a converter for."""
+
+    def fit(self, values, target=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, values):
+        return np.asarray(values) * 2
+
+
+def test_all_that_is_wrong_is_said_at_once(package, capfd):
+    table, frame = table_of("pandas", gaps=False)
+    pair = ColumnTransformer([("twice", Doubler(), ["weight"]), ("again", Doubler(), ["age"])])
+    model = make_pipeline(pair, LogisticRegression()).fit(frame, table.binary)
+    assert package(model, table.frame.select("weight", "age").with_columns(sold=pl.Series(table.binary))) == 1
+    err = capfd.readouterr().err
+    assert "error: Doubler (step 'twice') has no ONNX converter here\n" in err
+    assert "error: Doubler (step 'again') has no ONNX converter here\n" in err
+    assert "error: ROWS has no column 'mean radius', 'colour', 'grade'" in err
 
 
 def test_positive_and_threshold_decide_the_label(package, bundle):
