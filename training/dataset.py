@@ -112,7 +112,7 @@ class Dataset:
     score: str = ""
     pipeline: Callable[[Parameters, int], BaseEstimator] | None = None
     space: Callable[[optuna.Trial], Parameters] | None = None
-    min_frequency: int = 1
+    min_frequency: int = 10
     missing_token: str = ""
     synthetic_statistics: Path | None = None
     synthetic_rows: int = 0

@@ -41,6 +41,7 @@ def rehearse(rows: PreparedRows, *, seed: int) -> None:
 
 
 def _parameters(dataset: Dataset, seed: int) -> Parameters:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     parameters = dict(search_space(dataset)(study.ask()))
     if "n_estimators" in parameters:

@@ -3,6 +3,7 @@
 The steps take rows in memory. `scale.training` puts the same steps together for rows that stay in files.
 """
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -199,7 +200,8 @@ def _write_module(inferred: InferredDataset, models: Path) -> None:
         print(f"{path} is there already, and stays as it is")
         return
     write_files(models, {path.name: module_text(inferred).encode()})
-    print(f"the schema is in {path}: edit it, and train with DATASET={path} DATA_DIR={inferred.path.parent}")
+    again = shlex.join([f"DATASET={path}", f"DATA_DIR={inferred.path.parent}"])
+    print(f"the schema is in {path}: edit it, and train with {again}")
 
 
 def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
