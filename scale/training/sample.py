@@ -57,7 +57,7 @@ def plan_parts(dataset: Dataset, rows: int, sample_rows: int) -> Plan:
     )
 
 
-_PLACE, _WANTED = "\0place", "\0wanted"
+_ROW, _PLACE, _WANTED = "\0row", "\0place", "\0wanted"
 """Names of helping columns, which no feature of a file has."""
 
 
@@ -68,38 +68,40 @@ class _Witnesses:
     dataset: Dataset
     rows: list[pl.DataFrame] = field(default_factory=list)
     _categories: dict[str, pl.DataFrame] = field(default_factory=dict)
-    _ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _ends: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def look_at(self, frame: pl.DataFrame) -> None:
-        for feature in self.dataset.categorical:
-            self._look_for_categories(frame, feature.name)
-        for numeric in self.dataset.numeric:
-            self._look_for_ends(frame, numeric.name)
+        """Keep the rows of the frame that show something new, each of them once."""
+        numbered = frame.with_row_index(_ROW)
+        wanted = [self._of_categories(numbered, feature.name) for feature in self.dataset.categorical]
+        wanted += [self._of_ends(numbered, feature.name) for feature in self.dataset.numeric]
+        positions = sorted(set().union(*wanted))
+        if positions:
+            self.rows.append(frame[positions])
 
-    def _look_for_categories(self, frame: pl.DataFrame, name: str) -> None:
-        """Keep rows of each category until as many are kept as make it a frequent one."""
+    def _of_categories(self, frame: pl.DataFrame, name: str) -> list[int]:
+        """Rows of each category, until as many are kept as make it a frequent one."""
         enough = self.dataset.min_frequency
         known = self._categories.get(name, frame.select(name, pl.lit(0).alias(_PLACE)).clear())
         wanted = known.select(name, (enough - pl.col(_PLACE)).alias(_WANTED))
-        placed = frame.with_columns(pl.int_range(pl.len()).over(name).alias(_PLACE))
+        placed = frame.select(_ROW, name, pl.int_range(pl.len()).over(name).alias(_PLACE))
         joined = placed.join(wanted, on=name, how="left", nulls_equal=True, maintain_order="left")
-        kept = joined.filter(pl.col(_PLACE) < pl.col(_WANTED).fill_null(enough)).drop(_PLACE, _WANTED)
-        if kept.height:
-            self.rows.append(kept)
-            counts = pl.concat([known, kept.group_by(name).agg(pl.len().cast(pl.Int32).alias(_PLACE))])
-            self._categories[name] = counts.group_by(name).agg(pl.col(_PLACE).sum())
+        kept = joined.filter(pl.col(_PLACE) < pl.col(_WANTED).fill_null(enough))
+        counts = pl.concat([known, kept.group_by(name).agg(pl.len().cast(pl.Int32).alias(_PLACE))])
+        self._categories[name] = counts.group_by(name).agg(pl.col(_PLACE).sum())
+        return kept[_ROW].to_list()
 
-    def _look_for_ends(self, frame: pl.DataFrame, name: str) -> None:
-        """Keep a row with the lowest and one with the highest number so far."""
-        column = pl.col(name)
-        low_end, high_end = frame.select(column.min().alias("low"), column.max().alias("high")).row(0)
-        if low_end is None:
-            return
-        low, high = self._ranges.get(name, (low_end, high_end))
-        first = name not in self._ranges
-        self._ranges[name] = (min(low, low_end), max(high, high_end))
-        if beyond := [end for end, new in ((low_end, low_end < low), (high_end, high_end > high)) if new or first]:
-            self.rows.append(frame.filter(column.is_in(beyond)).unique(name, keep="first", maintain_order=True))
+    def _of_ends(self, frame: pl.DataFrame, name: str) -> list[int]:
+        """A row with the lowest and one with the highest number, where they lie beyond those of before."""
+        column = frame[name].to_physical()  # of a date its days
+        positions = []
+        for position, sign in ((column.arg_min(), -1), (column.arg_max(), 1)):
+            if position is not None:
+                value = sign * float(column[position])
+                if value > self._ends.get((name, sign), float("-inf")):
+                    self._ends[name, sign] = value
+                    positions.append(position)
+        return positions
 
 
 @dataclass(frozen=True)

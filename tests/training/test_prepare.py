@@ -242,3 +242,16 @@ def test_a_column_without_a_value_in_any_training_row_is_refused(orchard):
     sparse = frame.with_columns(pl.when(pl.col("weight") == held_out_weight).then(pl.col("weight")).alias("weight"))
     with pytest.raises(DataError, match="'weight' has no value in any training row"):
         prepare_rows(dataset, RawRows(sparse, "farm"))
+
+
+def test_rare_categories_are_published_nowhere(orchard):
+    dataset, frame = orchard
+    counts = dict(frame["colour"].drop_nulls().value_counts().iter_rows())
+    limit = counts["yellow"] + 1
+    described = {f.name: f for f in describe_features(dataclasses.replace(dataset, min_frequency=limit), frame)}
+    assert described["colour"].categories == ("green", "red")
+    assert described["colour"].rare == ()
+    wide = describe_features(dataclasses.replace(dataset, min_frequency=limit), frame, wide=("colour",))
+    assert {feature.name: feature.rare for feature in wide}["colour"] == ("yellow",)
+    every = describe_features(dataclasses.replace(dataset, min_frequency=10_000), frame)
+    assert {feature.name: (feature.categories, feature.example) for feature in every}["colour"] == ((), "other")

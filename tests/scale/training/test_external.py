@@ -87,9 +87,13 @@ def test_what_is_read_off_the_sample_is_what_all_training_rows_give(opened, smal
     plan = plan_parts(adult.DATASET, ROWS, 600)
     rows = survey.survey(opened, plan)
     training = read(opened, plan.training)
-    assert rows.training.height < 1000
+    assert rows.training.height < 2000
+    enough = adult.DATASET.min_frequency
     for feature in adult.DATASET.categorical:
         assert set(rows.training[feature.name].unique()) == set(training[feature.name].unique())
+        kept, every = (frame.group_by(feature.name).len() for frame in (rows.training, training))
+        frequent, in_all = (set(counts.filter(pl.col("len") >= enough)[feature.name]) for counts in (kept, every))
+        assert frequent == in_all
     for feature in adult.DATASET.numeric:
         assert rows.training[feature.name].min() == training[feature.name].min()
         assert rows.training[feature.name].max() == training[feature.name].max()
