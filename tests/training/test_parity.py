@@ -383,6 +383,25 @@ def test_tolerance_is_one_millionth(made_up, interface, reference, expected, gra
         assert parity.max_abs_difference == pytest.approx(difference, rel=0.1)
 
 
+def test_a_tolerance_of_the_user_s_own_is_recorded_and_marks_the_rows_that_differ(
+    interface, reference, expected, graph, kind
+):
+    """They are within what was asked for, but no service could give both answers: they are no reference rows."""
+    moved = expected.numbers.copy()
+    moved[3:5] += np.float32(0.01)
+    labels = expected.labels.copy()
+    labels[3] = 1 - labels[3]
+    other = dataclasses.replace(expected, numbers=moved, labels=labels)
+    with pytest.raises(ParityError, match="on 2 of"):
+        check_parity(interface, reference, other, {kind: graph}, trees=TREES)
+    compared = check_parity(interface, reference, other, {kind: graph}, trees=TREES, tolerance=0.02)
+    assert (compared.parity.tolerance, compared.parity.label_mismatches) == (0.02, 1)
+    assert compared.parity.max_abs_difference == pytest.approx(0.01, rel=1e-3)
+    assert np.flatnonzero(~compared.equal).tolist() == [3, 4]
+    with pytest.raises(ParityError, match="on 2 of"):
+        check_parity(interface, reference, other, {kind: graph}, trees=TREES, tolerance=0.005)
+
+
 def test_message_names_the_row_the_case_and_both_answers(interface, reference, expected, graph, kind):
     row = int((reference[CASE] != HELD_OUT).arg_max())
     wrong = expected.labels.copy()
