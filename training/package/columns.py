@@ -9,25 +9,38 @@ import numpy as np
 import polars as pl
 
 from bundle.manifest import Feature
-from training.errors import ConversionError
+from training.data.prepare import OTHER
+from training.data.table_files import AS_NAMED, CsvOptions, is_parquet, read_table
+from training.data.typed import as_booleans, as_dates, as_numbers, is_missing_text
+from training.errors import ConversionError, TableError
 
 _EPOCH = date(1970, 1, 1)
+MIN_FREQUENCY = 10
+"""Categories of fewer rows are known to the model, and published nowhere: they could name a single person."""
+
 LARGEST_EXACT = 1 << 24
 """Whole numbers beyond it are not all float32 numbers."""
 
 
-def read_rows(path: Path) -> pl.DataFrame:
-    """The rows of a Parquet or CSV file.
+def read_rows(path: Path, options: CsvOptions = AS_NAMED) -> pl.DataFrame:
+    """The rows of a Parquet or CSV file; a column of a CSV file is of numbers, booleans or dates if all its values are.
 
     Raises:
         ConversionError: it can't be read.
     """
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ConversionError(f"ROWS={path}: {str(error).splitlines()[0]}") from error
+        table = read_table(path, options)
+    except TableError as error:
+        raise ConversionError(f"ROWS={error}") from error
+    return table if is_parquet(path) else pl.DataFrame([_typed(column) for column in table])
+
+
+def _typed(text: pl.Series) -> pl.Series:
+    given = text.filter(text.is_not_null() & ~is_missing_text(text))
+    for read in (as_booleans, as_numbers, as_dates):
+        if not given.is_empty() and not read(given).has_nulls():
+            return read(text)
+    return text
 
 
 def plain(column: pl.Series) -> pl.Series:
@@ -63,10 +76,11 @@ def describe(column: pl.Series, *, nullable: bool, dtype: str = "", graph_input:
     if column.dtype == pl.Boolean:
         return Feature(kind="boolean", example=_most_frequent(seen) if seen.len() else False, **common)
     if column.dtype == pl.String:
-        categories = tuple(sorted(set(seen)))
-        return Feature(
-            kind="nominal", categories=categories, example=_most_frequent(seen) if categories else "", **common
-        )
+        counts = seen.alias("value").value_counts(name="rows")
+        frequent = pl.col("rows") >= MIN_FREQUENCY
+        often, rare = (sorted(counts.filter(one)["value"]) for one in (frequent, ~frequent))
+        usual = _most_frequent(seen) if often else OTHER
+        return Feature(kind="nominal", categories=tuple(often), rare=tuple(rare), example=usual, **common)
     if column.dtype == pl.Date:
         days = seen.to_physical().to_numpy()
         middle = seen.sort()[seen.len() // 2] if seen.len() else _EPOCH

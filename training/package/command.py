@@ -10,6 +10,8 @@ from bundle.command_line import Parser, file_path, real_number
 from bundle.errors import BundleError
 from bundle.lock import OWNER, InUseError, owning
 from bundle.manifest import Manifest
+from training.data.csv_options import add_csv_options, read_csv_options
+from training.data.table_files import explain_missing
 from training.errors import ConversionError, TrainingError
 from training.package.bundle_it import make_bundle
 from training.package.columns import large_numbers, plain, read_rows
@@ -48,6 +50,7 @@ def _parser() -> Parser:
     parser.add_argument("--pipeline", type=file_path, help="pickle of a fitted scikit-learn estimator; it is unpickled")
     parser.add_argument("--onnx", type=file_path, help="an ONNX graph from elsewhere")
     parser.add_argument("--rows", type=file_path, help="Parquet or CSV file with rows to check the model on")
+    add_csv_options(parser)
     parser.add_argument("--target", default="", help="the column that the model predicts")
     parser.add_argument("--name", default="", help="of the model (default: the file's)")
     parser.add_argument("--models", type=file_path, default=Path("models"), help="where the bundle is published")
@@ -64,9 +67,10 @@ def _parser() -> Parser:
 
 def _package_pipeline(name: str, options) -> tuple[Manifest, int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
     print(f"unpickling {options.pipeline}, which runs what it says: package only what you trust", flush=True)
-    rows = read_rows(options.rows)
+    rows = read_rows(options.rows, read_csv_options(options.separator, options.empty))
+    print(f"{options.rows}: {rows.height:,} rows, {rows.width} columns", flush=True)
     if options.target not in rows.columns:
-        raise ConversionError(f"TARGET={options.target}: ROWS has no such column; it has {', '.join(rows.columns)}")
+        raise ConversionError(f"ROWS={options.rows}: {explain_missing([options.target], rows.columns)}")
     estimator, notes = accept_unseen(load_estimator(options.pipeline))
     print("".join(f"{note}\n" for note in notes), end="", flush=True)
     source, table = pipeline_source(
@@ -81,7 +85,8 @@ def _package_pipeline(name: str, options) -> tuple[Manifest, int]:  # type: igno
 
 
 def _package_graph(name: str, options) -> tuple[Manifest, int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    rows = read_rows(options.rows) if options.rows else None
+    csv = read_csv_options(options.separator, options.empty)
+    rows = read_rows(options.rows, csv) if options.rows else None
     target = rows[options.target] if rows is not None and options.target in rows.columns else None
     names = [part.strip() for part in options.names.split(",") if part.strip()]
     classes = [part.strip() for part in options.classes.split(",") if part.strip()]

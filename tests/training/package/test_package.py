@@ -26,6 +26,8 @@ from bundle.artifacts import read_artifact
 from bundle.manifest import read_manifest
 from bundle.reference import CASE, ROW
 from tests.training.export.tables import NUMBERS, TEXTS, in_frame, make_table
+from training.errors import ConversionError
+from training.package.columns import describe, read_rows
 from training.package.command import main
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -204,7 +206,7 @@ def test_missing_columns_and_wrong_targets_are_named(package, capfd):
     assert package(model, rows) == 1
     assert "ROWS has no column 'mean radius'" in capfd.readouterr().err
     assert package(model, rows, target="bought") == 1
-    assert "TARGET=bought: ROWS has no such column" in capfd.readouterr().err
+    assert "column 'bought' is missing; there: " in capfd.readouterr().err
 
 
 class Doubler(BaseEstimator, TransformerMixin):
@@ -340,3 +342,18 @@ def test_wrong_usage(tmp_path, capfd):
     arguments = ["--pipeline", str(tmp_path / "no.pkl"), "--rows", str(tmp_path / "r.csv"), "--target", "a"]
     assert main([*arguments, "--models", str(tmp_path / "m")]) == 1
     assert "can't be unpickled" in capfd.readouterr().err
+
+
+def test_rows_in_a_csv_file_are_read_strictly_and_rare_values_are_known_but_not_published(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        'kind,"flag",day,code\n' + 'a,true,2024-01-01,"7"\n' * 12 + '"",,,\n' * 3 + "z,false,2024-01-02,8\n"
+    )
+    rows = read_rows(path)
+    assert rows.schema == {"kind": pl.String, "flag": pl.Boolean, "day": pl.Date, "code": pl.Float64}
+    assert rows.null_count().row(0) == (3, 3, 3, 3)
+    feature = describe(rows["kind"], nullable=True)
+    assert (feature.categories, feature.rare, feature.example) == (("a",), ("z",), "a")
+    path.write_text("kind,flag\na,true\nb\n")
+    with pytest.raises(ConversionError, match=r"ROWS=.*rows\.csv, line 3: 1 field, but the header has 2"):
+        read_rows(path)
