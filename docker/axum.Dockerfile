@@ -13,10 +13,10 @@ RUN ["python", "/build/install.py", "/build/serving-onnx.lock", "/opt/venv"]
 
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src/axum
-COPY serving/axum/Cargo.toml serving/axum/Cargo.lock ./
+COPY serving/axum/Cargo.toml serving/axum/Cargo.lock serving/axum/build.rs ./
 # The dependencies in a layer of their own: a change of the service compiles the service.
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cargo build --release --locked
-COPY serving/docs.html ../
+COPY serving/docs ../docs
 COPY serving/axum/src src
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 

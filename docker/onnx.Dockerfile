@@ -29,7 +29,8 @@ WORKDIR /app
 COPY --from=dependencies /opt/venv /opt/venv
 COPY docker/healthcheck.py ./
 COPY bundle/*.py bundle/
-COPY serving/*.py serving/docs.html serving/
+COPY serving/*.py serving/
+COPY serving/docs serving/docs
 COPY serving/process/*.py serving/process/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
 RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import \

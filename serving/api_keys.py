@@ -6,9 +6,11 @@ from hashlib import sha256
 
 from starlette.types import Scope
 
+from serving.docs_page import PATHS as DOCS_PAGE_PATHS
 from serving.errors import Unauthorized
 
-OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/docs"})
+HEALTH_PATHS = ("/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready")
+OPEN_PATHS = frozenset((*HEALTH_PATHS, *DOCS_PAGE_PATHS))
 """What needs no key: orchestrators have none, and the page of the documentation asks for it to load its content."""
 
 MIN_KEY_LENGTH = 16

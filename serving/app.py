@@ -2,18 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bundle.manifest import Manifest
 from serving.api_keys import ApiKeys
+from serving.docs_page import add_docs_page
 from serving.endpoints import JSON_HEADERS, Buffers, PredictEndpoint, Worker, batch_threads, respond
 from serving.errors import RequestError, Unauthorized
 from serving.expected_answer import check_expected_answer
@@ -28,15 +28,6 @@ from serving.settings import Settings
 
 PRIVATE = ("artifacts", "libraries", "study")
 """Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
-
-DOCS_PAGE = Path(__file__).with_name("docs.html")
-DOCS_HEADERS = {
-    # the page has its script in it, and may talk to this service and nobody else
-    "content-security-policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
 class Application(FastAPI):
@@ -176,11 +167,7 @@ def _add_information(app: Application, backend: str, manifest: Manifest, setting
         return Response(request.app.metrics.expose(), media_type=CONTENT_TYPE_LATEST)
 
     if settings.docs:
-        page = DOCS_PAGE.read_text(encoding="utf-8")
-
-        @app.get("/docs", include_in_schema=False)
-        async def show_docs() -> HTMLResponse:
-            return HTMLResponse(page, headers=DOCS_HEADERS)
+        add_docs_page(app)
 
 
 def _describe_predict_routes(app: FastAPI, manifest: Manifest, settings: Settings) -> None:

@@ -59,7 +59,8 @@ def test_without_a_key_nothing_is_told(keyed: TestedService, row, headers: list[
 
 
 def test_health_and_the_page_of_the_documentation_stay_open(keyed: TestedService):
-    for path in ("/health", "/health/live", "/health/ready", "/docs"):
+    page = ("/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js")
+    for path in ("/health", "/health/live", "/health/ready", *page):
         assert keyed.client.get(path).status_code == 200, path
 
 
@@ -85,7 +86,7 @@ def test_the_page_of_the_documentation_may_talk_to_its_service_only(service: Tes
 @pytest.mark.slow
 def test_the_documentation_can_be_left_out(backend: str, models: Path, tmp_path: Path, row):
     with running(backend, models, tmp_path, docs="off") as service:
-        for path in ("/docs", "/openapi.json", "/redoc", "/docs/", "/openapi.json/"):
+        for path in ("/docs", "/openapi.json", "/redoc", "/docs/", "/openapi.json/", "/docs/start.js"):
             answer: httpx.Response = service.client.get(path)
             assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"}), path
         assert not {"/docs", "/openapi.json"} & set(service.client.get("/").json()["links"])

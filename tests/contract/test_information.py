@@ -1,3 +1,5 @@
+import re
+
 from tests.services import TestedService
 
 
@@ -52,6 +54,21 @@ def test_the_documentation_page_loads_the_schema(service: TestedService):
     page = service.client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "openapi.json" in page.text
+
+
+def test_the_documentation_page_is_made_of_files_of_the_service(service: TestedService):
+    page = service.client.get("/docs")
+    files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert files == ["docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/start.js"]
+    for file in files:
+        answer = service.client.get(f"/{file}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/css" if file.endswith("css") else "text/javascript")
+        assert answer.headers["content-security-policy"] == page.headers["content-security-policy"]
+        assert len(answer.content) == int(answer.headers["content-length"])
+        assert service.client.head(f"/{file}").headers["content-length"] == answer.headers["content-length"]
+    assert "SwaggerUIBundle" in service.client.get("/docs/swagger-ui-bundle.js").text
+    assert service.client.get("/docs/redoc.js").status_code == 404
 
 
 def test_an_unknown_path_is_not_found(service: TestedService):

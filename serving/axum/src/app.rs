@@ -5,29 +5,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use crate::docs_page;
 use crate::endpoints;
 use crate::errors::RequestError;
 use crate::metrics;
 use crate::routes::{Endpoint, OPEN_PATHS};
 use crate::state::AppState;
-
-const DOCS: &str = include_str!("../../docs.html");
-const DOCS_HEADERS: [(HeaderName, &str); 3] = [
-    // the page has its script in it, and may talk to this service and nobody else
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    (REFERRER_POLICY, "no-referrer"),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-];
 
 /// The application's routes.
 pub fn app(state: Arc<AppState>) -> Router {
@@ -41,9 +30,7 @@ pub fn app(state: Arc<AppState>) -> Router {
         .route("/health/ready", get(ready))
         .route("/metrics", get(expose_metrics));
     if let Some(openapi) = state.documents.openapi.clone() {
-        router = router
-            .route("/openapi.json", get(|| async { ok(openapi) }))
-            .route("/docs", get(|| async { (DOCS_HEADERS, Html(DOCS)) }));
+        router = docs_page::add_to(router.route("/openapi.json", get(|| async { ok(openapi) })));
     }
     router = router.method_not_allowed_fallback(method_not_allowed).fallback(not_found);
     if !state.keys.is_empty() {
@@ -61,7 +48,8 @@ const METHOD_NOT_ALLOWED: Bytes = Bytes::from_static(br#"{"detail":"Method Not A
 
 /// Let a request pass that has a key, or needs none.
 async fn check_key(State(state): Shared, request: Request, next: Next) -> Response {
-    if OPEN_PATHS.contains(&request.uri().path()) || state.keys.admit(request.headers()) {
+    let path = request.uri().path();
+    if OPEN_PATHS.contains(&path) || docs_page::has(path) || state.keys.admit(request.headers()) {
         return next.run(request).await;
     }
     endpoints::refuse(RequestError::Unauthorized, request.into_body(), state.request_time).await

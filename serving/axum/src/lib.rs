@@ -11,6 +11,7 @@ pub mod capacity;
 pub mod dates;
 pub mod diagnosis;
 pub mod digest;
+pub mod docs_page;
 pub mod documents;
 pub mod endpoints;
 pub mod errors;
