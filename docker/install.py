@@ -21,8 +21,8 @@ def install(lock: Path, folder: Path) -> None:
 
 
 def slim(folder: Path) -> None:
-    """Drop the libraries' own tests (a tenth of scipy), the symbol tables of extension modules (polars: 40 MB), and Redoc
-    (a megabyte, beside Swagger UI).
+    """Drop the libraries' own tests (a tenth of scipy), the symbol tables of extension modules (polars: 40 MB), and the
+    megabyte of Redoc beside Swagger UI.
     """
     for unused in folder.rglob("fastapi_offline/static/redoc*"):
         unused.unlink()
