@@ -31,6 +31,7 @@ COPY docker/healthcheck.py ./
 COPY bundle/*.py bundle/
 COPY serving/*.py serving/
 COPY serving/docs serving/docs
+COPY serving/inference/*.py serving/inference/
 COPY serving/process/*.py serving/process/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
 RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import \
