@@ -27,7 +27,7 @@ from load_testing.process_tree import memory
 from load_testing.report import write_reports
 from load_testing.results import LoadCell, LoadProtocol, ServiceFacts, Spread
 from load_testing.scenarios import SCENARIOS
-from load_testing.services import Service, ServiceError, ServiceSpec, known_services, running
+from load_testing.services import Service, ServiceError, ServiceSpec, running, usable_services
 from load_testing.skew_measurement import measure_skew
 
 
@@ -40,7 +40,7 @@ def benchmark(options: argparse.Namespace) -> Benchmark:
     """
     reference = read_reference(options.models)
     manifest = reference.manifest
-    specs, left_out = choose_services(options.services, baselines=options.baselines)
+    specs, left_out = choose_services(options.services, manifest, baselines=options.baselines)
     protocol = plan_protocol(options)
     with ExitStack() as stack:
         services, cold_starts = start_services(stack, specs, options.models, protocol)
@@ -59,21 +59,24 @@ def benchmark(options: argparse.Namespace) -> Benchmark:
     )
 
 
-def choose_services(names: Sequence[str], *, baselines: bool) -> tuple[list[ServiceSpec], tuple[str, ...]]:
+def choose_services(
+    names: Sequence[str], manifest: Manifest, *, baselines: bool
+) -> tuple[list[ServiceSpec], tuple[str, ...]]:
     """The services of these names (all that there are, if no name is given), and what is left out and why.
 
     Raises:
         ServiceError: a name is unknown, or nothing is left.
     """
-    known = known_services(baselines=baselines)
-    unknown = sorted({*names} - {*known, "axum"})
+    known, left_out = usable_services(manifest, baselines=baselines)
+    told = {sentence.partition(":")[0]: sentence for sentence in left_out}
+    unknown = sorted({*names} - {*known, *told})
     if unknown:
         raise ServiceError(f"there is no service {unknown[0]!r}; there are {', '.join(known)}")
     chosen = [spec for name, spec in known.items() if not names or name in names]
+    missing = tuple(sentence for name, sentence in told.items() if not names or name in names)
     if not chosen:
-        raise ServiceError("the axum service isn't built, and no other one was asked for")
-    missing = "axum" not in known and (not names or "axum" in names)
-    return chosen, ("axum: its release binary isn't built",) if missing else ()
+        raise ServiceError(f"no service is left that was asked for ({'; '.join(missing)})")
+    return chosen, missing
 
 
 def plan_protocol(options: argparse.Namespace) -> LoadProtocol:

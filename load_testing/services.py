@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from bundle.manifest import ArtifactKind
+from bundle.manifest import ArtifactKind, Manifest
 from load_testing.cpus import on_cpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,6 +71,16 @@ def known_services(*, baselines: bool = False) -> dict[str, ServiceSpec]:
         one_thread = replace(typical, name="typical_onnx_1t", environment=(("TYPICAL_ONNX_THREADS", "1"),))
         specs += [typical, one_thread]
     return {spec.name: spec for spec in specs}
+
+
+def usable_services(manifest: Manifest, *, baselines: bool = False) -> tuple[dict[str, ServiceSpec], tuple[str, ...]]:
+    """The services that can serve the bundle, by name, and a sentence for each one that can't and why."""
+    known = known_services(baselines=baselines)
+    usable = {name: spec for name, spec in known.items() if spec.artifact in manifest.artifacts}
+    left_out = [f"{name}: the bundle has no {known[name].artifact} to serve" for name in known.keys() - usable.keys()]
+    if "axum" not in known:
+        left_out.append("axum: its release binary isn't built")
+    return usable, tuple(sorted(left_out))
 
 
 def module_service(name: str, module: str, artifact: ArtifactKind) -> ServiceSpec:

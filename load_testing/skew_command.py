@@ -21,7 +21,7 @@ from load_testing.cpus import available_cpus
 from load_testing.model_result import origin
 from load_testing.payloads import Reference, read_reference
 from load_testing.scenarios import parse_address
-from load_testing.services import ServiceError, known_services, running
+from load_testing.services import ServiceError, running, usable_services
 from load_testing.skew_measurement import measure_skew
 from load_testing.skew_report import SkewReport
 
@@ -31,8 +31,7 @@ def measure_all(urls: Sequence[str], models: Path, reference: Reference) -> Skew
     rows = [row for url in urls for row in measure_skew(url, url, reference)]
     left_out: tuple[str, ...] = ()
     if not urls:
-        specs = known_services()
-        left_out = () if "axum" in specs else ("axum: its release binary isn't built",)
+        specs, left_out = usable_services(reference.manifest)
         for spec in specs.values():
             with running(spec, models, available_cpus(), workers=1) as service:
                 rows += measure_skew(spec.name, service.url, reference)

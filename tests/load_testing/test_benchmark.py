@@ -2,9 +2,10 @@
 
 import json
 
+import msgspec
 import pytest
 
-from load_testing import benchmark
+from load_testing import services
 from load_testing.benchmark import choose_services, main, parse_arguments, plan_protocol
 from load_testing.cpus import available_cpus
 from load_testing.latency import LatencyHistogram
@@ -22,7 +23,7 @@ def bench(stub, model_folder, monkeypatch, tmp_path, keep_signal_handlers):
 
     def run(*behaviours):
         specs = {behaviour: stub(behaviour) for behaviour in behaviours}
-        monkeypatch.setattr(benchmark, "known_services", lambda **_: specs)
+        monkeypatch.setattr(services, "known_services", lambda **_: specs)
         folders = ["--models", str(model_folder), "--reports", str(tmp_path / "reports")]
         status = main([*QUICK, *folders, "--scenarios", "batch10"])
         report = tmp_path / "reports" / "benchmark.json"
@@ -64,21 +65,31 @@ def test_service_that_ends_under_load_is_said(bench, capsys):
     assert "error: the leaving service ended" in capsys.readouterr().err
 
 
-def test_chosen_services(monkeypatch, stub):
+def test_chosen_services(monkeypatch, stub, manifest):
     specs = {name: stub(name) for name in ("pickle", "onnx", "axum")}
-    monkeypatch.setattr(benchmark, "known_services", lambda **_: specs)
-    chosen, left_out = choose_services(["axum", "pickle"], baselines=False)
+    monkeypatch.setattr(services, "known_services", lambda **_: specs)
+    chosen, left_out = choose_services(["axum", "pickle"], manifest, baselines=False)
     assert ([spec.name for spec in chosen], left_out) == (["pickle", "axum"], ())
     with pytest.raises(ServiceError, match="no service 'pickel'; there are pickle, onnx, axum"):
-        choose_services(["pickel"], baselines=False)
+        choose_services(["pickel"], manifest, baselines=False)
 
 
-def test_missing_rust_service_is_said_where_it_was_wanted(monkeypatch, stub):
-    monkeypatch.setattr(benchmark, "known_services", lambda **_: {"onnx": stub("onnx")})
-    assert choose_services([], baselines=False)[1] == ("axum: its release binary isn't built",)
-    assert choose_services(["onnx"], baselines=False)[1] == ()
-    with pytest.raises(ServiceError, match="axum service isn't built"):
-        choose_services(["axum"], baselines=False)
+def test_missing_rust_service_is_said_where_it_was_wanted(monkeypatch, stub, manifest):
+    monkeypatch.setattr(services, "known_services", lambda **_: {"onnx": stub("onnx")})
+    assert choose_services([], manifest, baselines=False)[1] == ("axum: its release binary isn't built",)
+    assert choose_services(["onnx"], manifest, baselines=False)[1] == ()
+    with pytest.raises(ServiceError, match="axum: its release binary isn't built"):
+        choose_services(["axum"], manifest, baselines=False)
+
+
+def test_a_service_whose_artifact_the_bundle_lacks_is_left_out(manifest):
+    artifacts = {kind: one for kind, one in manifest.artifacts.items() if kind != "pickle"}
+    foreign = msgspec.structs.replace(manifest, artifacts=artifacts)
+    chosen, left_out = choose_services([], foreign, baselines=False)
+    assert "pickle" not in [spec.name for spec in chosen]
+    assert "pickle: the bundle has no pickle to serve" in left_out
+    with pytest.raises(ServiceError, match="pickle: the bundle has no pickle to serve"):
+        choose_services(["pickle"], foreign, baselines=False)
 
 
 def test_protocol_gives_services_and_generators_their_cpus():
