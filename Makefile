@@ -46,10 +46,13 @@ package: $(READY) ## a model that exists to a bundle [PIPELINE= ROWS= TARGET= or
 	$(run) training package
 
 dashboard: $(READY) ## the study in the browser, on :8080 [STORAGE=]
-	@$(call takes,STORAGE)$(VENV)/bin/optuna-dashboard "$${STORAGE:-sqlite:///reports/training/study.db}"
+	$(run) training dashboard
 
 visualize: $(READY) ## the ONNX graph in the browser
-	@$(call takes,)$(VENV)/bin/netron --browse $(or $(filter-out %.packed.onnx,$(wildcard models/*.onnx)),$(error no model: run make train))
+	@$(call takes,MODELS)for graph in "$${MODELS:-models}"/*.onnx; do case "$$graph" in *.packed.onnx) packed=$$graph;; \
+	  *) test ! -e "$$graph" || exec $(VENV)/bin/netron --browse "$$graph";; esac; done; \
+	  test -z "$$packed" || exec $(VENV)/bin/netron --browse "$$packed"; \
+	  echo "error: $${MODELS:-models}: no graph there; make train makes one, or name its folder with MODELS=" >&2; exit 1
 
 ##@ Services (settings: SERVE_*, as in docs/serving.md; MODELS=folder)
 SERVING = $(call takes,SERVE_% MODELS)$(if $(MODELS),SERVE_MODEL_DIR="$$MODELS")
@@ -75,7 +78,7 @@ bench skew: $(READY)
 	$(run) load_testing $@
 
 load: $(READY) ## Locust, by its own settings: LOCUST_HOST= LOCUST_USERS= ...
-	@$(call takes,LOCUST_%)exec $(VENV)/bin/locust --config load_testing/locust.conf
+	@$(call takes,LOCUST_% MODELS)MODEL_DIR="$${MODELS:-models}" exec $(VENV)/bin/locust --config load_testing/locust.conf
 
 ##@ Files larger than memory, many machines
 score: ## score Parquet or CSV [INPUT= OUTPUT=]
@@ -87,9 +90,12 @@ score synthetic-parquet dask-scheduler dask-worker: $(READY)
 
 ##@ Containers
 # Compose v2's plugin, or the older tool of its own; a folder to mount needs an absolute path. compose.yaml has more.
-COMPOSE = $(call takes,TRIALS DATA DATA_DIR SEED)case "$$DATA_DIR" in ''|/*) ;; *) DATA_DIR="$$PWD/$$DATA_DIR";; esac; \
+TRAINED = TRIALS DATA DATA_DIR SEED DATASET CSV TARGET POSITIVE IGNORE TASK SEPARATOR EMPTY SCORE MODELS REPORTS
+FULL    = case "$$$1" in ''|/*) ;; "~"*) $1="$$HOME$${$1\#"~"}";; *) $1="$$PWD/$$$1";; esac;
+COMPOSE = $(call takes,$(TRAINED))$(foreach name,DATA_DIR MODELS REPORTS CSV,$(call FULL,$(name))) \
+  if test -e "$$CSV"; then DATA_DIR="$${CSV%/*}"; fi; CSV="$${CSV\#\#*/}"; export CSV DATA_DIR MODELS REPORTS; \
   if docker compose version >/dev/null 2>&1; then compose="docker compose"; else compose=docker-compose; fi; $$compose
-up: ## train if there is no bundle, and serve: :8000 :8001 :3000
+up: ## train if there is no bundle, and serve: :8000 :8001 :3000 [CSV= MODELS=]
 	@$(COMPOSE) up --build --detach
 
 down: ## stop and remove the containers

@@ -18,6 +18,9 @@ from typing import Never
 GIVEN = "MAKE_VARIABLES"
 """The environment variable in which the Makefile names the variables of its command line."""
 
+MODELS, REPORTS = Path("models"), Path("reports")
+"""Where things are if nothing else is said."""
+
 _NO = frozenset({"", "0", "no", "false"})
 
 
@@ -54,6 +57,16 @@ class Parser(argparse.ArgumentParser):
             prog=f"python -m {command}", description=description, formatter_class=_HelpFormatter, allow_abbrev=False
         )
         self._by_make = False
+        self._reports: Path | None = None
+
+    def add_folders(self, reports: Path) -> None:
+        """`--models`, and `--reports`, by default `reports`. Those of another models folder have a folder of their own,
+        so that two models' reports and studies don't meet.
+        """
+        self._reports = reports
+        self.add_argument("--models", type=file_path, default=MODELS, help="folder of the bundle")
+        described = f"where reports go (default: {reports}; {REPORTS}/name-of-MODELS if those are given)"
+        self.add_argument("--reports", type=file_path, help=described)
 
     def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """The options in `arguments`; None stands for those of the process and the variables that make was given."""
@@ -61,7 +74,10 @@ class Parser(argparse.ArgumentParser):
             made = self._from_make()
             self._by_make = bool(made)
             sys.argv[2:] = arguments = [*sys.argv[2:], *made]  # what a report quotes is what was done
-        return self.parse_args(arguments)
+        given = self.parse_args(arguments)
+        if self._reports is not None and given.reports is None:
+            given.reports = reports_of(given.models, self._reports)
+        return given
 
     def _from_make(self) -> list[str]:
         """The variables as options: `--name value`, `--name` of a flag that is on, nothing of an empty value."""
@@ -134,3 +150,13 @@ def file_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("a path is needed")
     return Path(text).expanduser()
+
+
+def reports_of(models: Path, default: Path) -> Path:
+    """The folder of the reports on what is in `models`: `default` for the usual folder, for others one below `REPORTS`
+    that is named after it, such as reports/models-churn for models/churn.
+    """
+    if models == MODELS:
+        return default
+    name = "-".join(part for part in models.parts if part not in (models.anchor, ".", ".."))
+    return REPORTS / (name or "models") / default.relative_to(REPORTS)

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 
-from bundle.command_line import Parser, file_path, real_number, whole_number
+from bundle.command_line import REPORTS, Parser, real_number, whole_number
 from bundle.errors import BundleError
 from bundle.lock import owning_reports
 from bundle.manifest import Manifest
@@ -160,8 +160,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=whole_number(1), help="of each service (default: half of the CPUs)")
     parser.add_argument("--baselines", action="store_true", help="measure the services of load_testing/baselines too")
-    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="where the reports go")
+    parser.add_folders(REPORTS)
     return parser.read(arguments)
 
 

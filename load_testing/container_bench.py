@@ -9,12 +9,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from bundle.command_line import Parser, file_path, real_number, whole_number
+from bundle.command_line import REPORTS, Parser, real_number, whole_number
 from bundle.errors import BundleError
 from bundle.files import write_files
 from bundle.table import Table, to_markdown, to_text
@@ -80,8 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--duration", type=real_number(), default=5, help="seconds of load per run")
     parser.add_argument("--rounds", type=whole_number(1), default=1, help="turns that every service takes")
     parser.add_argument("--users", type=whole_number(1), default=32, help="clients, each with one connection")
-    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="where the reports go")
+    parser.add_folders(REPORTS)
     options = parser.read(arguments)
     try:
         reference = read_reference(options.models)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle.command_line import Parser, file_path
+from bundle.command_line import REPORTS, Parser
 from bundle.errors import BundleError
 from bundle.lock import owning_reports
 from bundle.result import write_result
@@ -42,8 +42,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser("load_testing skew", __doc__.partition("\n")[0])
     parser.add_argument("--hosts", nargs="+", default=[], metavar="URL", help="running services (default: starts all)")
-    parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
-    parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder for skew.json")
+    parser.add_folders(REPORTS)
     given = parser.read(arguments)
     try:
         for url in given.hosts:

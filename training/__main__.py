@@ -7,6 +7,7 @@ from bundle.command_line import run
 COMMANDS = {
     "train": ("training.train", "tune, fit, prove parity, publish a bundle"),
     "package": ("training.package.command", "make a bundle of a model that exists already"),
+    "dashboard": ("training.tuning.dashboard", "the study in the browser"),
     "fit-synthetic": (
         "training.data.fit_synthetic",
         "the statistics that synthetic rows are drawn from",

@@ -57,7 +57,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     return make_options(parser, given)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: Parser) -> None:
     """What every training command takes, wherever its rows are."""
     parser.add_argument("--dataset", type=load_dataset, default="training.adult", help="module with a DATASET")
     parser.add_argument("--data-dir", type=file_path, default=Path("data/adult"), help="folder of the raw files")
@@ -69,8 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="forget the study's earlier trials")
     parser.add_argument("--if-missing", action="store_true", help="do nothing if a whole bundle is there already")
     parser.add_argument("--tune-only", action="store_true", help="help with a shared study, and publish nothing")
-    parser.add_argument("--models", type=file_path, default=Path("models"), help="where the bundle is published")
-    parser.add_argument("--reports", type=file_path, default=Path("reports/training"), help="where the report goes")
+    parser.add_folders(Path("reports/training"))
     parser.add_argument("--score", default="", help="f<beta> or a scorer of scikit-learn (default: the data set's own)")
     parser.add_argument("--objective", default="", help="<score>,latency: weigh latency, too (their Pareto front)")
     parser.add_argument("--strict", action="store_true", help="publish nothing if the model has learnt nothing")
@@ -88,7 +87,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def add_file_options(parser: argparse.ArgumentParser) -> None:
     """What says that a single file is the data set."""
     group = parser.add_argument_group("a file of your own, in place of --dataset, --data and --data-dir")
-    group.add_argument("--csv", type=file_path, help="CSV, TSV or Parquet file; its schema is inferred and told")
+    group.add_argument(
+        "--csv", type=file_path, help="CSV, TSV or Parquet file, perhaps in DATA_DIR; its schema is inferred and told"
+    )
     group.add_argument("--target", default="", help="the column to predict")
     group.add_argument("--positive", default="", help="of two classes the one whose probability counts")
     group.add_argument("--ignore", default="", help="columns that are no features, separated by commas")
@@ -108,6 +109,8 @@ def _own_file(parser: argparse.ArgumentParser, given: dict[str, Any]) -> dict[st
         return {}
     if not target:
         parser.error("--csv needs --target, the column to predict")
+    if not path.is_absolute() and not path.exists() and (given["data_dir"] / path).exists():
+        path = given["data_dir"] / path
     ignored = [name.strip() for name in named["ignore"].split(",") if name.strip()]
     try:
         inferred = infer_dataset(

@@ -24,7 +24,7 @@ from training.data.file_dataset import InferredDataset, module_text
 from training.data.infer import coarse_numbers
 from training.data.prepare import PreparedRows, prepare_rows
 from training.data.sources import load_rows
-from training.dataset import Dataset, Parameters
+from training.dataset import Parameters
 from training.errors import TrainingError
 from training.export.artifacts import BundleContents, make_contents
 from training.export.publish import check_vacant, publish, stage
@@ -78,6 +78,9 @@ def train(options: Options) -> Manifest | None:
     connection = connect_storage(options)  # before the rows are read, which may take minutes
     score = parse_score(options.score or options.dataset.score, options.dataset.task)
     raw = load_rows(options.dataset, options.data, options.data_dir, seed=options.seed)
+    if raw.files:
+        names = ", ".join(f"{file.name} ({file.bytes:,} bytes)" for file in raw.files)
+        print(f"input    {names} in {options.data_dir}: {raw.frame.height:,} rows", flush=True)
     rows = prepare_rows(options.dataset, raw)
     warn_of_coarse_numbers(rows)
     rehearse(rows, seed=options.seed)
@@ -212,15 +215,15 @@ def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
         print(f"the bundle is published, but not its report: {str(error) or 'interrupted'}", file=sys.stderr)
 
 
-def is_published(dataset: Dataset, models: Path) -> bool:
-    """Whether the folder holds a whole bundle of the data set's model."""
+def published_name(models: Path) -> str | None:
+    """The name of the model whose whole bundle the folder holds, whatever it was made of; None if there is none."""
     try:
         manifest = read_manifest(models)
         for kind in manifest.artifacts:
             read_artifact(manifest, kind, models)
     except BundleError:
-        return False
-    return manifest.name == dataset.name
+        return None
+    return manifest.name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -234,8 +237,8 @@ def run_and_tell(options: Options, run: Callable[[], Manifest | None]) -> int:
 
     Exit status: 0 published, 1 nothing published because of an error, 130 interrupted before there was anything.
     """
-    if options.if_missing and is_published(options.dataset, options.models):
-        print(f"{options.models} holds a whole bundle of {options.dataset.name}; nothing to do")
+    if options.if_missing and (name := published_name(options.models)) is not None:
+        print(f"{options.models} holds a whole bundle of {name}; nothing to do")
         return 0
     try:
         with owning_outputs(options):

@@ -24,7 +24,7 @@ from training.model.evaluation import Scored
 from training.model.fitting import Model
 from training.model.score import Score, parse_score
 from training.options import Options, add_options, make_options
-from training.train import connect_storage, publish_model, run_and_tell, tune
+from training.train import connect_storage, publish_model, run_and_tell, tune, warn_of_coarse_numbers
 
 EngineName = Literal["external", "dask"]
 ENGINES: tuple[EngineName, ...] = ("external", "dask")
@@ -95,6 +95,7 @@ def train_partitioned(options: PartitionedOptions) -> Manifest | None:
     try:
         engine = open_engine(run.dataset, run.data_dir, options)
         rows = engine.prepare()
+        warn_of_coarse_numbers(rows)
         tuned = tune(rows, score, run, connection)
         if tuned is None:
             return None

@@ -137,3 +137,20 @@ def test_types_are_those_of_argparse():
     assert file_path("~") == Path.home()
     with pytest.raises(argparse.ArgumentTypeError):
         whole_number(5)("4")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reports"),
+    [
+        ([], "reports/training"),
+        (["--models", "models/"], "reports/training"),
+        (["--models", "models/churn"], "reports/models-churn/training"),
+        (["--models", "/srv/churn"], "reports/srv-churn/training"),
+        (["--models", "../other"], "reports/other/training"),
+        (["--models", "models/churn", "--reports", "mine"], "mine"),
+    ],
+)
+def test_reports_on_another_models_folder_are_kept_apart(arguments: list[str], reports: str):
+    parser = Parser("tests show", "Show.")
+    parser.add_folders(Path("reports/training"))
+    assert parser.read(arguments).reports == Path(reports)

@@ -9,6 +9,7 @@ import yaml
 
 from serving.settings import NAMES, PREFIX, read_settings
 from tests.docker.engine import PORTS, ROOT, SERVICES, run
+from training.options import parse_options
 
 CONFIGURATION = ROOT / "docker/haproxy.cfg"
 
@@ -68,6 +69,30 @@ def test_the_study_can_be_reached_by_those_who_share_it_only():
     assert {name for name, service in services().items() if "study" in service.get("networks", [])} == {
         "study-database", "trainer", "tuner",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["train", "tuner", "trainer"])
+def test_options_of_training_reach_it_as_those_of_make_do(name: str, monkeypatch: pytest.MonkeyPatch):
+    """An empty one is the default; what is given is an option."""
+    environment = services()[name]["environment"]
+    options = environment["MAKE_VARIABLES"].split()
+    assert {"TRIALS", "DATA", "DATASET", "CSV", "TARGET", "SEED"} <= {*options}
+    assert all(environment[option] == f"${{{option}:-}}" for option in options)
+    monkeypatch.setenv("MAKE_VARIABLES", " ".join(options))
+    for option in options:
+        monkeypatch.setenv(option, {"TRIALS": "7", "DATA": "synthetic"}.get(option, ""))
+    monkeypatch.setattr("sys.argv", ["training", "train", "--if-missing"])
+    given = parse_options()
+    assert (given.trials, given.data, given.seed, given.if_missing) == (7, "synthetic", 42, True)
+
+
+def test_the_folders_of_a_model_of_ones_own_are_mounted_everywhere():
+    for service in services().values():
+        for volume in service.get("volumes", []):
+            folder = {"/app/models": "MODELS:-./models", "/app/reports": "REPORTS:-./reports"}.get(
+                volume.split(":")[-1]
+            )
+            assert folder is None or volume.startswith(f"${{{folder}}}:")
 
 
 def test_who_tunes_publishes_nothing():

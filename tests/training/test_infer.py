@@ -221,3 +221,18 @@ def test_whole_numbers_that_a_32_bit_float_cannot_tell_apart_are_told():
     (told,) = coarse_numbers(frame, features)
     assert "column 'id': 99 of 100 different values" in told
     assert "2^24" in told
+
+
+def test_other_numbers_that_a_32_bit_float_cannot_tell_apart_are_told_too():
+    seconds = [1_700_000_000.5 + i for i in range(100)]
+    frame = pl.DataFrame({"at": seconds, "whole": [4e15 + i for i in range(100)], "fine": [i / 7 for i in range(100)]})
+    told = coarse_numbers(frame, [Numeric(name="at"), Numeric(name="whole"), Numeric(name="fine")])
+    assert [line.split("'")[1] for line in told] == ["at", "whole"]
+    assert "such floats have seven digits" in told[0]
+
+
+@pytest.mark.parametrize("values", [["1,5", "2,25", "-0,1"], ["1.234,5", "12.000,75"]])
+def test_numbers_with_a_decimal_comma_are_no_categories(values):
+    column = infer_column(pl.Series("price", values * 20))
+    assert column.feature is None
+    assert "looks like numbers with a decimal comma" in column.reason

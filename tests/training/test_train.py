@@ -25,6 +25,7 @@ import pytest
 from bundle.artifacts import read_artifact
 from bundle.errors import BundleError
 from bundle.manifest import read_manifest
+from tests.contract.any_models import REGRESSION
 from training import adult
 from training import train as training
 from training.data.prepare import split
@@ -546,6 +547,12 @@ def test_if_missing_leaves_a_whole_bundle_alone(training_options, models, capsys
     assert main(["--if-missing", "--models", str(models), "--data", "nonsense"]) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in models.rglob("*")} == before
+
+
+def test_if_missing_leaves_a_bundle_of_another_model_alone(tmp_path, capsys):
+    REGRESSION.write(tmp_path)
+    assert main(["--if-missing", "--models", str(tmp_path), "--data", "nonsense"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path} holds a whole bundle of all_kinds; nothing to do\n"
 
 
 def test_if_missing_trains_where_the_bundle_is_damaged(models, capsys, tmp_path):

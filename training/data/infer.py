@@ -29,9 +29,12 @@ MAX_CATEGORIES = 10_000
 EXACT_FLOAT32 = 1 << 24
 """From here on a 32-bit float no longer holds every whole number (IEEE 754)."""
 
+MANY_MERGED = 0.01
+_DIGITS = "such floats have seven digits"
 _ID_NAME = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index|rowid|row)($|[^a-z])|^unnamed|^$", re.IGNORECASE)
 _CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
 _LEADING_ZERO = r"^[+-]?0\d+$"
+_DECIMAL_COMMA = r"^[+-]?\d{1,3}([. ']?\d{3})*,\d+$"
 _OTHER_DATE = r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T]\d{1,2}:\d{2}.*)?$"
 
 
@@ -136,6 +139,8 @@ def _date(column: pl.Series) -> Column | None:
 
 def _category(column: pl.Series) -> Column:
     name, seen = column.name, column.cast(pl.String).drop_nulls()
+    if seen.str.strip_chars().str.contains(_DECIMAL_COMMA).all():
+        return Column(name, None, f"looks like numbers with a decimal comma ({seen[0]!r}); write them with a point")
     distinct, missing = seen.n_unique(), column.null_count()
     many = len(seen) >= MIN_ROWS_TO_TELL_AN_ID and distinct > MOSTLY_DISTINCT * len(seen)
     if many and (mean := seen.str.len_chars().mean()) is not None and float(str(mean)) > TEXT_LENGTH:
@@ -242,17 +247,20 @@ def _names(table: pl.DataFrame) -> str:
 
 
 def coarse_numbers(frame: pl.DataFrame, features: Sequence[FeatureSpec]) -> list[str]:
-    """A sentence for each numeric column in which different values are the same 32-bit float, as the graph has them."""
+    """A sentence for each numeric column in which different values are the same 32-bit float, as the graph has them:
+    any of whole numbers, and of others more than one in a hundred.
+    """
     told = []
     for feature in features:
         if not isinstance(feature, Numeric):
             continue
         seen = frame[feature.name].drop_nulls().unique()
         merged = seen.len() - seen.cast(pl.Float32).n_unique()
-        if feature.integer and merged:
+        whole = feature.integer or bool((seen == seen.round()).all())
+        if merged > (0 if whole else seen.len() * MANY_MERGED):
+            cause = f"not all whole numbers above 2^24 ({EXACT_FLOAT32:,}) are such floats" if whole else _DIGITS
             told.append(
                 f"column {feature.name!r}: {merged:,} of {seen.len():,} different values become the same 32-bit float "
-                f"as another one: not all whole numbers above 2^24 ({EXACT_FLOAT32:,}) are such floats; subtract a "
-                "constant, or declare an identifier as a category"
+                f"as another one: {cause}; subtract a constant, or declare an identifier as a category"
             )
     return told

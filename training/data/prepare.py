@@ -16,6 +16,7 @@ from bundle.graph_names import CATEGORICAL, NUMERIC
 from bundle.manifest import ClassLabel, Feature, Tokens
 from bundle.training_record import Data
 from training.data.sources import RawRows
+from training.data.table_files import explain_missing
 from training.data.typed import days, describe_problems
 from training.dataset import Boolean, Dataset, Date, FeatureSpec, Nominal, Numeric, Ordinal, feature_names
 from training.errors import DataError
@@ -101,7 +102,8 @@ def check_values(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
     """
     typed = as_declared(dataset, frame)
     names = (*feature_names(dataset.features), dataset.target)
-    problems = [f"column {name!r} is missing" for name in names if name not in typed.columns]
+    missing = [name for name in names if name not in typed.columns]
+    problems = [explain_missing(missing, frame.columns)] if missing else []
     for feature in dataset.features:
         if feature.name in typed.columns:
             found = _feature_problems(feature, typed[feature.name])

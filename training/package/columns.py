@@ -10,7 +10,7 @@ import polars as pl
 
 from bundle.manifest import Feature
 from training.data.prepare import OTHER
-from training.data.table_files import AS_NAMED, CsvOptions, is_parquet, read_table
+from training.data.table_files import AS_NAMED, KINDS, CsvOptions, is_parquet, is_table, read_table
 from training.data.typed import as_booleans, as_dates, as_numbers, is_missing_text
 from training.errors import ConversionError, TableError
 
@@ -28,10 +28,13 @@ def read_rows(path: Path, options: CsvOptions = AS_NAMED) -> pl.DataFrame:
     Raises:
         ConversionError: it can't be read.
     """
+    if not is_table(path):
+        raise ConversionError(f"ROWS={path}: a file of this kind can't be read; {KINDS} can")
     try:
         table = read_table(path, options)
     except TableError as error:
         raise ConversionError(f"ROWS={error}") from error
+    print(f"input    {path}: {table.height:,} rows", flush=True)
     return table if is_parquet(path) else pl.DataFrame([_typed(column) for column in table])
 
 

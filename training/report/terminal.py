@@ -1,8 +1,10 @@
 """What a person wants to see when a training run ends."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from bundle.command_line import MODELS
 from bundle.manifest import Manifest
 from bundle.table import to_text
 from training.model.score import label_of
@@ -31,6 +33,7 @@ def summary_lines(manifest: Manifest, models: Path, reports: Path) -> list[str]:
         "",
         f"report     {reports / 'report.md'}",
         "next       make serve-onnx | make serve-pickle | make bench | make skew | make visualize",
+        *([] if models == MODELS else [f"           each with MODELS={shlex.quote(str(models))}"]),
     ]
 
 
