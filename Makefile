@@ -16,7 +16,7 @@ takes = $(foreach name,$(filter-out PYTHON $1,$(GIVEN)),$(error $(name): `make $
 help:
 	@awk -F ':.*## ' '/^##@/{print "\n" substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-18s%s\n", $$1, $$2}' Makefile | tail -n +2
 	@echo '$(EXPERIMENTS)' | fold -sw 76 | sed 's/^/  /'
-	@printf '\nVariables are options: make train TRIALS=5. HELP=1 lists those of a command.\n'
+	@printf 'Variables are options: make train TRIALS=5. HELP=1 lists those of a command.\n'
 
 # The stamp is made last, so that an interrupted set-up is started again and never half used. uv takes its settings from
 # UV_*; those of pip that it doesn't know are handed on. Where there is no uv, or it fails, pip installs the same files,
@@ -42,7 +42,7 @@ tune-worker: ## help with the study of another `make train` [STORAGE=]
 train tune-worker: $(READY)
 	$(run) $(if $(filter-out memory,$(ENGINE)),scale,training) train $(if $(filter tune-worker,$@),--tune-only)
 
-package: $(READY) ## a model that exists to a bundle [PIPELINE= ROWS= TARGET= or ONNX=]
+package: $(READY) ## your model to a bundle [PIPELINE= ROWS= TARGET= or ONNX=]
 	$(run) training package
 
 dashboard: $(READY) ## the study in the browser, on :8080 [STORAGE=]
@@ -95,7 +95,7 @@ FULL    = case "$$$1" in ''|/*) ;; "~"*) $1="$$HOME$${$1\#"~"}";; *) $1="$$PWD/$
 COMPOSE = $(call takes,$(TRAINED))$(foreach name,DATA_DIR MODELS REPORTS CSV,$(call FULL,$(name))) \
   if test -e "$$CSV"; then DATA_DIR="$${CSV%/*}"; fi; CSV="$${CSV\#\#*/}"; export CSV DATA_DIR MODELS REPORTS; \
   if docker compose version >/dev/null 2>&1; then compose="docker compose"; else compose=docker-compose; fi; $$compose
-up: ## train if there is no bundle, and serve: :8000 :8001 :3000 [CSV= MODELS=]
+up: ## train if needed, serve on :8000 :8001 :3000 [CSV= MODELS=]
 	@$(COMPOSE) up --build --detach
 
 down: ## stop and remove the containers
