@@ -92,8 +92,10 @@ score synthetic-parquet dask-scheduler dask-worker: $(READY)
 # Compose v2's plugin, or the older tool of its own; a folder to mount needs an absolute path. compose.yaml has more.
 TRAINED = TRIALS DATA DATA_DIR SEED DATASET CSV TARGET POSITIVE IGNORE TASK SEPARATOR EMPTY SCORE MODELS REPORTS
 FULL    = case "$$$1" in ''|/*) ;; "~"*) $1="$$HOME$${$1\#"~"}";; *) $1="$$PWD/$$$1";; esac;
-COMPOSE = $(call takes,$(TRAINED))$(foreach name,DATA_DIR MODELS REPORTS CSV,$(call FULL,$(name))) \
+APART   = test -z "$$MODELS" || : "$${REPORTS:=reports/$$(printf %s "$${MODELS\#/}" | tr / -)}";
+COMPOSE = $(call takes,$(TRAINED))$(APART) $(foreach name,DATA_DIR MODELS REPORTS CSV,$(call FULL,$(name))) \
   if test -e "$$CSV"; then DATA_DIR="$${CSV%/*}"; fi; CSV="$${CSV\#\#*/}"; export CSV DATA_DIR MODELS REPORTS; \
+  test -z "$$MODELS" || mkdir -p "$$MODELS" "$$REPORTS"; \
   if docker compose version >/dev/null 2>&1; then compose="docker compose"; else compose=docker-compose; fi; $$compose
 up: ## train if needed, serve on :8000 :8001 :3000 [CSV= MODELS=]
 	@$(COMPOSE) up --build --detach

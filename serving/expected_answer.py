@@ -77,7 +77,7 @@ def _compare_libraries(manifest: Manifest) -> str:
     made = ", ".join(f"{name} {number}" for name, number in manifest.libraries.items())
     found = {name: _installed(name) for name in manifest.libraries}
     here = ", ".join(f"{name} {number}" for name, number in found.items() if number)
-    return f"made with {made}; running on {here}"
+    return f"made with {made}; running on {here}; serve it with those versions, or make it again with these"
 
 
 def _installed(name: str) -> str | None:

@@ -103,7 +103,8 @@ def test_it_does_not_start_with_a_model_that_answers_otherwise_than_expected(fak
     assert str(raised.value) == (
         f"the fake model of {fake.name} {fake.version} answers its example with class 1 (0.25, 0.75), but its "
         f"bundle expects class {expected.prediction} ({one:.9g}, {other:.9g}): made with python 3.4.1, numpy 0.1; "
-        f"running on python {platform.python_version()}, numpy {np.__version__}"
+        f"running on python {platform.python_version()}, numpy {np.__version__}; "
+        "serve it with those versions, or make it again with these"
     )
 
 
