@@ -29,10 +29,10 @@ WORKDIR /app
 COPY --from=dependencies /opt/venv /opt/venv
 COPY docker/healthcheck.py ./
 COPY bundle/*.py bundle/
+COPY serving/docs/ serving/docs/
+COPY serving/inference/ serving/inference/
+COPY serving/process/ serving/process/
 COPY serving/*.py serving/
-COPY serving/docs serving/docs
-COPY serving/inference/*.py serving/inference/
-COPY serving/process/*.py serving/process/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
 RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import \
         serving.onnx_service, \
