@@ -1,1 +1,1 @@
-"""What this repository measures of itself. Nobody imports it."""
+"""What this repository measures of itself. No other package imports it."""

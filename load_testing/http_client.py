@@ -29,7 +29,7 @@ class Response(NamedTuple):
 
 
 class ClientConnection:
-    """One connection to a service, opened when first needed, and anew after an error or a `Connection: close`."""
+    """One connection to a service, opened when first needed, and again after an error or a `Connection: close`."""
 
     def __init__(self, address: Address, timeout: float) -> None:
         """`timeout` is in seconds, for connecting, and for each wait for the peer."""

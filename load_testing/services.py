@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 AXUM = ROOT / "serving/axum/target/release/axum-service"
 HOST = "127.0.0.1"
 DEFAULT_WAIT = ("SERVE_MAX_WAIT_MS", "")
-"""For a spec whose service shall refuse what waits too long, as it does in production."""
+"""For a spec whose service refuses what waits too long, as it does in production."""
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 PATIENT_MS = 60_000

@@ -62,7 +62,7 @@ def _measure_route(
                 result += _compare_answer(connection, route, rows, reference, answers)
             except (OSError, http.client.HTTPException, msgspec.DecodeError, ValueError) as error:
                 failures[str(error) or type(error).__name__] += 1
-                connection.close()  # http.client opens it anew
+                connection.close()  # http.client opens it again
             if failures.total() >= _PATIENCE:
                 break
     seconds = time.perf_counter() - started

@@ -55,7 +55,7 @@ def seconds_per_call(call: Call, repeats: int = 1) -> float:
 
 
 def measure(calls: Sequence[Call], budget: Budget) -> Rounds:
-    """Interleaved rounds of all calls, after one to warm up, in an order that is drawn anew for every round."""
+    """Interleaved rounds of all calls, after one to warm up, in a random order that is new in every round."""
     repeats = [repeats_for(call, budget.round_seconds) for call in calls]
     generator = np.random.default_rng(0)
     measured: list[list[float]] = [[] for _ in calls]
