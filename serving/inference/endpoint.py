@@ -8,7 +8,7 @@ from serving.errors import RequestError
 from serving.inference.errors import error_object
 from serving.inference.inputs import InputSchema
 from serving.inference.outputs import Columns, OutputSchema
-from serving.inference.requests import LENGTH_HEADER, read_request
+from serving.inference.requests import LENGTH_HEADER, RequestReader
 from serving.predictor import Batch
 
 ROUTE = "infer"
@@ -25,6 +25,7 @@ class InferEndpoint(Endpoint):
         self, inputs: InputSchema, outputs: OutputSchema, output_names: tuple[str, ...], worker: Worker
     ) -> None:
         super().__init__(ROUTE, worker)
+        self._reader = RequestReader(inputs.most, len(outputs.outputs))
         self._inputs = inputs
         self._outputs = outputs
         self._output_names = output_names
@@ -32,7 +33,7 @@ class InferEndpoint(Endpoint):
     def work(self, scope: Scope, body: bytes) -> Answer:
         """Decode, predict, encode."""
         length = next((value for name, value in scope["headers"] if name == LENGTH_HEADER), None)
-        request, tensors = read_request(body, length)
+        request, tensors = self._reader.read(body, length)
         selected = self._outputs.select(request)
         batch, unseen = self._inputs.decode(request, tensors)
         rows = len(batch.numeric)

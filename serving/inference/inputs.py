@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from bundle.graph_names import CATEGORICAL, FLOAT32_MAX, NUMERIC
@@ -16,7 +17,7 @@ from serving.diagnosis import DATE_INVALID, NO_BOOLEAN, NOT_NULLABLE, NOT_WHOLE,
 from serving.errors import TooLarge
 from serving.inference.datatypes import BOOL, BYTES, FLOATS, INTEGERS
 from serving.inference.errors import InvalidInput, InvalidRequest, quoted
-from serving.inference.requests import InferRequest, Input
+from serving.inference.requests import NO_PARAMETERS, InferRequest, Input
 from serving.inference.values import Values, read_values
 from serving.predictor import Batch
 from serving.request_schema import Piece, RequestSchema
@@ -26,8 +27,6 @@ DATATYPES = {"numeric": FLOATS + INTEGERS, "boolean": (BOOL, *FLOATS), "date": (
 """What a feature's own tensor may hold, by kind; categories are BYTES."""
 
 NO_DAY: Verdict = ("a date in whole days since 1970-01-01 is required", "date_invalid")
-NULL_STRING = "null_string"
-"""The parameter that names the text which stands for a missing value in BYTES: binary data has no null."""
 
 
 class Group(NamedTuple):
@@ -48,6 +47,7 @@ class InputSchema:
         self._own = {f.name: Group((f,), DATATYPES.get(f.kind, (BYTES,)), packed=False) for f in manifest.features}
         parts = {CATEGORICAL: (manifest.categorical, (BYTES,)), NUMERIC: (manifest.numeric, FLOATS)}
         self._packed = {name: Group(*part, packed=True) for name, part in parts.items() if part[0]}
+        self.most = max(len(self._own), len(self._packed))
 
     def decode(self, request: InferRequest, inputs: Sequence[Input]) -> Piece:
         """The rows that the inputs hold.
@@ -59,9 +59,11 @@ class InputSchema:
         groups = self._packed if self._are_packed(inputs) else self._own
         self._check_names(inputs, groups)
         rows = self._count_rows(inputs, groups)
-        null_string = (request.parameters or {}).get(NULL_STRING)
+        null_string = (request.parameters or NO_PARAMETERS).null_string
+        if null_string is UNSET:
+            null_string = None
         if null_string is not None and not isinstance(null_string, str):
-            raise InvalidRequest(f"the parameter {NULL_STRING} must be a string")
+            raise InvalidRequest("the parameter null_string must be a string")
         texts: dict[str, list[str | None]] = {}
         numbers: dict[str, NDArray[np.float32]] = {}
         for tensor in inputs:

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from bundle.graph_names import LABEL, PROBABILITIES, VALUE
 from bundle.manifest import ClassLabel, Manifest
 from serving.inference.datatypes import BOOL, BYTES, FP32, INT64
 from serving.inference.errors import InvalidRequest, quoted
-from serving.inference.requests import LENGTH_HEADER, InferRequest, Parameters, refuse_unsupported
+from serving.inference.requests import LENGTH_HEADER, NO_PARAMETERS, InferRequest, Parameters, refuse_unsupported
 
 BINARY_TYPE = b"application/octet-stream"
 JSON_TYPE = b"application/json"
@@ -59,17 +60,19 @@ class OutputSchema:
         """The outputs that are asked for, all without a word, and whether each is to be binary.
 
         Raises:
-            InvalidRequest: the model has no such output.
+            InvalidRequest: the model has no such output, or it is asked for twice.
         """
         all_binary = _flag(request.parameters, "binary_data_output", default=False)
         if not request.outputs:
             return [(output, all_binary) for output in self.outputs.values()]
-        selected = []
+        selected: list[tuple[Output, bool]] = []
         for asked in request.outputs:
             refuse_unsupported(f"output {quoted(asked.name)}", asked.parameters)
             if asked.name not in self.outputs:
                 known = ", ".join(map(quoted, self.outputs))
                 raise InvalidRequest(f"unknown output {quoted(asked.name)}: the model's outputs are {known}")
+            if asked.name in [output.name for output, _ in selected]:
+                raise InvalidRequest(f"output {quoted(asked.name)}: asked for twice")
             selected.append((self.outputs[asked.name], _flag(asked.parameters, "binary_data", default=all_binary)))
         return selected
 
@@ -99,7 +102,9 @@ class OutputSchema:
 
 
 def _flag(parameters: Parameters | None, name: str, *, default: bool) -> bool:
-    value = (parameters or {}).get(name, default)
+    value = getattr(parameters or NO_PARAMETERS, name)
+    if value is UNSET:
+        return default
     if not isinstance(value, bool):
         raise InvalidRequest(f"the parameter {name} must be true or false")
     return value

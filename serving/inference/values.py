@@ -15,6 +15,7 @@ from serving.request_schema import REFUSALS
 
 _PATH = re.compile(r" - at `\$(?P<path>(?:\[\d+\])+)`$")
 _NESTED = re.compile(rb"[ \t\n\r]*\[[ \t\n\r]*\[")
+_BETWEEN_STRINGS = re.compile(rb'"[ \t\n\r]*,[ \t\n\r]*"')
 _LENGTH = 4
 """The size of the number in front of each element of binary BYTES."""
 
@@ -36,6 +37,8 @@ def read_values(tensor: Input, columns: int, null_string: str | None) -> Values:
         InvalidInput: they are not of the tensor's datatype, or not as many as its shape says.
     """
     count = tensor.shape[0] * columns
+    if not tensor.is_binary:
+        _check_size(tensor, count)
     if tensor.datatype == BYTES:
         texts = _binary_texts(tensor, columns) if tensor.is_binary else _json_values(tensor, str, columns)
         _check_count(tensor, len(texts), count)
@@ -55,6 +58,20 @@ def position(index: int, columns: int) -> tuple[int, ...]:
 def _check_count(tensor: Input, found: int, expected: int) -> None:
     if found != expected:
         raise InvalidInput(tensor.name, f"{found} values, but the shape {tensor.shape} has {expected}")
+
+
+def _check_size(tensor: Input, expected: int) -> None:
+    """Refuse far more values than the shape has before they are made of the data.
+
+    Between two numbers is a comma, and between two strings what looks so at the end of a string at most once more.
+    """
+    data = bytes(tensor.data)
+    if tensor.datatype == BYTES:
+        found = sum(1 for _ in _BETWEEN_STRINGS.finditer(data)) // 2 if len(data) > 8 * expected else 0
+    else:
+        found = data.count(b",")
+    if found > expected:
+        raise InvalidInput(tensor.name, f"more values than the {expected} of the shape {tensor.shape}")
 
 
 def _json_values(tensor: Input, kind: Any, columns: int) -> list[Any]:  # noqa: ANN401 - the type of an element

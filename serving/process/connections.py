@@ -17,6 +17,11 @@ HEAD_BYTES = 64 << 10
 MAX_FIELDS = 100
 """The most header fields of a request."""
 
+FRAMING_BYTES = 64 << 10
+"""How much longer than its content the rest of a chunked body may be: the parser keeps a trailer until it ends, and
+works on each chunk, however small.
+"""
+
 UNPARSED_BYTES = 64 << 20
 """What all connections of a process may hold of unfinished heads and of requests whose turn has not come."""
 

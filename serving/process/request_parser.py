@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from serving.errors import BadRequestHead, HeadTooLarge
-from serving.process.connections import HEAD_BYTES, MAX_FIELDS
+from serving.process.connections import FRAMING_BYTES, HEAD_BYTES, MAX_FIELDS
 
 HEAD_END = b"\r\n\r\n"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "QUERY"))
@@ -81,6 +81,7 @@ class RequestParser:
         self._method = self._version = ""
         self._target = self._repeated = b""
         self._in_head = self._keep_alive = False
+        self._framing_left = 0
 
     def head(self, head: bytes) -> RequestHead:
         """Read a request's head, from its first byte to its empty line.
@@ -109,14 +110,20 @@ class RequestParser:
         """The content in the next part of the body, which must not go beyond it.
 
         Raises:
-            BadRequestHead: it is not chunked as it should be.
+            BadRequestHead: it is not chunked as it should be, or into so many parts, with so much between and behind
+                them, that this is longer than the content.
         """
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
             raise BadRequestHead(str(error)) from None
         parts, self._parts = self._parts, []
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        content = parts[0] if len(parts) == 1 else b"".join(parts)
+        if len(content) != len(data):
+            self._framing_left -= len(data) - 2 * len(content)
+            if self._framing_left < 0:
+                raise BadRequestHead("the sizes, extensions and trailers of the chunks are longer than their content")
+        return content
 
     def _read_head(self, head: bytes) -> None:
         self._headers = []
@@ -124,6 +131,7 @@ class RequestParser:
         self._method = self._version = ""
         self._target = self._repeated = b""
         self._in_head, self.complete = True, False
+        self._framing_left = FRAMING_BYTES
         self._parser.feed_data(head)
 
     def _checked(self, line_bytes: int) -> RequestHead:

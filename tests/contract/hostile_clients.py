@@ -91,6 +91,24 @@ def broken_chunks(address: Address, _: bytes, seconds: float) -> tuple[int, ...]
     return _say(address, message, seconds)
 
 
+def long_trailer(address: Address, _: bytes, seconds: float) -> tuple[int, ...]:
+    """Sends a trailer behind a chunked body that is longer than any head may be, and does not end."""
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    return _say(address, head + b"1\r\n \r\n0\r\nx: " + b"y" * 200_000, seconds)
+
+
+def many_trailers(address: Address, _: bytes, seconds: float) -> tuple[int, ...]:
+    """Sends trailer after trailer behind a chunked body."""
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    return _say(address, head + b"1\r\n \r\n0\r\n" + b"x: y\r\n" * 40_000, seconds)
+
+
+def long_chunk_extension(address: Address, _: bytes, seconds: float) -> tuple[int, ...]:
+    """Sends a chunk's extension that is longer than any head may be, and does not end."""
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    return _say(address, head + b"1;x=" + b"y" * 200_000, seconds)
+
+
 def two_lengths(address: Address, body: bytes, seconds: float) -> tuple[int, ...]:
     """Sends two lengths for one body, so that a proxy and the service might disagree where it ends."""
     length = b"Content-Length: %d\r\n" % len(body)
@@ -186,6 +204,9 @@ HOSTILE_CLIENTS = (
     HostileClient("endless header", endless_header, ((431,), ())),
     HostileClient("endless chunks", endless_chunks, ((413,), (), (408,))),
     HostileClient("broken chunks", broken_chunks, ((400,),)),
+    HostileClient("long trailer", long_trailer, ((400,),)),
+    HostileClient("many trailers", many_trailers, ((400,),)),
+    HostileClient("long chunk extension", long_chunk_extension, ((400,),)),
     HostileClient("two lengths", two_lengths, ((400,),)),
     HostileClient("another protocol", not_http, ((400,),)),
     HostileClient("pipelined", pipelined, ((200,) * PIPELINED,)),

@@ -186,6 +186,26 @@ def test_what_is_no_request_is_told(served: Served):
     assert "content encoding 'gzip' is not supported" in encoded
 
 
+def test_a_request_can_not_make_the_service_hold_many_times_its_own_size(served: Served):
+    tensors = by_feature(served.bundle, served.bundle.rows)
+    first = next(iter(infer(served, tensors)))
+    twice = {"inputs": tensors, "outputs": [{"name": first}] * 2}
+    assert error(served, json=twice) == f"output {json.dumps(first)}: asked for twice"
+    for body in (
+        {"inputs": tensors, "outputs": [{"name": first}] * 1000},
+        {"inputs": tensors * 1000},
+        {"inputs": [{**tensors[0], "shape": [1] * 1000}, *tensors[1:]]},
+    ):
+        assert error(served, json=body).startswith("not an inference request")
+    for index, given in enumerate(tensors):
+        value = "x" if given["datatype"] == "BYTES" else given["data"][0]
+        changed = [*tensors[:index], {**given, "data": [value] * 1000}, *tensors[index + 1 :]]
+        count = len(served.bundle.rows)
+        assert f"values than the {count} of the shape" in error(served, json={"inputs": changed})
+    unknown = {"parameters": {"other": [[]], "null_string": NULL}}
+    assert infer(served, tensors, **unknown) == infer(served, tensors)
+
+
 @only(BINARY, THREE_CLASSES)
 def test_wrong_shapes_and_datatypes_are_told(served: Served):
     tensors = by_feature(served.bundle, served.bundle.rows)

@@ -10,7 +10,14 @@ from packaging.requirements import Requirement
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from serving.process.connections import OWN_BYTES, PIPELINED_IN_A_TURN, STATE_KEY, UNPARSED_BYTES, ConnectionLimits
+from serving.process.connections import (
+    FRAMING_BYTES,
+    OWN_BYTES,
+    PIPELINED_IN_A_TURN,
+    STATE_KEY,
+    UNPARSED_BYTES,
+    ConnectionLimits,
+)
 from serving.process.http_protocol import Protocol
 from tests.services import ROOT
 
@@ -184,3 +191,28 @@ def test_times_are_those_of_the_limits():
         assert (busy.statuses(), busy.transport.events) == ([200], ["eof"])
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("rest", "statuses"),
+    [
+        (b"0\r\nx: y\r\n\r\n", [200]),
+        (b"1;x=y\r\n \r\n" * 4_000 + b"0\r\n\r\n", [200]),
+        (b"1\r\n \r\n" * 40_000 + b"0\r\n\r\n", [400]),
+        (b"3e8\r\n%s\r\n" % (b" " * 1000) * 400 + b"0\r\n\r\n", [200]),
+        (b"0\r\nx: " + b"y" * FRAMING_BYTES, [400]),
+        (b"0\r\n" + b"x: y\r\n" * FRAMING_BYTES, [400]),
+        (b"1;x=" + b"y" * FRAMING_BYTES, [400]),
+    ],
+)
+def test_what_is_around_the_content_of_a_chunked_body_is_bounded(rest: bytes, statuses: list[int]):
+    async def talk() -> None:
+        lone = LoneConnection()
+        lone.protocol.data_received(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+        for start in range(0, len(rest), 10_000):
+            lone.protocol.data_received(rest[start : start + 10_000])
+        lone.may_answer.set()
+        await lone.settle()
+        assert lone.statuses() == statuses
+
+    asyncio.run(talk())
