@@ -236,3 +236,96 @@ def test_numbers_with_a_decimal_comma_are_no_categories(values):
     column = infer_column(pl.Series("price", values * 20))
     assert column.feature is None
     assert "looks like numbers with a decimal comma" in column.reason
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (texts("x", [None, "NA"]), "no value in any row; 'NA' mean missing"),
+        (texts("x", ["nan", "None", "?"]), "no value in any row; 'nan', 'None', '?' mean missing"),
+        (texts("x", ["0", "-0.0"]), "constant: every row has 0"),
+        (pl.Series("x", [float("nan")] * ROWS), "no value in any row"),
+        (pl.Series("x", [-800_000 + i for i in range(ROWS)]).cast(pl.Date), "dates outside the years from 1 to 9999"),
+        (texts("x", ["0000-01-01", "2024-01-01"]), "looks like dates"),
+        (pl.Series("x", [f"1,{i:03},000" for i in range(ROWS)]), "looks like numbers ('1,000,000')"),
+        (pl.Series("x", [f"$ {i}.50" for i in range(ROWS)]), "looks like numbers ('$ 0.50')"),
+        (texts("x", ["x" * 1000]), f"constant: every row has '{'x' * 50}…'"),
+    ],
+)
+def test_why_a_column_with_odd_values_is_left_out(column, reason):
+    inferred = infer_column(column)
+    assert inferred.feature is None
+    assert reason in inferred.reason
+
+
+def test_a_column_that_one_value_keeps_from_being_numeric_says_so():
+    column = pl.Series("x", [*(str(i % 9) for i in range(ROWS)), "1e400"])
+    assert infer_column(column).feature == Nominal(name="x")
+    assert "1 of 61 values are no numbers, such as '1e400'" in infer_column(column).reason
+
+
+def test_types_of_a_parquet_file_decide_before_their_texts_do():
+    numbers = pl.Series("x", [1.5, float("nan"), 2.5] * 20)
+    assert infer_column(numbers).feature == Numeric(name="x", nullable=True)
+    assert infer_column(texts("x", ["1", "2"]).cast(pl.Categorical)).feature == Nominal(name="x")
+    infinite = pl.Series("x", [float("inf"), *range(ROWS)], dtype=pl.Float64)
+    assert infer_column(infinite).feature == Numeric(name="x")
+    target = pl.Series("y", range(ROWS + 1), dtype=pl.Float64)
+    with pytest.raises(DataError, match="row 1, column 'x': inf is no number"):
+        typed_rows(pl.DataFrame([infinite, target]), (Numeric(name="x"),), "y", (), "rows.parquet")
+
+
+def test_not_a_number_is_a_missing_value_and_a_missing_target():
+    table = pl.DataFrame({"x": [1.5, float("nan"), 2.5], "y": [1.0, 2.0, float("nan")]})
+    typed = typed_rows(table, (Numeric(name="x", nullable=True),), "y", (), "rows.parquet")
+    assert typed.rows() == [(1.5, 1.0), (None, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (["0.5", "1.5", "NA"], ()),
+        (["1", "0", "NA"], (0, 1)),
+        (["True", "false", "?"], (False, True)),
+    ],
+)
+def test_rows_whose_number_or_boolean_target_is_written_as_missing_are_left_out(values, classes, capsys):
+    target = texts("y", values)
+    assert infer_target(target).classes == classes
+    table = pl.DataFrame([pl.Series("x", range(ROWS)), target])
+    assert typed_rows(table, (Numeric(name="x"),), "y", classes, "rows.csv").height == ROWS * 2 // 3
+    assert "20 of 60 rows have no y" in capsys.readouterr().out
+
+
+def test_integer_labels_are_kept_to_the_last_digit_or_are_texts():
+    assert infer_target(texts("y", ["9007199254740993", "9007199254740995"])).classes == (
+        9007199254740993,
+        9007199254740995,
+    )
+    assert set(infer_target(texts("y", ["1" + 25 * "0", "2" + 25 * "0"])).classes) == {"1" + 25 * "0", "2" + 25 * "0"}
+    table = pl.DataFrame({"x": [1, 2, 3], "y": [0.0, 1.0, 0.5]})
+    with pytest.raises(DataError, match=r"row 3, column 'y': 0.5 is none of the classes 0, 1"):
+        typed_rows(table, (Numeric(name="x"),), "y", (0, 1), "rows.parquet")
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["no", "yes"])])
+def test_a_target_of_a_type_of_categories_has_classes(dtype):
+    assert infer_target(texts("y", ["yes", "no", "no"]).cast(dtype)).classes == ("no", "yes")
+
+
+def test_targets_that_nothing_can_predict_are_refused():
+    with pytest.raises(DataError, match=r"TARGET=y: values of type List\(Int64\) can't be predicted"):
+        infer_target(pl.Series("y", [[1], [2]] * 30))
+    with pytest.raises(DataError, match="IGNORE: 'y' is the target"):
+        infer_columns(pl.DataFrame({"x": [1, 2], "y": [1, 2]}), "y", ["y"])
+
+
+def test_positive_is_written_as_the_file_writes_it():
+    assert infer_target(texts("y", ["True", "False"]), positive="True").classes == (False, True)
+
+
+def test_a_name_that_says_no_kind_of_table_is_refused(tmp_path):
+    path = tmp_path / "rows.xlsx"
+    path.write_text("x,y\n1,a\n")
+    with pytest.raises(DataError, match=r"its name says no kind of table .*SEPARATOR="):
+        infer_dataset(path, "y")

@@ -9,11 +9,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
-import polars as pl
-
 from training.data.infer import Column, InferredTarget, infer_columns, infer_target
 from training.data.table_files import AS_NAMED, CsvOptions, explain_missing, read_table
-from training.data.typed import table_parser
+from training.data.typed import labels_given, table_parser
 from training.dataset import Dataset, FeatureSpec, RemoteFile
 from training.errors import DataError
 
@@ -47,7 +45,8 @@ def infer_dataset(
     if target not in table.columns:
         raise DataError(f"{path}: {explain_missing([target], table.columns)}")
     labels = infer_target(table[target], task=task, positive=positive)
-    columns = infer_columns(table.filter(pl.col(target).is_not_null()), target, ignored)
+    given = labels_given(table[target], labels.classes)
+    columns = infer_columns(table.filter(given.is_not_null()), target, ignored)
     features = tuple(column.feature for column in columns if column.feature is not None)
     dataset = Dataset(
         name=dataset_name(path),
@@ -71,15 +70,19 @@ def schema_lines(inferred: InferredDataset) -> list[str]:
     """What a person is told: the target, then a line for each column."""
     kept = [column for column in inferred.columns if column.feature is not None]
     left_out = [column for column in inferred.columns if column.feature is None]
-    width = max(len(column.name) for column in inferred.columns)
+    width = max(len(_shown(column)) for column in inferred.columns)
     lines = [
         f"{inferred.path}: {inferred.rows:,} rows, {len(kept)} features",
         f"  target   {inferred.dataset.target}: {inferred.target.reason}",
     ]
     lines += [
-        f"  {_kind(column.feature):8} {column.name:{width}}  {column.reason}" for column in kept if column.feature
+        f"  {_kind(column.feature):8} {_shown(column):{width}}  {column.reason}" for column in kept if column.feature
     ]
-    return lines + [f"  left out {column.name:{width}}  {column.reason}" for column in left_out]
+    return lines + [f"  left out {_shown(column):{width}}  {column.reason}" for column in left_out]
+
+
+def _shown(column: Column) -> str:
+    return column.name if column.name.isprintable() else repr(column.name)
 
 
 def _kind(feature: FeatureSpec) -> str:

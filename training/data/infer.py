@@ -11,7 +11,17 @@ import polars as pl
 
 from bundle.graph_names import Task
 from bundle.manifest import ClassLabel
-from training.data.typed import FALSE, MISSING_NUMBERS, TRUE, as_booleans, as_dates, as_numbers, is_missing_text
+from training.data.typed import (
+    FALSE,
+    MISSING_NUMBERS,
+    TRUE,
+    as_booleans,
+    as_dates,
+    as_integers,
+    as_numbers,
+    as_plain,
+    is_missing_text,
+)
 from training.dataset import Boolean, Date, FeatureSpec, Nominal, Numeric
 from training.errors import DataError
 
@@ -25,6 +35,7 @@ TEXT_LENGTH = 50
 
 MOSTLY_DISTINCT = 0.5
 MAX_CATEGORIES = 10_000
+MOSTLY_NUMBERS = 0.9
 
 EXACT_FLOAT32 = 1 << 24
 """From here on a 32-bit float no longer holds every whole number (IEEE 754)."""
@@ -35,6 +46,7 @@ _ID_NAME = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index|rowid|row)($|[^a-z])|^
 _CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
 _LEADING_ZERO = r"^[+-]?0\d+$"
 _DECIMAL_COMMA = r"^[+-]?\d{1,3}([. ']?\d{3})*,\d+$"
+_OTHER_NUMBER = r"^[+-]?[$€£]? ?[+-]?(\d+|\d{1,3}([.,'_]\d{3})+)([.,]\d+)? ?[%$€£]?$"
 _OTHER_DATE = r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T]\d{1,2}:\d{2}.*)?$"
 
 
@@ -62,6 +74,8 @@ def infer_columns(table: pl.DataFrame, target: str, ignored: Sequence[str]) -> l
     """
     if unknown := [name for name in ignored if name not in table.columns]:
         raise DataError(f"IGNORE: no column {', '.join(map(repr, unknown))}; there are {_names(table)}")
+    if target in ignored:
+        raise DataError(f"IGNORE: {target!r} is the target")
     columns = [
         Column(name, None, "IGNORE names it") if name in ignored else infer_column(table[name])
         for name in table.columns
@@ -75,14 +89,28 @@ def infer_columns(table: pl.DataFrame, target: str, ignored: Sequence[str]) -> l
 
 def infer_column(column: pl.Series) -> Column:
     """What one column is."""
-    name, seen = column.name, column.drop_nulls()
+    name, declared, column = column.name, column.dtype in (pl.Categorical, pl.Enum), as_plain(column)
+    seen = column.drop_nulls()
     if seen.is_empty():
         return Column(name, None, "it has no value in any row")
-    if seen.n_unique() == 1 and len(seen) == len(column):
-        return Column(name, None, f"constant: every row has {seen[0]!r}")
-    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object, pl.Time, pl.Duration):
+    if _is_no_value(column):
         return Column(name, None, f"values of type {column.dtype} are no feature")
+    if seen.n_unique() == 1 and len(seen) == len(column):
+        return Column(name, None, f"constant: every row has {_quoted(seen.cast(pl.String)[0])}")
+    if is_missing_text(seen).all():
+        return Column(name, None, f"it has no value in any row; {_stand_ins(column)} mean missing")
+    if declared:
+        return _category(column)
     return _boolean(column) or _number(column) or _date(column) or _category(column)
+
+
+def _is_no_value(column: pl.Series) -> bool:
+    kind = column.dtype
+    return kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Time, pl.Duration)
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= TEXT_LENGTH else text[:TEXT_LENGTH] + "…")
 
 
 def _boolean(column: pl.Series) -> Column | None:
@@ -99,9 +127,8 @@ def _number(column: pl.Series) -> Column | None:
         return None
     given = column.filter(~is_missing_text(column) & column.is_not_null())
     numbers = as_numbers(given)
-    if column.dtype.is_float():
-        given = numbers = numbers.drop_nulls()
-    if numbers.has_nulls() or numbers.is_empty() or not numbers.is_finite().all():
+    finite = column.dtype.is_numeric() or bool(numbers.is_finite().all())  # an infinity is told where rows are checked
+    if numbers.has_nulls() or numbers.is_empty() or not finite:
         return None
     if given.dtype == pl.String and given.str.strip_chars().str.contains(_LEADING_ZERO).any():
         return None  # a code, such as a post code
@@ -111,6 +138,8 @@ def _number(column: pl.Series) -> Column | None:
         whole = False
     if whole and not missing and _is_id(name, numbers):
         return Column(name, None, f"an id: every row has its own whole number, from {_low(numbers):.0f} on")
+    if not missing and numbers.n_unique() == 1:
+        return Column(name, None, f"constant: every row has {_low(numbers):g}")
     kind = "whole numbers" if whole else "numbers"
     reason = f"{kind} from {_low(numbers):g} to {_high(numbers):g}{_gaps(missing)}"
     if stand_ins := _stand_ins(column):
@@ -130,7 +159,9 @@ def _date(column: pl.Series) -> Column | None:
     if not dates.is_empty() and not dates.has_nulls():
         reason = f"dates from {dates.sort()[0]} to {dates.sort()[-1]}{_gaps(missing)}"
         return Column(name, Date(name=name, nullable=missing > 0), reason)
-    if given.dtype == pl.String and given.str.strip_chars().str.contains(_OTHER_DATE).all():
+    if column.dtype == pl.Date:
+        return Column(name, None, "has dates outside the years from 1 to 9999")
+    if given.str.strip_chars().str.contains(_OTHER_DATE).all():
         return Column(
             name, None, f"looks like dates or time stamps ({given[0]!r}), but only YYYY-MM-DD can be a feature"
         )
@@ -145,14 +176,33 @@ def _category(column: pl.Series) -> Column:
     many = len(seen) >= MIN_ROWS_TO_TELL_AN_ID and distinct > MOSTLY_DISTINCT * len(seen)
     if many and (mean := seen.str.len_chars().mean()) is not None and float(str(mean)) > TEXT_LENGTH:
         return Column(name, None, f"free text: {distinct:,} different texts in {len(seen):,} rows")
+    if many and (reason := _almost_numbers(column)):
+        return Column(name, None, reason)
     if many:
         return Column(name, None, f"an id: {distinct:,} different values in {len(seen):,} rows")
     if distinct > MAX_CATEGORIES:
         return Column(name, None, f"{distinct:,} categories are more than {MAX_CATEGORIES:,}")
-    some = ", ".join(map(repr, seen.value_counts(sort=True)[name].head(3).to_list()))
-    return Column(
-        name, Nominal(name=name, nullable=missing > 0), f"{distinct:,} categories, such as {some}{_gaps(missing)}"
-    )
+    some = ", ".join(map(_quoted, seen.value_counts(sort=True)[name].head(3).to_list()))
+    reason = f"{distinct:,} categories, such as {some}{_gaps(missing)}"
+    if others := _almost_numbers(column):
+        reason += f"; {others}"
+    return Column(name, Nominal(name=name, nullable=missing > 0), reason)
+
+
+def _almost_numbers(column: pl.Series) -> str:
+    """That numbers were probably meant: all are written in another way, or nearly all are numbers."""
+    if column.dtype != pl.String:
+        return ""
+    given = column.filter(~is_missing_text(column) & column.is_not_null())
+    others = given.filter(~as_numbers(given).is_finite().fill_null(value=False))
+    if given.str.strip_chars().str.contains(_LEADING_ZERO).any() or others.is_empty():
+        return ""
+    if others.str.strip_chars().str.contains(_OTHER_NUMBER).all():
+        return f"looks like numbers ({_quoted(others[0])}), which must be written like 1234.5 to be a numeric feature"
+    if len(others) <= (1 - MOSTLY_NUMBERS) * len(given):
+        count = f"{len(others):,} of {len(given):,} values"
+        return f"no numeric feature, as {count} are no numbers, such as {_quoted(others[0])}"
+    return ""
 
 
 def infer_target(column: pl.Series, *, task: str = "", positive: str = "") -> InferredTarget:
@@ -163,7 +213,9 @@ def infer_target(column: pl.Series, *, task: str = "", positive: str = "") -> In
     Raises:
         DataError: there is nothing to predict, too many classes, or no class of the name `positive`.
     """
-    seen = column.drop_nulls()
+    if _is_no_value(column):
+        raise DataError(f"TARGET={column.name}: values of type {column.dtype} can't be predicted")
+    seen = _labels_seen(as_plain(column).drop_nulls())
     numbers = as_numbers(seen) if not seen.dtype.is_temporal() else pl.Series([None])
     quantity = not numbers.is_empty() and not numbers.has_nulls() and seen.dtype != pl.Boolean
     whole = quantity and bool((numbers == numbers.round()).all())
@@ -182,7 +234,15 @@ def _labels(seen: pl.Series, *, whole: bool) -> pl.Series:
     booleans = as_booleans(seen)
     if seen.dtype == pl.Boolean or (seen.dtype == pl.String and not booleans.has_nulls()):
         return booleans
-    return as_numbers(seen).cast(pl.Int64) if whole else seen.cast(pl.String)
+    integers = as_integers(seen) if whole else booleans
+    return seen.cast(pl.String) if integers.has_nulls() else integers
+
+
+def _labels_seen(seen: pl.Series) -> pl.Series:
+    """The labels without texts such as NA, if all others are numbers or booleans."""
+    given = seen.filter(~is_missing_text(seen))
+    typed = seen.dtype == pl.String and (not as_numbers(given).has_nulls() or not as_booleans(given).has_nulls())
+    return given if typed else seen
 
 
 def _classes(name: str, labels: pl.Series, positive: str) -> InferredTarget:
@@ -195,6 +255,7 @@ def _classes(name: str, labels: pl.Series, positive: str) -> InferredTarget:
             raise DataError(f"POSITIVE={positive}: {name} has {len(ordered)} classes, and POSITIVE is for two")
         return InferredTarget("multiclass_classification", tuple(ordered), f"{len(ordered)} classes")
     texts = {_text(label): label for label in ordered}
+    positive = positive.lower() if isinstance(ordered[0], bool) else positive
     if positive:
         if positive not in texts:
             raise DataError(f"POSITIVE={positive}: {name} has the classes {' and '.join(map(repr, texts))}")
@@ -223,11 +284,11 @@ def _is_id(name: str, numbers: pl.Series) -> bool:
 
 
 def _low(numbers: pl.Series) -> float:
-    return float(numbers.to_numpy().min())
+    return float(numbers.to_numpy().min()) + 0.0  # no -0
 
 
 def _high(numbers: pl.Series) -> float:
-    return float(numbers.to_numpy().max())
+    return float(numbers.to_numpy().max()) + 0.0
 
 
 def _stand_ins(column: pl.Series) -> str:

@@ -235,7 +235,10 @@ def _read_header(block: Block | None, path: Path, options: CsvOptions) -> tuple[
 
 
 def _separator(path: Path, options: CsvOptions) -> str:
-    return options.separator or SEPARATORS[_text_suffix(path)]
+    separator = options.separator or SEPARATORS.get(_text_suffix(path), "")
+    if not separator:
+        raise TableError(f"{path}: its name says no kind of table ({KINDS}); SEPARATOR= says that it is text")
+    return separator
 
 
 def _text_suffix(path: Path) -> str:

@@ -18,6 +18,8 @@ categories every text is a category."""
 
 TRUE, FALSE = "true", "false"
 DATE_FORMAT = "%Y-%m-%d"
+EXACT_FLOAT64 = 1 << 53
+"""Whole numbers below it are all 64-bit floats (IEEE 754)."""
 
 
 def table_parser(
@@ -52,14 +54,15 @@ def typed_rows(
     problems = [explain_missing(missing, table.columns)] if missing else []
     columns = []
     if not problems:
-        unlabelled = table[target].null_count()
+        given = labels_given(table[target], classes)
+        unlabelled = given.null_count()
         if unlabelled:
             print(f"{origin}: {unlabelled:,} of {table.height:,} rows have no {target}; they are left out", flush=True)
         for feature in features:
             typed, bad = typed_column(table[feature.name], feature)
             columns.append(typed)
             problems += [f"row {row + 1}, column {feature.name!r}: {text!r} is {what}" for row, text, what in bad]
-        labels, bad = _typed_target(table[target], classes)
+        labels, bad = _typed_target(given, classes)
         columns.append(labels)
         problems += [f"row {row + 1}, column {target!r}: {text!r} is {what}" for row, text, what in bad]
     if problems:
@@ -81,6 +84,7 @@ Bad = list[tuple[int, object, str]]
 
 def typed_column(column: pl.Series, feature: FeatureSpec) -> tuple[pl.Series, Bad]:
     """The column as the feature's kind has it, and the values that aren't of that kind."""
+    column = as_plain(column)
     if isinstance(feature, Numeric):
         typed = as_numbers(column)
         what = "no number within the range of a 32-bit float"
@@ -101,8 +105,22 @@ def typed_column(column: pl.Series, feature: FeatureSpec) -> tuple[pl.Series, Ba
         if nulls.any():
             row = int(nulls.arg_max() or 0)
             return typed, [(row, column[row], f"missing, but the feature is not nullable ({nulls.sum():,} such rows)")]
-    rows = wrong.arg_true().to_list()[:MAX_TOLD]
-    return typed, [(row, column[row], what) for row in rows]
+    return typed, _bad(column, wrong, what)
+
+
+def as_plain(column: pl.Series) -> pl.Series:
+    """The column with null in place of NaN, and with strings in place of a type of categories."""
+    if column.dtype.is_float():
+        return column.fill_nan(None)
+    return column.cast(pl.String) if column.dtype in (pl.Categorical, pl.Enum) else column
+
+
+def labels_given(column: pl.Series, classes: Sequence[ClassLabel]) -> pl.Series:
+    """A target's `as_plain` values, null where a text stands for a missing number or boolean."""
+    plain = as_plain(column)
+    if classes and isinstance(classes[0], str):
+        return plain
+    return plain.set(is_missing_text(plain), None)
 
 
 def is_missing_text(column: pl.Series) -> pl.Series:
@@ -118,6 +136,17 @@ def as_numbers(column: pl.Series) -> pl.Series:
     return text.cast(pl.Float64, strict=False).fill_nan(None)
 
 
+def as_integers(column: pl.Series) -> pl.Series:
+    """Int64, null for what is no whole number of that type; 1.0 is 1."""
+    numbers = as_numbers(column)
+    whole = (numbers == numbers.round()) & (numbers.abs() < EXACT_FLOAT64)
+    rounded = numbers.set(~whole.fill_null(value=False), None).cast(pl.Int64, strict=False)
+    if not (column.dtype == pl.String or column.dtype.is_integer()):
+        return rounded
+    text = column.str.strip_chars() if column.dtype == pl.String else column
+    return text.cast(pl.Int64, strict=False).fill_null(rounded)
+
+
 def as_booleans(column: pl.Series) -> pl.Series:
     """Boolean, null for what is neither true nor false."""
     if column.dtype == pl.Boolean:
@@ -127,12 +156,12 @@ def as_booleans(column: pl.Series) -> pl.Series:
 
 
 def as_dates(column: pl.Series) -> pl.Series:
-    """Date, null for what is none."""
+    """Date, null for what is none: only years from 1 to 9999 are written YYYY."""
     if column.dtype == pl.Date:
-        return column
+        return column.set(~column.is_between(date.min, date.max), None)
     text = column.cast(pl.String).str.strip_chars()
     exact = text.str.contains(r"^\d{4}-\d{2}-\d{2}$").fill_null(value=False)
-    return text.set(~exact, None).str.to_date(DATE_FORMAT, strict=False)
+    return as_dates(text.set(~exact, None).str.to_date(DATE_FORMAT, strict=False))
 
 
 def _typed_target(column: pl.Series, classes: Sequence[ClassLabel]) -> tuple[pl.Series, Bad]:
@@ -143,12 +172,17 @@ def _typed_target(column: pl.Series, classes: Sequence[ClassLabel]) -> tuple[pl.
     if isinstance(classes[0], bool):
         typed = as_booleans(column)
     elif isinstance(classes[0], int):
-        typed = as_numbers(column).cast(pl.Int64, strict=False)
+        typed = as_integers(column)
     else:
         typed = column.cast(pl.String)
     wrong = column.is_not_null() & ~typed.is_in(list(classes)).fill_null(value=False)
     what = f"none of the classes {', '.join(map(repr, classes[:10]))}{' …' if len(classes) > 10 else ''}"
-    return typed, [(row, column[row], what) for row in wrong.arg_true().to_list()[:MAX_TOLD]]
+    return typed, _bad(column, wrong, what)
+
+
+def _bad(column: pl.Series, wrong: pl.Series, what: str) -> Bad:
+    shown = column.cast(pl.String) if column.dtype == pl.Date else column  # Python has no year 0
+    return [(row, shown[row], what) for row in wrong.arg_true().to_list()[:MAX_TOLD]]
 
 
 def days(value: date) -> int:
