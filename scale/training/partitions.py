@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from bundle.training_record import SourceFile
+from training.data.checks import as_declared
 from training.data.found_files import MAX_SHOWN, all_of, find_in_folder
-from training.data.prepare import as_declared
 from training.data.table_files import count_rows, explain_missing, is_parquet, read_schema
 from training.dataset import Dataset, feature_names
 from training.errors import DataError

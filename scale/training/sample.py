@@ -13,15 +13,8 @@ import polars as pl
 
 from bundle.training_record import Data
 from scale.training.partitions import DrawRange, ForEach, Partition, Partitions, one_by_one
-from training.data.prepare import (
-    PreparedRows,
-    check_presence,
-    check_split,
-    check_values,
-    pipeline_frame,
-    schema_of,
-    targets,
-)
+from training.data.checks import check_presence, check_split, check_values, schema_of
+from training.data.prepare import PreparedRows, pipeline_frame, targets
 from training.dataset import Dataset
 from training.errors import DataError
 from training.progress import progress_bar

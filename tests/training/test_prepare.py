@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from bundle.manifest import Feature, Tokens
-from training.data.prepare import check_frame, choose_tokens, describe_features, pipeline_frame, prepare_rows, split
+from training.data.checks import check_frame
+from training.data.describe import describe_features
+from training.data.prepare import choose_tokens, pipeline_frame, prepare_rows, split
 from training.data.sources import RawRows
 from training.dataset import Ordinal
 from training.errors import DataError

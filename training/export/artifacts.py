@@ -10,7 +10,8 @@ import polars as pl
 from bundle.manifest import ArtifactKind, Expected
 from bundle.reference import CASE, HELD_OUT, LABEL, PROBABILITIES, ROW, TARGET, VALUE
 from bundle.training_record import Parity
-from training.data.prepare import PreparedRows, describe_features
+from training.data.describe import describe_features
+from training.data.prepare import PreparedRows
 from training.export.edge_cases import edge_cases
 from training.export.graphs import export_graphs, export_pickle, tree_count
 from training.export.interface import Interface

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from bundle.manifest import Feature
-from training.data.prepare import OTHER
+from training.data.describe import OTHER
 from training.data.table_files import AS_NAMED, KINDS, CsvOptions, is_parquet, is_table, read_table
 from training.data.typed import as_booleans, as_dates, as_numbers, is_missing_text
 from training.errors import ConversionError, TableError

@@ -1,5 +1,6 @@
 """`make package`: a fitted pipeline or an ONNX graph becomes a published bundle."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _package_pipeline(name: str, options) -> tuple[Manifest, int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _package_pipeline(name: str, options: argparse.Namespace) -> tuple[Manifest, int]:
     print(f"unpickling {options.pipeline}, which runs what it says: package only what you trust", flush=True)
     rows = read_rows(options.rows, read_csv_options(options.separator, options.empty))
     print(f"{options.rows}: {rows.height:,} rows, {rows.width} columns", flush=True)
@@ -84,7 +85,7 @@ def _package_pipeline(name: str, options) -> tuple[Manifest, int]:  # type: igno
     return make_bundle(name, source, table, target, options.target, options.models, options.tolerance)
 
 
-def _package_graph(name: str, options) -> tuple[Manifest, int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _package_graph(name: str, options: argparse.Namespace) -> tuple[Manifest, int]:
     csv = read_csv_options(options.separator, options.empty)
     rows = read_rows(options.rows, csv) if options.rows else None
     target = rows[options.target] if rows is not None and options.target in rows.columns else None

@@ -7,7 +7,7 @@ import pytest
 
 from scale.training.synthetic_parquet import main, write_synthetic
 from training.adult import DATASET
-from training.data.prepare import check_frame
+from training.data.checks import check_frame
 from training.errors import DataError
 
 
