@@ -558,5 +558,6 @@ def test_if_missing_leaves_a_bundle_of_another_model_alone(tmp_path, capsys):
 def test_if_missing_trains_where_the_bundle_is_damaged(models, capsys, tmp_path):
     damaged = Path(shutil.copytree(models, tmp_path / "models", symlinks=True))
     next(damaged.glob("*/*.pkl")).write_bytes(b"")
-    assert main(["--if-missing", "--models", str(damaged), "--data", "nonsense"]) == 1
+    folders = ["--models", str(damaged), "--reports", str(tmp_path / "reports")]
+    assert main(["--if-missing", *folders, "--data", "nonsense"]) == 1
     assert "DATA='nonsense'" in capsys.readouterr().err
