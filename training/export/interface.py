@@ -4,14 +4,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bundle.graph_names import CATEGORICAL, Task
+from bundle.graph_names import CATEGORICAL, LABEL, PROBABILITIES, VALUE, Task
 from bundle.manifest import CATEGORICAL_KINDS, ClassLabel, Feature, Frame, Tokens
 from training.export.named_graph import Input
 from training.export.rewrite.outputs import Decision
+
+OUTPUTS = {LABEL, PROBABILITIES, VALUE}
+
+
+def _with_graph_inputs(features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """The features; those that are called like an output of a graph have an input of another name."""
+    taken = {feature.name for feature in features} | OUTPUTS
+    named = []
+    for feature in features:
+        graph_input = f"{feature.name}_" if feature.name in OUTPUTS else ""
+        while graph_input and graph_input in taken:
+            graph_input += "_"
+        taken.add(graph_input)
+        named.append(msgspec.structs.replace(feature, graph_input=graph_input))
+    return tuple(named)
 
 
 class Tensors(NamedTuple):
@@ -38,7 +54,8 @@ class Interface:
     numeric: tuple[Feature, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Sort the features by the tensor that they stand in."""
+        """Name the inputs of the named graph, and sort the features by the tensor that they stand in."""
+        object.__setattr__(self, "features", _with_graph_inputs(self.features))
         texts = tuple(feature for feature in self.features if feature.kind in CATEGORICAL_KINDS)
         object.__setattr__(self, "categorical", texts)
         object.__setattr__(self, "numeric", tuple(feature for feature in self.features if feature not in texts))

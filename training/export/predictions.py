@@ -9,6 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from bundle.graph_names import outputs_of
+from training.errors import ConversionError
 from training.export.frames import pickle_frame
 from training.export.interface import Interface, Tensors
 
@@ -36,7 +37,10 @@ def predict_estimator(estimator: Any, interface: Interface, rows: Tensors) -> Pr
     frame = pickle_frame(interface, rows)
     with np.errstate(over="ignore", invalid="ignore"):  # a value beyond float32 becomes infinite, as in the graph
         if interface.task == "regression":
-            return _values(np.asarray(estimator.predict(frame)).astype(np.float32))
+            values = np.asarray(estimator.predict(frame)).astype(np.float32)
+            if values.size != len(values):
+                raise ConversionError(f"the model predicts {values.shape[1]} values for a row; a bundle has one target")
+            return _values(values)
         probabilities = estimator.predict_proba(frame).astype(np.float32)
     if interface.threshold is None:
         return Predictions(probabilities.argmax(axis=1), probabilities)

@@ -70,11 +70,9 @@ def plain(column: pl.Series) -> pl.Series:
     return column.cast(pl.String)
 
 
-def describe(column: pl.Series, *, nullable: bool, dtype: str = "", graph_input: str = "") -> Feature:
+def describe(column: pl.Series, *, nullable: bool) -> Feature:
     """The feature that a `plain` column is, with its typical value as an example."""
-    common: dict[str, Any] = {
-        "name": column.name, "nullable": nullable, "dtype": dtype, "graph_input": graph_input
-    }  # fmt: skip
+    common: dict[str, Any] = {"name": column.name, "nullable": nullable}
     seen = column.drop_nulls()
     if column.dtype == pl.Boolean:
         return Feature(kind="boolean", example=_most_frequent(seen) if seen.len() else False, **common)

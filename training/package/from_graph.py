@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, VALUE, Task
+from bundle.graph_names import Task
 from bundle.manifest import ClassLabel, Feature
 from training.errors import ConversionError
 from training.export.graphs import serialize_both
@@ -138,15 +138,13 @@ def _made_up(inputs: list[ForeignInput], columns: list[str]) -> pl.DataFrame:
 
 
 def _features(inputs: list[ForeignInput], table: pl.DataFrame) -> tuple[Feature, ...]:
-    taken = {CATEGORICAL, NUMERIC, LABEL, PROBABILITIES, VALUE}
     features = []
     for column, kind in zip(table.get_columns(), _kinds(inputs), strict=True):
         if (kind == TensorProto.STRING) != (column.dtype == pl.String):
             wanted = "strings" if kind == TensorProto.STRING else "numbers"
             raise ConversionError(f"the graph takes {wanted} for {column.name!r}, and ROWS has {column.dtype}")
         column_of_kind = column.cast(pl.Boolean) if kind == TensorProto.BOOL else column
-        graph_input = f"{column.name}_" if column.name in taken else ""
-        feature = describe(column_of_kind, nullable=False, graph_input=graph_input)
+        feature = describe(column_of_kind, nullable=False)
         if kind == TensorProto.STRING:
             feature = msgspec.structs.replace(feature, open=True, categories=())
         elif kind in INTEGERS:
@@ -285,7 +283,7 @@ def _named(
             typed = graph.add("Reshape", [typed, graph.constant(np.array([-1], dtype=np.int64))], source.kind)
         graph.replace(aside[source.name], typed)
         first = last
-    result = _numbers(graph, tensor, steps)
+    result = _numbers(graph, graph.outputs.get(tensor, tensor), steps)
     outputs = finish(graph, result, interface.decision)
     simplify(graph)
     return graph.model(name, outputs)

@@ -15,17 +15,17 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from bundle.graph_names import CATEGORICAL, LABEL, NUMERIC, PROBABILITIES, VALUE, Task
+from bundle.graph_names import Task
 from bundle.manifest import ClassLabel, Frame, Tokens
 from training.errors import ConversionError
 from training.export.converters.encoders import is_missing
 from training.export.estimators import leaves_of, steps_of, threshold_of
 from training.export.frames import pickle_frame
 from training.export.graphs import export_graphs, export_pickle
-from training.export.interface import Interface
+from training.export.interface import Interface, Tensors
 from training.export.named_graph import unknown_steps
 from training.export.parity import TOLERANCE
-from training.export.predictions import predict_estimator
+from training.export.predictions import Predictions, predict_estimator
 from training.package.bundle_it import Source
 from training.package.columns import describe, plain
 
@@ -50,6 +50,8 @@ def load_estimator(path: Path) -> Any:  # noqa: ANN401 - whatever was pickled
         raise ConversionError(f"PIPELINE={path} can't be unpickled: {reason}") from error
     if not (is_classifier(estimator) or is_regressor(estimator)):
         raise ConversionError(f"PIPELINE={path} holds {type(estimator).__name__}, which is no classifier or regressor")
+    if isinstance(getattr(estimator, "classes_", None), list):
+        raise ConversionError(f"PIPELINE={path} predicts several targets; a bundle has one: package a model for each")
     if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
         last = type(steps_of(estimator)[-1][1]).__name__
         raise ConversionError(f"{last} gives no probabilities; wrap it in CalibratedClassifierCV")
@@ -98,10 +100,26 @@ def pipeline_source(
     graphs = export_graphs(name, estimator, interface)
     libraries = ["scikit-learn", interface.frame, *_boosters(estimator)]
     source = Source(
-        interface, graphs, lambda tensors: predict_estimator(estimator, interface, tensors), libraries,
+        interface, graphs, lambda tensors: _answers(estimator, interface, tensors), libraries,
         export_pickle(estimator),
     )  # fmt: skip
     return source, table
+
+
+def _answers(estimator: Any, interface: Interface, rows: Tensors) -> Predictions:  # noqa: ANN401
+    """What the pipeline answers, NaN for rows that it refuses, as some estimators do with numbers of extreme size."""
+    try:
+        return predict_estimator(estimator, interface, rows)
+    except Exception as error:
+        count = len(rows.numeric)
+        if count == 1:
+            width = max(1, len(interface.classes))
+            return Predictions(np.zeros(1, dtype=np.int64), np.full((1, width), np.nan, dtype=np.float32))
+        if isinstance(error, ConversionError):
+            raise
+        halves = (slice(None, count // 2), slice(count // 2, None))
+        parts = [_answers(estimator, interface, Tensors(*(part[half] for part in rows))) for half in halves]
+        return Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "numbers")))
 
 
 def _check_labels(estimator: Any, interface: Interface, table: pl.DataFrame) -> None:  # noqa: ANN401
@@ -157,13 +175,10 @@ def _interface(
     positive: str,
     threshold: float | None,
 ) -> Interface:
-    taken = {CATEGORICAL, NUMERIC, LABEL, PROBABILITIES, VALUE}
     features = []
     for column in table.get_columns():
         whole = rows[column.name].dtype.is_integer()
-        feature = describe(
-            column, nullable=True, dtype="", graph_input=f"{column.name}_" if column.name in taken else ""
-        )
+        feature = describe(column, nullable=True)
         features.append(replace_struct(feature, integer=whole and feature.kind == "numeric"))
     if not is_classifier(estimator):
         return Interface("regression", tuple(features), TOKENS)
@@ -205,6 +220,8 @@ def _with_frame(estimator: Any, interface: Interface, table: pl.DataFrame) -> In
         candidate = replace(interface, frame=frame, features=_typed(interface, table, frame))
         try:
             predict_estimator(estimator, candidate, candidate.tensors(table.head(50)))
+        except ConversionError:
+            raise
         except Exception as error:  # noqa: BLE001 - pipelines raise whatever comes up
             problems.append(f"as {frame}: {' '.join(str(error).split())[:200]}")
             continue

@@ -14,7 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -357,3 +362,48 @@ def test_rows_in_a_csv_file_are_read_strictly_and_rare_values_are_known_but_not_
     path.write_text("kind,flag\na,true\nb\n")
     with pytest.raises(ConversionError, match=r"ROWS=.*rows\.csv, line 3: 1 field, but the header has 2"):
         read_rows(path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["label", "label_", "probabilities"], ["probabilities1", "variable", "features"], ["value", "0", "numeric"]],
+)
+def test_columns_called_like_tensors_of_a_graph(package, bundle, names):
+    rows = pd.DataFrame(np.random.default_rng(5).normal(size=(60, 3)), columns=names)
+    rows["case"] = np.where(rows[names[0]] > 0, "a", "b")
+    label = (rows[names[0]] + rows[names[1]] > 0).astype(int)
+    texts = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    transformer = ColumnTransformer([("texts", texts, ["case"]), ("numbers", StandardScaler(), names)])
+    for estimator, used in (
+        (make_pipeline(transformer, LogisticRegression()), [*names, "case"]),
+        (make_pipeline(StandardScaler(), LogisticRegression()), names),
+    ):
+        estimator.fit(rows[used], label)
+        assert package(estimator, pl.DataFrame(rows[used].to_dict("list")).with_columns(sold=pl.Series(label))) == 0
+        manifest, _, _ = bundle()
+        assert [feature.name for feature in manifest.features] == used
+        inputs = [feature.graph_input or feature.name for feature in manifest.features]
+        assert len({*inputs, "label", "probabilities", "value"}) == len(used) + 3
+
+
+def test_rows_of_extreme_size_that_the_pipeline_refuses_are_no_reference_rows(package, bundle):
+    """A scaled number may be beyond float32, which gradient boosting refuses with an exception."""
+    rows = pd.DataFrame({"x": np.random.default_rng(6).normal(scale=0.01, size=80)})
+    label = (rows["x"] > 0).astype(int)
+    estimator = make_pipeline(StandardScaler(), GradientBoostingClassifier(n_estimators=3)).fit(rows, label)
+    with pytest.raises(ValueError, match="too large"):
+        estimator.predict(pd.DataFrame({"x": [3e38]}))
+    assert package(estimator, pl.DataFrame(rows.to_dict("list")).with_columns(sold=pl.Series(label))) == 0
+    _, reference, _ = bundle()
+    assert reference[ROW].struct.field("x").abs().max() < 3e38
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [(Ridge(), "predicts 2 values for a row"), (RandomForestClassifier(2), "predicts several targets")],
+)
+def test_several_targets_are_refused(package, capfd, estimator, message):
+    rows = pd.DataFrame({"x": range(40)})
+    target = np.column_stack([rows["x"] % 2, rows["x"] % 3])
+    assert package(estimator.fit(rows, target), pl.DataFrame({"x": range(40), "sold": [0, 1] * 20})) == 1
+    assert message in capfd.readouterr().err

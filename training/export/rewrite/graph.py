@@ -51,9 +51,20 @@ class Graph:
         return graph
 
     def add_input(self, value: ValueInfoProto) -> None:
-        """Append an input."""
+        """Append an input. A tensor of its name inside the graph gets another one: both together would be a cycle."""
+        self._make_room(value.name)
         self.inputs.append(value)
         self._note(value)
+
+    def _make_room(self, name: str) -> None:
+        """Rename the constant, or the output of a node, that has the name."""
+        if name in self.constants:
+            aside = self.set_aside(name)
+            self.constants[aside] = self.constants.pop(name)
+        for node in self.nodes:
+            for i, made in enumerate(node.output):
+                if made == name:
+                    node.output[i] = self.set_aside(name)
 
     def _note(self, value: ValueInfoProto) -> None:
         tensor = value.type.tensor_type
@@ -112,9 +123,10 @@ class Graph:
                 self.outputs[name] = new
 
     def set_aside(self, name: str) -> str:
-        """Give a tensor that no node makes another name, which is returned, so that its own can be used otherwise."""
+        """Let what reads a tensor read another name, which is returned, so that its own can be used otherwise."""
         aside = self.fresh("aside")
-        self.kinds[aside] = self.kinds.pop(name)
+        if name in self.kinds:
+            self.kinds[aside] = self.kinds.pop(name)
         self.shapes[aside] = self.shapes.pop(name, (None,))
         self.replace(name, aside)
         return aside
