@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import polars as pl
-
 from bundle.command_line import Parser, file_path, real_number
 from bundle.errors import BundleError
 from bundle.lock import OWNER, InUseError, owning
@@ -17,7 +15,7 @@ from training.errors import ConversionError, TrainingError
 from training.package.bundle_it import make_bundle
 from training.package.columns import large_numbers, plain, read_rows
 from training.package.from_graph import graph_source
-from training.package.from_pipeline import accept_unseen, class_indices, load_estimator, pipeline_source
+from training.package.from_pipeline import accept_unseen, load_estimator, pipeline_source, reference_target
 
 TASKS = ("binary_classification", "multiclass_classification", "regression")
 
@@ -79,9 +77,7 @@ def _package_pipeline(name: str, options: argparse.Namespace) -> tuple[Manifest,
     )
     if wide := large_numbers(table, table.columns):
         print(f"warning: {', '.join(wide)}: numbers beyond 2^24 = 16,777,216, which float32 can't all tell apart")
-    target = plain(rows[options.target])
-    if source.interface.classes:
-        target = class_indices(source.interface, target)
+    target = reference_target(source.interface, plain(rows[options.target]))
     return make_bundle(name, source, table, target, options.target, options.models, options.tolerance)
 
 
@@ -95,9 +91,7 @@ def _package_graph(name: str, options: argparse.Namespace) -> tuple[Manifest, in
         name, options.onnx, None if rows is None else rows.drop([options.target] if target is not None else []),
         names=names, classes=classes, task=options.task, positive=options.positive, threshold=options.threshold,
     )  # fmt: skip
-    answers: pl.Series | None = None
-    if target is not None:
-        answers = class_indices(source.interface, plain(target)) if source.interface.classes else plain(target)
+    answers = None if target is None else reference_target(source.interface, plain(target))
     title = options.target or ("value" if source.interface.task == "regression" else "class")
     return make_bundle(name, source, table, answers, title, options.models, options.tolerance)
 

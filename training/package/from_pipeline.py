@@ -11,9 +11,11 @@ import joblib
 import msgspec
 import numpy as np
 import polars as pl
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.utils.validation import check_is_fitted
 
 from bundle.graph_names import Task
 from bundle.manifest import ClassLabel, Frame, Tokens
@@ -48,8 +50,13 @@ def load_estimator(path: Path) -> Any:  # noqa: ANN401 - whatever was pickled
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConversionError(f"PIPELINE={path} can't be unpickled: {reason}") from error
-    if not (is_classifier(estimator) or is_regressor(estimator)):
-        raise ConversionError(f"PIPELINE={path} holds {type(estimator).__name__}, which is no classifier or regressor")
+    if not isinstance(estimator, BaseEstimator) or not (is_classifier(estimator) or is_regressor(estimator)):
+        kind = f"the class {estimator.__name__}" if isinstance(estimator, type) else type(estimator).__name__
+        raise ConversionError(f"PIPELINE={path} holds {kind}, which is no classifier or regressor of scikit-learn")
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError as error:
+        raise ConversionError(f"PIPELINE={path} is not fitted; fit it before it is pickled") from error
     if isinstance(getattr(estimator, "classes_", None), list):
         raise ConversionError(f"PIPELINE={path} predicts several targets; a bundle has one: package a model for each")
     if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
@@ -118,7 +125,7 @@ def _answers(estimator: Any, interface: Interface, rows: Tensors) -> Predictions
         if isinstance(error, ConversionError):
             raise
         halves = (slice(None, count // 2), slice(count // 2, None))
-        parts = [_answers(estimator, interface, Tensors(*(part[half] for part in rows))) for half in halves]
+        parts = [_answers(estimator, interface, Tensors(rows.categorical[half], rows.numeric[half])) for half in halves]
         return Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "numbers")))
 
 
@@ -145,14 +152,28 @@ def _check_labels(estimator: Any, interface: Interface, table: pl.DataFrame) -> 
         )
 
 
-def class_indices(interface: Interface, column: pl.Series) -> pl.Series:
-    """The target of classified rows as class indices; null where a label is none of the classes."""
-    index = {str(label).lower(): place for place, label in enumerate(interface.classes)}
-    return pl.Series([index.get(_plain_text(value)) for value in column.to_list()], dtype=pl.Int32)
+def reference_target(interface: Interface, column: pl.Series) -> pl.Series:
+    """The target's `plain` values as class indices, null where a label is none of the classes, or as numbers.
+
+    Raises:
+        ConversionError: no value is a label of the model, or they are no numbers where it predicts one.
+    """
+    if not interface.classes:
+        if column.dtype != pl.Float64:
+            raise ConversionError(f"TARGET={column.name}: the model predicts a number, and ROWS has {column.dtype}")
+        return column
+    boolean = isinstance(interface.classes[0], bool)
+    index = {_plain_text(label, boolean=boolean): place for place, label in enumerate(interface.classes)}
+    found = pl.Series([index.get(_plain_text(value, boolean=boolean)) for value in column.to_list()], dtype=pl.Int32)
+    if found.null_count() == len(found) > column.null_count():
+        labels = " or ".join(map(repr, interface.classes[:10]))
+        raise ConversionError(f"TARGET={column.name}: no row has a label of the model, {labels}")
+    return found
 
 
-def _plain_text(value: object) -> str:
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).lower()
+def _plain_text(value: object, *, boolean: bool) -> str:
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return text.lower() if boolean else text
 
 
 def _feature_names(estimator: Any, columns: Sequence[str]) -> list[str]:  # noqa: ANN401

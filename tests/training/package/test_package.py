@@ -407,3 +407,41 @@ def test_several_targets_are_refused(package, capfd, estimator, message):
     target = np.column_stack([rows["x"] % 2, rows["x"] % 3])
     assert package(estimator.fit(rows, target), pl.DataFrame({"x": range(40), "sold": [0, 1] * 20})) == 1
     assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"model": 1}, "holds dict, which is no classifier or regressor"),
+        (LogisticRegression, "holds the class LogisticRegression, which is no"),
+        (LogisticRegression(), "is not fitted"),
+        (make_pipeline(StandardScaler(), Ridge()), "is not fitted"),
+    ],
+)
+def test_pickles_of_something_else_are_refused(package, tmp_path, capfd, model, message):
+    assert package(model, pl.DataFrame({"x": [1.0, 2.0], "sold": [0, 1]})) == 1
+    assert message in capfd.readouterr().err
+    assert not list((tmp_path / "models").glob("*.json"))
+
+
+def test_a_target_without_a_label_of_the_model_is_refused(package, capfd):
+    rows = pd.DataFrame({"x": range(40)})
+    model = LogisticRegression().fit(rows, ["no", "yes"] * 20)
+    assert package(model, pl.DataFrame({"x": range(40), "sold": range(40)})) == 1
+    assert "TARGET=sold: no row has a label of the model, 'no' or 'yes'" in capfd.readouterr().err
+
+
+def test_labels_that_differ_in_case_only_stay_apart(package, bundle):
+    rows = pd.DataFrame({"x": range(40)})
+    label = ["a"] * 20 + ["A"] * 20
+    model = LogisticRegression().fit(rows, label)
+    assert package(model, pl.DataFrame({"x": range(40), "sold": label})) == 0
+    manifest, reference, _ = bundle()
+    assert manifest.classes == ("A", "a")
+    assert reference.filter(pl.col(CASE) == "held_out")["target"].to_list() == [1] * 20 + [0] * 20
+
+
+def test_a_regressor_s_target_must_be_a_number(package, capfd):
+    rows = pd.DataFrame({"x": range(40)})
+    assert package(Ridge().fit(rows, rows["x"]), pl.DataFrame({"x": range(40), "sold": ["a"] * 40})) == 1
+    assert "TARGET=sold: the model predicts a number, and ROWS has String" in capfd.readouterr().err
