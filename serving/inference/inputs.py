@@ -71,7 +71,7 @@ class InputSchema:
             width = len(group.features)
             values = read_values(tensor, width, null_string)
             for column, feature in enumerate(group.features):
-                place = _Place(tensor.name, column if group.packed else None)
+                place = _Place(tensor.name, column if width > 1 else None)
                 if feature.kind in CATEGORICAL_KINDS:
                     texts[feature.name] = _check_texts(feature, values.texts[column::width], place)
                 else:
