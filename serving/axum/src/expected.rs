@@ -30,7 +30,8 @@ pub fn wrong_answer(manifest: &Manifest, given: &Predictions, library: &str) -> 
     }
     let made = manifest.libraries.iter().map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("?")));
     Some(format!(
-        "it answers its example with {}, but its bundle expects {}: made with {}; running on {library}",
+        "it answers its example with {}, but its bundle expects {}: made with {}; running on {library}; serve it with those \
+         versions, or make it again with these",
         shown(&prediction, &probabilities),
         shown(&[expected.prediction], &expected.probabilities),
         made.collect::<Vec<_>>().join(", "),

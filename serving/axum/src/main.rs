@@ -75,6 +75,7 @@ impl Loader {
         let settings = Settings::read(&environment)?;
         write_log(settings.log_level);
         read_bundle(&settings)?;
+        std::net::TcpListener::bind(address(&settings)).map_err(|error| not_bound(&settings, &error))?;
         let runtime = load_runtime(&environment)?;
         Ok(Self { environment, settings, runtime, metrics: Arc::default() })
     }
@@ -106,13 +107,19 @@ fn read_bundle(settings: &Settings) -> Result<(Manifest, Vec<u8>), Failure> {
     Ok((manifest, model))
 }
 
+fn address(settings: &Settings) -> (&str, u16) {
+    (settings.host.as_str(), settings.port)
+}
+
+fn not_bound(settings: &Settings, error: &std::io::Error) -> String {
+    format!("SERVE_HOST={:?}, SERVE_PORT={}: {error}", settings.host, settings.port)
+}
+
 /// Answer requests until a signal, then finish those that were accepted. SIGHUP replaces the model.
 async fn run(loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
     let settings = &loader.settings;
     allow_files(2 * settings.max_connections * settings.workers + OTHER_FILES);
-    let listener = TcpListener::bind((settings.host.as_str(), settings.port))
-        .await
-        .map_err(|error| format!("{}:{}: {error}", settings.host, settings.port))?;
+    let listener = TcpListener::bind(address(settings)).await.map_err(|error| not_bound(settings, &error))?;
     let address = listener.local_addr()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -18,7 +18,7 @@ fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
 
 fn fails(variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_axum-service"));
-    command.env_clear().envs(variables.iter().copied());
+    command.env_clear().env("SERVE_PORT", "0").envs(variables.iter().copied());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -46,6 +46,15 @@ fn manifest(changes: &[(&str, Value)]) -> String {
 #[test]
 fn wrong_settings() {
     assert_eq!(fails(&[("SERVE_PORT", "http")]), "SERVE_PORT=\"http\": a whole number from 0 to 65535 is needed");
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let folder = folder("port", &[("m.json", &manifest(&[])), ("paint.onnx", "abc")]);
+    let message = fails(&[("SERVE_MODEL_DIR", folder.to_str().unwrap()), ("SERVE_PORT", &port)]);
+    assert!(message.starts_with(&format!("SERVE_HOST=\"127.0.0.1\", SERVE_PORT={port}: Address ")), "{message}");
 }
 
 #[test]

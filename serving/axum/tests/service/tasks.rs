@@ -172,7 +172,8 @@ fn a_model_that_answers_its_example_otherwise_is_not_served() {
     let error = state(&regression(), |rows| Predictions::Values(vec![152.5; rows])).err().unwrap().to_string();
     assert_eq!(
         error,
-        "it answers its example with 152.5, but its bundle expects 152.3: made with xgboost 3.2.0; running on a constant"
+        "it answers its example with 152.5, but its bundle expects 152.3: made with xgboost 3.2.0; running on a constant; \
+         serve it with those versions, or make it again with these"
     );
     let near =
         |rows| Predictions::Classes { labels: vec![2; rows], probabilities: [0.25, 0.250_01, 0.499_99].repeat(rows) };
