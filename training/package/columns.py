@@ -34,6 +34,8 @@ def read_rows(path: Path, options: CsvOptions = AS_NAMED) -> pl.DataFrame:
         table = read_table(path, options)
     except TableError as error:
         raise ConversionError(f"ROWS={error}") from error
+    if table.is_empty():
+        raise ConversionError(f"ROWS={path}: has no rows to check the model on")
     print(f"input    {path}: {table.height:,} rows", flush=True)
     return table if is_parquet(path) else pl.DataFrame([_typed(column) for column in table])
 

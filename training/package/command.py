@@ -87,6 +87,8 @@ def _package_graph(name: str, options: argparse.Namespace) -> tuple[Manifest, in
     target = rows[options.target] if rows is not None and options.target in rows.columns else None
     names = [part.strip() for part in options.names.split(",") if part.strip()]
     classes = [part.strip() for part in options.classes.split(",") if part.strip()]
+    if len(set(classes)) < len(classes):
+        raise ConversionError(f"CLASSES={options.classes}: a label stands there twice")
     source, table = graph_source(
         name, options.onnx, None if rows is None else rows.drop([options.target] if target is not None else []),
         names=names, classes=classes, task=options.task, positive=options.positive, threshold=options.threshold,

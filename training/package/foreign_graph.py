@@ -125,5 +125,11 @@ class Original:
             kind = object if entry.kind == TensorProto.STRING else tensor_dtype_to_np_dtype(entry.kind)
             with np.errstate(invalid="ignore"):
                 feeds[entry.name] = matrix.astype(kind).ravel() if entry.vector else matrix.astype(kind)
-        result = np.asarray(self._session.run(None, feeds)[0], dtype=np.float64)
-        return result.reshape(len(matrices[0]), -1)
+        try:
+            result = np.asarray(self._session.run(None, feeds)[0], dtype=np.float64)
+            return result.reshape(len(matrices[0]), -1)
+        except Exception as error:
+            raise ConversionError(
+                f"the graph refuses {len(matrices[0])} rows at once; is its batch dimension dynamic? "
+                f"{' '.join(str(error).split())[:200]}"
+            ) from error

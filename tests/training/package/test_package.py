@@ -319,6 +319,7 @@ def test_a_network_s_logits_become_probabilities(package, bundle, outputs, more,
     ("more", "message"),
     [
         (["--names", "a,b"], "NAMES has 2 different names, and the graph takes 3 columns"),
+        (["--classes", "x,y,x"], "CLASSES=x,y,x: a label stands there twice"),
         (["--classes", "x,y"], "CLASSES has 2 labels, and the graph gives probabilities of 3 classes"),
         (["--task", "regression"], "TASK=regression, but the graph gives 3 numbers for a row"),
     ],
@@ -445,3 +446,15 @@ def test_a_regressor_s_target_must_be_a_number(package, capfd):
     rows = pd.DataFrame({"x": range(40)})
     assert package(Ridge().fit(rows, rows["x"]), pl.DataFrame({"x": range(40), "sold": ["a"] * 40})) == 1
     assert "TARGET=sold: the model predicts a number, and ROWS has String" in capfd.readouterr().err
+
+
+def test_a_graph_that_takes_only_one_row_is_refused(package, tmp_path, capfd):
+    assert package(network(1, fixed=True), None, "--names", "a,b,c") == 1
+    assert "rows at once; is its batch dimension dynamic?" in capfd.readouterr().err
+    assert not list((tmp_path / "models").glob("*.json"))
+
+
+def test_rows_without_a_row_are_refused(package, capfd):
+    model = LogisticRegression().fit(pd.DataFrame({"x": range(40)}), [0, 1] * 20)
+    assert package(model, pl.DataFrame({"x": [], "sold": []}, schema={"x": pl.Int64, "sold": pl.Int64})) == 1
+    assert "has no rows to check the model on" in capfd.readouterr().err
