@@ -37,7 +37,7 @@ def read_artifact(manifest: Manifest, kind: ArtifactKind, folder: Path) -> bytes
             ) from error
         raise BundleError(f"{path}: {error.strerror}, but the manifest lists it; train again") from error
     digest = hashlib.sha256(content).hexdigest()
-    if digest != artifact.sha256:
+    if len(content) != artifact.bytes or digest != artifact.sha256:
         raise BundleError(
             f"{path}: SHA-256 {digest[:12]}… ({len(content)} bytes) differs from the manifest's "
             f"{artifact.sha256[:12]}… ({artifact.bytes} bytes): the file was altered; train again"

@@ -75,6 +75,13 @@ def test_missing_artifact_is_named(manifest, copy, kind):
         read_artifact(manifest, kind, copy)
 
 
+def test_artifact_of_another_size_than_the_manifest_says_is_refused(manifest, copy):
+    artifact = msgspec.structs.replace(manifest.artifacts["pickle"], bytes=1 << 40)
+    other = msgspec.structs.replace(manifest, artifacts={"pickle": artifact})
+    with pytest.raises(BundleError, match=r"bytes\) differs from the manifest's .* \(1099511627776 bytes\)"):
+        read_artifact(other, "pickle", copy)
+
+
 def test_artifact_that_is_a_folder_is_refused(manifest, copy):
     path = copy / manifest.artifacts["onnx"].file
     path.unlink()

@@ -95,6 +95,10 @@ def endless_artifact(bundle: Bundle) -> None:
         stream.truncate(6 << 30)
 
 
+def other_size(bundle: Bundle) -> None:
+    bundle.describe(bytes=bundle.artifact.stat().st_size + 1)
+
+
 def no_artifact_at_all(bundle: Bundle) -> None:
     bundle.change(lambda content: content.update(artifacts={}))
 
@@ -114,6 +118,7 @@ DAMAGES = [
     pipe_as_artifact,
     device_as_artifact,
     endless_artifact,
+    other_size,
     no_artifact_at_all,
     nothing_a_model_is,
     empty_artifact,

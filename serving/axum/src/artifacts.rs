@@ -28,7 +28,7 @@ pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<V
         BundleError(format!("{path}: {}, but the manifest lists it; train again", reason(&error)))
     })?;
     let digest = sha256(&content);
-    if digest != artifact.sha256 {
+    if content.len() as u64 != artifact.bytes || digest != artifact.sha256 {
         return Err(BundleError(format!(
             "{}: SHA-256 {:.12}… ({} bytes) differs from the manifest's {:.12}… ({} bytes): the file was altered; \
              train again",
