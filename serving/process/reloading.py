@@ -6,6 +6,7 @@ import gc
 import logging
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -25,6 +26,9 @@ logger = logging.getLogger("serving")
 
 RELOADING_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
 """Reload keys and bundle, and keys only. They are blocked until a process can handle them, and not lost then."""
+
+LOAD_SECONDS = 120
+"""What a model that takes the current one's place may take to be loaded and to answer its example."""
 
 Build = Callable[[Settings, Metrics | None], Application]
 """Reads the bundle and makes its application; it counts in the given metrics, or in new ones."""
@@ -72,6 +76,7 @@ class ReloadingApplication:
         self._settings = settings
         self._current = make_application(build, settings)
         self._lives = AsyncExitStack()
+        self._building: threading.Thread | None = None
         self._reloading = asyncio.Lock()
         self._lifespan = Router(lifespan=self._live)
         self._limits = ConnectionLimits(
@@ -124,14 +129,45 @@ class ReloadingApplication:
         self._settings = replace(self._settings, api_keys=keys)
         self._current.keys = keys
 
+    async def _build_aside(self) -> Application:
+        """The application of the bundle that is there, made in a thread of its own: one of a pool would keep a service
+        from ending while it is at a model that does not come to an end.
+
+        Raises:
+            BundleError: the bundle can't be used, or takes too long.
+        """
+        loop = asyncio.get_running_loop()
+        built: asyncio.Future[Application] = loop.create_future()
+
+        def tell(method: Callable[[Any], None], outcome: object) -> None:
+            if not built.done():
+                method(outcome)
+
+        def build() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                try:
+                    made = make_application(self._build, self._settings, self._current.metrics)
+                    loop.call_soon_threadsafe(tell, built.set_result, made)
+                except BundleError as error:
+                    loop.call_soon_threadsafe(tell, built.set_exception, error)
+
+        self._building = threading.Thread(target=build, name="reload", daemon=True)
+        self._building.start()
+        try:
+            return await asyncio.wait_for(built, LOAD_SECONDS)
+        except TimeoutError:
+            raise BundleError(f"the new model takes longer than {LOAD_SECONDS} seconds to be loaded") from None
+
+    def is_building(self) -> bool:
+        """Whether a model is still being loaded, perhaps one that does not come to an end."""
+        return self._building is not None and self._building.is_alive()
+
     async def reload(self) -> None:
         """Take the API keys that are there now, and put an application of the bundle in place of the current one."""
         self.reload_keys()
         async with self._reloading:
             try:
-                successor = await asyncio.to_thread(
-                    make_application, self._build, self._settings, self._current.metrics
-                )
+                successor = await self._build_aside()
                 life = AsyncExitStack()
                 await life.enter_async_context(_lifespan_of(successor))
             except BundleError as error:

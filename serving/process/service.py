@@ -57,6 +57,9 @@ def _run_alone(application: ReloadingApplication, settings: Settings) -> int:
         signal.signal(number, lambda *_: None)
     server = Server(config)
     server.run([config.bind_socket()])
+    if application.is_building():
+        logging.shutdown()
+        os._exit(0)  # the interpreter can't end while that thread is in the model's code
     return 0 if server.started else NOT_STARTED
 
 

@@ -16,11 +16,8 @@ from pathlib import Path
 
 from bundle.errors import BundleError
 from serving.process.copies import copy_bundle
-from serving.process.reloading import make_application
+from serving.process.reloading import LOAD_SECONDS, make_application
 from serving.settings import SettingsError, read_settings
-
-SECONDS = 120
-"""What takes longer than that is refused."""
 
 _REFUSED = 2
 
@@ -30,7 +27,7 @@ class Trial:
 
     def __init__(self, module: str, copy: Path, environment: Mapping[str, str]) -> None:
         self.copy = copy
-        self._deadline = time.monotonic() + SECONDS
+        self._deadline = time.monotonic() + LOAD_SECONDS
         self._process = subprocess.Popen(  # noqa: S603 - this program, and a path of its own
             [sys.executable, "-m", "serving.process.trial", module, str(copy)],
             env={**environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -49,7 +46,7 @@ class Trial:
         status = self._process.poll()
         if status is None:
             self.stop()
-            raise BundleError(f"the model takes longer than {SECONDS} seconds to be loaded")
+            raise BundleError(f"the model takes longer than {LOAD_SECONDS} seconds to be loaded")
         with self._process:
             told = self._process.communicate()[0].decode(errors="replace").strip()
         if status == 0 and told:
@@ -71,7 +68,7 @@ def describe_status(status: int) -> str:
 
 def main(module: str, copy: str) -> int:
     """Print the model's version, or why it can't be used. Returns the exit status."""
-    signal.alarm(SECONDS)  # should the parent be gone by then
+    signal.alarm(LOAD_SECONDS)  # should the parent be gone by then
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="replace")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever the model prints
     service = importlib.import_module(module)
