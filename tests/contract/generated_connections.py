@@ -52,6 +52,7 @@ GOOD = (
     post(b"/predict", b"{}", status=422),
     post(b"/predict", b"\xef\xbb\xbf{}", status=400),
     post(b"/predict", GOOD_ROW, b"content-encoding: gzip", status=415),
+    post(b"/predict", GOOD_ROW, b"content-encoding: identity", b"content-encoding: gzip", status=415),
     Request(b"PUT /predict HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 405),
     post(b"/health", b"0\r\n\r\n", status=405),
     Request(b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n<chunks>", 200),

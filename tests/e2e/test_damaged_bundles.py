@@ -15,11 +15,13 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from onnx import TensorProto, helper
 
 from tests.services import ROOT, TestedService, command, environment, running, wait_until
 
 pytestmark = pytest.mark.slow
 
+INT64, BOOL, FLOAT, STRING = TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT, TensorProto.STRING
 AXUM = pytest.param("axum", marks=pytest.mark.cargo)
 KINDS = {"onnx": "onnx_packed", "axum": "onnx_packed", "pickle": "pickle"}
 
@@ -193,6 +195,71 @@ def test_a_reload_of_it_changes_nothing(backend: str, models: Path, manifest, tm
         bundle.mend(version="second")
         service.process.send_signal(signal.SIGHUP)
         wait_until(lambda: get(service, "/metadata").json()["version"] == "second", service.log)
+
+
+KEYS = ("the-key-until-now", "the-key-from-now-on")
+
+
+def opens(service: TestedService, key: str) -> list[bool]:
+    """Whether the key opens the service, of several requests that any worker may answer."""
+    headers = {"authorization": f"Bearer {key}"}
+    answers = [httpx.get(f"{service.client.base_url}/metadata", headers=headers, timeout=30) for _ in range(8)]
+    return sorted({answer.status_code == 200 for answer in answers})
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("backend", ["onnx", "pickle", AXUM])
+def test_a_model_that_does_not_end_keeps_neither_keys_from_changing_nor_the_service_from_stopping(
+    backend: str, workers: int, models: Path, tmp_path: Path
+):
+    bundle = Bundle(models, tmp_path, backend)
+    keys = tmp_path / "keys"
+    keys.write_text(KEYS[0])
+    with running(backend, bundle.folder, tmp_path, workers=workers, api_key_file=keys) as service:
+        endless = pickle.dumps(Call(exec, "while True: pass")) if backend == "pickle" else endless_graph()
+        bundle.replace_artifact(endless)
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: is_at_work(service), service.log)
+        keys.write_text(KEYS[1])
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: [opens(service, key) for key in KEYS] == [[False], [True]], service.log)
+        assert "reloaded" not in service.log.read_text()
+
+
+def is_at_work(service: TestedService) -> bool:
+    """Whether a process of the service, or the one that tries a bundle, takes a CPU."""
+    processes = [psutil.Process(service.process.pid), *psutil.Process(service.process.pid).children()]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return max(process.cpu_percent(0.2) for process in processes) > 30
+    return False
+
+
+def endless_graph() -> bytes:
+    """It counts on and on, whatever it is asked."""
+    scalar = [
+        helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", INT64), ("go", BOOL), ("x", FLOAT))
+    ]
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["x"], ["y"])], "body", scalar,
+        [helper.make_tensor_value_info("on", BOOL, []), helper.make_tensor_value_info("y", FLOAT, [])],
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("Loop", ["", "ever", "start"], ["end"], body=body),
+        helper.make_node("Reshape", ["end", "shape"], ["probabilities"]),
+        helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    constants = [
+        helper.make_tensor("ever", BOOL, [], [True]),
+        helper.make_tensor("start", FLOAT, [], [0]),
+        helper.make_tensor("shape", INT64, [2], [1, 1]),
+    ]
+    inputs = {"categorical": (STRING, ["N", "C"]), "numeric": (FLOAT, ["N", "M"])}
+    outputs = {"label": (INT64, ["N"]), "probabilities": (FLOAT, ["N", "K"])}
+    described = [
+        [helper.make_tensor_value_info(name, *kind) for name, kind in tensors.items()] for tensors in (inputs, outputs)
+    ]
+    graph = helper.make_graph(nodes, "endless", *described, constants)
+    return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
 
 
 def replace_a_worker(service: TestedService) -> None:

@@ -58,8 +58,8 @@ async fn answer(state: Arc<AppState>, endpoint: Endpoint, request: Request) -> R
 
 /// Take a request in hand, unless its head is enough to refuse it.
 fn admit(state: &AppState, headers: &HeaderMap) -> Result<InHand, RequestError> {
-    let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-    if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    if let Some(encoding) = encodings.find(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
         return Err(RequestError::EncodedBody(String::from_utf8_lossy(encoding).into_owned()));
     }
     state.capacity.take().ok_or(RequestError::Overloaded)

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum_service::app::app;
@@ -19,7 +20,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
@@ -32,6 +33,9 @@ const NOT_SERVED: u8 = 1;
 
 /// File descriptors that are needed for other things than clients' connections.
 const OTHER_FILES: usize = 256;
+
+/// How long a model that takes the current one's place may take to be loaded and to answer its example.
+const LOAD_TIME: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let (loader, current) = match Loader::new().and_then(|loader| {
@@ -152,22 +156,29 @@ async fn run(loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
     Ok(())
 }
 
-/// At every signal take the API keys that are there, and put an application of the bundle that is there in place of the
-/// current one. If one of the two fails, it stays as it was.
+/// At every signal take the API keys that are there, at once, and put an application of the bundle that is there in place
+/// of the current one, when it is loaded. If one of the two fails, or takes too long, it stays as it was.
 async fn reload_at(mut signals: Signal, loader: Arc<Loader>, current: Arc<ArcSwap<Current>>) {
+    let turns = Arc::new(Mutex::new(()));
     while signals.recv().await.is_some() {
-        let loader = Arc::clone(&loader);
-        let reload = move || {
-            loader.reload_keys();
-            loader.load()
-        };
-        match spawn_blocking(reload).await {
-            Ok(Ok(successor)) => {
-                current.store(Arc::new(successor));
-                info!("reloaded");
-            }
-            Ok(Err(error)) => error!("not reloaded, the model stays: {error}"),
-            Err(error) => error!("not reloaded, the model stays: {error}"),
+        loader.reload_keys();
+        tokio::spawn(reload_model(Arc::clone(&turns), Arc::clone(&loader), Arc::clone(&current)));
+    }
+}
+
+/// In its turn. A model that does not come to an end keeps its thread, but no later one from being loaded.
+async fn reload_model(turns: Arc<Mutex<()>>, loader: Arc<Loader>, current: Arc<ArcSwap<Current>>) {
+    let _turn = turns.lock().await;
+    match timeout(LOAD_TIME, spawn_blocking(move || loader.load())).await {
+        Ok(Ok(Ok(successor))) => {
+            current.store(Arc::new(successor));
+            info!("reloaded");
+        }
+        Ok(Ok(Err(error))) => error!("not reloaded, the model stays: {error}"),
+        Ok(Err(error)) => error!("not reloaded, the model stays: {error}"),
+        Err(_) => {
+            let seconds = LOAD_TIME.as_secs();
+            error!("not reloaded, the model stays: the new one takes longer than {seconds} seconds to be loaded");
         }
     }
 }

@@ -29,8 +29,8 @@ pub struct Metrics {
     seconds: Family<Answer, Histogram>,
     /// Of these, and of the rows, the ones that the usual request adds to, by endpoint: looking them up costs more
     /// than counting.
-    answered: [Histogram; 2],
-    rows: [Counter; 2],
+    answered: [Histogram; Endpoint::ALL.len()],
+    rows: [Counter; Endpoint::ALL.len()],
     unseen: Family<Named, Counter>,
     models: Family<Model, Gauge>,
     served: Mutex<Option<Model>>,
