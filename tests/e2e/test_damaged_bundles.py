@@ -236,12 +236,11 @@ def is_at_work(service: TestedService) -> bool:
 
 def endless_graph() -> bytes:
     """It counts on and on, whatever it is asked."""
-    scalar = [
-        helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", INT64), ("go", BOOL), ("x", FLOAT))
-    ]
+    carried = (("i", INT64, []), ("go", BOOL, []), ("x", FLOAT, [2]))
+    state = [helper.make_tensor_value_info(*each) for each in carried]
     body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["x"], ["y"])], "body", scalar,
-        [helper.make_tensor_value_info("on", BOOL, []), helper.make_tensor_value_info("y", FLOAT, [])],
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["x"], ["y"])], "body", state,
+        [helper.make_tensor_value_info("on", BOOL, []), helper.make_tensor_value_info("y", FLOAT, [2])],
     )  # fmt: skip
     nodes = [
         helper.make_node("Loop", ["", "ever", "start"], ["end"], body=body),
@@ -250,8 +249,8 @@ def endless_graph() -> bytes:
     ]
     constants = [
         helper.make_tensor("ever", BOOL, [], [True]),
-        helper.make_tensor("start", FLOAT, [], [0]),
-        helper.make_tensor("shape", INT64, [2], [1, 1]),
+        helper.make_tensor("start", FLOAT, [2], [0, 0]),
+        helper.make_tensor("shape", INT64, [2], [1, 2]),
     ]
     inputs = {"categorical": (STRING, ["N", "C"]), "numeric": (FLOAT, ["N", "M"])}
     outputs = {"label": (INT64, ["N"]), "probabilities": (FLOAT, ["N", "K"])}
