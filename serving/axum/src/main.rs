@@ -35,7 +35,7 @@ const NOT_SERVED: u8 = 1;
 const OTHER_FILES: usize = 256;
 
 /// How long a model that takes the current one's place may take to be loaded and to answer its example.
-const LOAD_TIME: Duration = Duration::from_secs(120);
+const LOAD_TIME: Duration = Duration::from_mins(2);
 
 fn main() -> ExitCode {
     let (loader, current) = match Loader::new().and_then(|loader| {
