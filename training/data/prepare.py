@@ -1,5 +1,6 @@
 """From raw rows to what the pipeline is fitted on, and to the graph's inputs."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -107,10 +108,15 @@ def choose_tokens(dataset: Dataset, *frames: pl.DataFrame) -> Tokens:
     for feature in dataset.categorical:
         taken.update(feature.categories if isinstance(feature, Ordinal) else ())
         taken.update(*(frame[feature.name].unique() for frame in frames))
+    return unused_tokens(taken)
+
+
+def unused_tokens(taken: Collection[str | None]) -> Tokens:
+    """Tokens that are none of the strings in `taken`."""
     return Tokens(missing=_unused("missing", taken), unseen=_unused("unseen", taken))
 
 
-def _unused(word: str, taken: set[str | None]) -> str:
+def _unused(word: str, taken: Collection[str | None]) -> str:
     spellings = (f"\N{REPLACEMENT CHARACTER}{word}{number or ''}" for number in count())
     return next(spelling for spelling in spellings if spelling not in taken)
 

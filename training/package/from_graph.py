@@ -32,7 +32,7 @@ from training.package.foreign_graph import (
     result_of,
     stored_classes,
 )
-from training.package.from_pipeline import HALF, TOKENS
+from training.package.from_pipeline import HALF, tokens_for
 
 MADE_UP_ROWS = 200
 ROWS_ALONE = 20
@@ -51,7 +51,8 @@ def graph_source(
     inputs = _sized(inputs_of(model), names or (rows.columns if rows is not None else ()))
     columns = _column_names(inputs, names, rows)
     table = _made_up(inputs, columns) if rows is None else _table(rows, columns)
-    interface = Interface("regression", _features(inputs, table), TOKENS)
+    features = _features(inputs, table)
+    interface = Interface("regression", features, tokens_for(features))
     tensor, classifies = result_of(model)
     original = Original(model, tensor)
     sample = _run(original, inputs, interface, interface.tensors(table))

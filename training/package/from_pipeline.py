@@ -18,7 +18,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from bundle.graph_names import Task
-from bundle.manifest import ClassLabel, Frame, Tokens
+from bundle.manifest import ClassLabel, Feature, Frame, Tokens
+from training.data.prepare import unused_tokens
 from training.errors import ConversionError
 from training.export.converters.encoders import is_missing
 from training.export.estimators import leaves_of, steps_of, threshold_of
@@ -33,8 +34,6 @@ from training.package.columns import describe, plain
 
 HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
 """The smallest float32 number above 0.5: reaching it is being the more probable of two classes, ties to the first."""
-
-TOKENS = Tokens(missing="\N{REPLACEMENT CHARACTER}missing", unseen="\N{REPLACEMENT CHARACTER}unseen")
 
 
 def load_estimator(path: Path) -> Any:  # noqa: ANN401 - whatever was pickled
@@ -201,11 +200,12 @@ def _interface(
         whole = rows[column.name].dtype.is_integer()
         feature = describe(column, nullable=True)
         features.append(replace_struct(feature, integer=whole and feature.kind == "numeric"))
+    tokens = tokens_for(features)
     if not is_classifier(estimator):
-        return Interface("regression", tuple(features), TOKENS)
+        return Interface("regression", tuple(features), tokens)
     classes = tuple(_label(label) for label in estimator.classes_)
     if len(classes) > 2:
-        return Interface("multiclass_classification", tuple(features), TOKENS, classes)
+        return Interface("multiclass_classification", tuple(features), tokens, classes)
     texts = [str(label) for label in classes]
     if positive and positive not in texts:
         raise ConversionError(f"POSITIVE={positive} is none of the classes {', '.join(texts)}")
@@ -216,7 +216,12 @@ def _interface(
     chosen = threshold if threshold is not None else HALF if own is None else own
     place = texts.index(positive) if positive else 1
     task: Task = "binary_classification"
-    return Interface(task, tuple(features), TOKENS, classes, place, chosen)
+    return Interface(task, tuple(features), tokens, classes, place, chosen)
+
+
+def tokens_for(features: Sequence[Feature]) -> Tokens:
+    """Tokens that are no category of a feature."""
+    return unused_tokens({text for feature in features for text in (*feature.categories, *feature.rare)})
 
 
 def replace_struct(feature: Any, **changes: Any) -> Any:  # noqa: ANN401 - a msgspec struct

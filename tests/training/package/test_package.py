@@ -34,6 +34,7 @@ from tests.training.export.tables import NUMBERS, TEXTS, in_frame, make_table
 from training.errors import ConversionError
 from training.package.columns import describe, read_rows
 from training.package.command import main
+from training.package.from_pipeline import tokens_for
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -458,3 +459,11 @@ def test_rows_without_a_row_are_refused(package, capfd):
     model = LogisticRegression().fit(pd.DataFrame({"x": range(40)}), [0, 1] * 20)
     assert package(model, pl.DataFrame({"x": [], "sold": []}, schema={"x": pl.Int64, "sold": pl.Int64})) == 1
     assert "has no rows to check the model on" in capfd.readouterr().err
+
+
+def test_a_category_that_reads_like_a_token_is_told_apart_from_a_missing_one():
+    text = "\N{REPLACEMENT CHARACTER}missing"
+    column = pl.Series("c", [text] * 12 + ["b"] * 12 + [None] * 3)
+    tokens = tokens_for([describe(column, nullable=True)])
+    assert tokens.missing == f"{text}1"
+    assert tokens.unseen == "\N{REPLACEMENT CHARACTER}unseen"
