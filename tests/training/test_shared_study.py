@@ -68,7 +68,7 @@ def test_sqlite_is_for_one_process_and_a_server_for_many():
 
 def arguments(storage: str, folder: Path) -> list[str]:
     return [
-        "--data", "synthetic", "--trials", str(TRIALS), "--seed", "5", "--storage", storage,
+        "--data", "synthetic", "--trials", str(TRIALS), "--seed", "5", "--storage", storage, "--choice", "best",
         "--models", str(folder / "models"), "--reports", str(folder / "reports"),
     ]  # fmt: skip
 
