@@ -28,12 +28,6 @@ from tests.services import TestedService, running, wait_until
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(autouse=True)
-def python_only(backend: str) -> None:
-    if backend == "axum":
-        pytest.skip("the Rust service does not speak the protocol yet")
-
-
 def url(served: Served, end: str = "/infer") -> str:
     return f"/v2/models/{served.bundle.name}{end}"
 

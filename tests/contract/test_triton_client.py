@@ -15,12 +15,6 @@ from tests.contract.served import Served, only
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(autouse=True)
-def python_only(backend: str) -> None:
-    if backend == "axum":
-        pytest.skip("the Rust service does not speak the protocol yet")
-
-
 @pytest.fixture
 def client(served: Served) -> Iterator[triton.InferenceServerClient]:
     with triton.InferenceServerClient(f"127.0.0.1:{served.service.port}") as client:

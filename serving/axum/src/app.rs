@@ -9,13 +9,14 @@ use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 use crate::docs_page;
 use crate::endpoints;
 use crate::errors::RequestError;
+use crate::inference_endpoint;
 use crate::metrics;
-use crate::routes::{Endpoint, OPEN_PATHS};
+use crate::routes::{Endpoint, OPEN_PATHS, is_protocol_path};
 use crate::state::AppState;
 
 /// The application's routes.
@@ -28,7 +29,10 @@ pub fn app(state: Arc<AppState>) -> Router {
         .route("/health", get(|| async { ok(ALIVE) }))
         .route("/health/live", get(|| async { ok(ALIVE) }))
         .route("/health/ready", get(ready))
-        .route("/metrics", get(expose_metrics));
+        .route("/metrics", get(expose_metrics))
+        .route("/v2", any(inference_endpoint::answer))
+        .route("/v2/", any(inference_endpoint::answer))
+        .route("/v2/{*path}", any(inference_endpoint::answer));
     if let Some(openapi) = state.documents.openapi.clone() {
         router = docs_page::add_to(router.route("/openapi.json", get(|| async { ok(openapi) })));
     }
@@ -52,7 +56,8 @@ async fn check_key(State(state): Shared, request: Request, next: Next) -> Respon
     if OPEN_PATHS.contains(&path) || docs_page::has(path) || state.keys.admit(request.headers()) {
         return next.run(request).await;
     }
-    endpoints::refuse(RequestError::Unauthorized, request.into_body(), state.request_time).await
+    let form = if is_protocol_path(path) { endpoints::protocol_error } else { RequestError::into_response };
+    endpoints::refuse(RequestError::Unauthorized, request.into_body(), state.request_time, form).await
 }
 
 fn ok(content: Bytes) -> Response {

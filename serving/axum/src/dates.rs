@@ -1,5 +1,9 @@
 //! Calendar dates as the models see them: days since 1970-01-01.
 
+/// The first and the last of the days that there are: 0001-01-01 and 9999-12-31.
+pub(crate) const FIRST_DAY: f64 = -719_162.0;
+pub(crate) const LAST_DAY: f64 = 2_932_896.0;
+
 /// The days from 1970-01-01 to a date as ISO 8601 writes it, `YYYY-MM-DD`; None if the text is none, or the calendar
 /// has no such day. The years are 0001 to 9999, as in Python.
 pub fn days(text: &str) -> Option<i32> {

@@ -21,8 +21,16 @@ pub(crate) struct Documents {
 
 impl Documents {
     pub(crate) fn new(manifest: &Manifest, settings: &Settings) -> Self {
-        let mut links =
-            vec!["/predict", "/predict/batch", "/docs", "/openapi.json", "/metadata", "/health/ready", "/metrics"];
+        let mut links = vec![
+            "/predict",
+            "/predict/batch",
+            "/v2",
+            "/docs",
+            "/openapi.json",
+            "/metadata",
+            "/health/ready",
+            "/metrics",
+        ];
         links.retain(|link| settings.docs || !DOCS_PATHS.contains(link));
         let (name, version) = (&manifest.name, &manifest.version);
         let about = json!({

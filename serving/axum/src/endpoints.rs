@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use rustix::process::setpriority_process;
@@ -19,6 +19,9 @@ use tracing::error;
 use crate::buffers::{LongAnswer, Reservation};
 use crate::capacity::InHand;
 use crate::errors::RequestError;
+use crate::inference_request::{Content, InferRequest, JSON_LENGTH};
+use crate::predictor::Predictions;
+use crate::request_schema::DecodedRequest;
 use crate::routes::Endpoint;
 use crate::state::AppState;
 
@@ -42,14 +45,18 @@ pub async fn predict_batch(State(state): State<Arc<AppState>>, request: Request)
     answer(state, Endpoint::PredictBatch, request).await
 }
 
+/// The form that the errors of a route have.
+type ErrorForm = fn(RequestError) -> Response;
+
 /// Answer one request, whatever happens.
-async fn answer(state: Arc<AppState>, endpoint: Endpoint, request: Request) -> Response {
+pub(crate) async fn answer(state: Arc<AppState>, endpoint: Endpoint, request: Request) -> Response {
     let started = Instant::now();
+    let form = if endpoint == Endpoint::Infer { protocol_error } else { RequestError::into_response };
     let (status, response) = match admit(&state, request.headers()) {
-        Err(error) => (error.status(), refuse(error, request.into_body(), state.request_time).await),
-        Ok(in_hand) => match try_answer(&state, in_hand, endpoint, request.into_body()).await {
-            Ok(content) => (StatusCode::OK, json(StatusCode::OK, content)),
-            Err(error) => (error.status(), error.into_response()),
+        Err(error) => (error.status(), refuse(error, request.into_body(), state.request_time, form).await),
+        Ok(in_hand) => match try_answer(&state, in_hand, endpoint, request).await {
+            Ok(answer) => (StatusCode::OK, answer),
+            Err(error) => (error.status(), form(error)),
         },
     };
     state.metrics.observe(endpoint, status.as_u16(), started.elapsed());
@@ -66,9 +73,9 @@ fn admit(state: &AppState, headers: &HeaderMap) -> Result<InHand, RequestError> 
 }
 
 /// Refuse a request without a look at its body.
-pub(crate) async fn refuse(error: RequestError, mut body: Body, time: Duration) -> Response {
+pub(crate) async fn refuse(error: RequestError, mut body: Body, time: Duration, form: ErrorForm) -> Response {
     let is_read = discard(&mut body, time).await;
-    let mut response = error.into_response();
+    let mut response = form(error);
     if !is_read {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -96,15 +103,18 @@ async fn try_answer(
     state: &Arc<AppState>,
     in_hand: InHand,
     endpoint: Endpoint,
-    body: Body,
-) -> Result<Body, RequestError> {
+    request: Request,
+) -> Result<Response, RequestError> {
+    let (head, body) = request.into_parts();
+    let json_length = (endpoint == Endpoint::Infer).then(|| head.headers.get(JSON_LENGTH).cloned()).flatten();
     let mut reservation = state.buffers.reserve();
     let reading = read_body(body, state.max_body_bytes, &mut reservation);
     let body = timeout(state.request_time, reading)
         .await
         .unwrap_or_else(|_| Err(RequestError::Timeout { seconds: state.request_time.as_secs() }))?;
     if body.len() <= THREAD_BYTES {
-        return work(state, endpoint, &body).map(Body::from);
+        return work(state, endpoint, &body, json_length.as_ref())
+            .map(|(content, json_length)| respond(Body::from(content), json_length));
     }
     // As many at a time as there are workers. The closure owns what it needs: it runs on if the client goes.
     let turn = Arc::clone(&state.large_bodies).acquire_owned().await;
@@ -113,16 +123,17 @@ async fn try_answer(
         let _turn = turn;
         // where it isn't allowed, or isn't a thread's own, small requests wait somewhat longer
         let _ = setpriority_process(Some(gettid()), BATCH_NICENESS);
-        let content = work(&state, endpoint, &body)?;
+        let (content, json_length) = work(&state, endpoint, &body, json_length.as_ref())?;
         drop(body);
         if reservation.resize(content.len()) {
-            Ok((content, reservation, in_hand))
+            Ok((content, json_length, reservation, in_hand))
         } else {
             Err(RequestError::Overloaded)
         }
     };
-    let (content, reservation, in_hand) = spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))?;
-    Ok(LongAnswer::body(content.into(), (reservation, in_hand)))
+    let (content, json_length, reservation, in_hand) =
+        spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))?;
+    Ok(respond(LongAnswer::body(content.into(), (reservation, in_hand)), json_length))
 }
 
 /// The whole request body; one that is large is held in the reservation.
@@ -161,27 +172,47 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
 }
 
 /// Decode, predict, encode. A failure inside goes to the log; so does a panic, by way of its hook.
-fn work(state: &AppState, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, RequestError> {
-    let work = || {
-        let request = match endpoint {
-            Endpoint::Predict => state.requests.decode_row(body),
-            Endpoint::PredictBatch => state.requests.decode_rows(body),
+fn work(
+    state: &AppState,
+    endpoint: Endpoint,
+    body: &[u8],
+    json_length: Option<&HeaderValue>,
+) -> Result<Content, RequestError> {
+    let work = || match endpoint {
+        Endpoint::Predict => {
+            let request = state.requests.decode_row(body).map_err(|error| name_byte_order_mark(error, body))?;
+            Ok((state.responses.encode_row(&predict_batch_of(state, endpoint, &request)?), None))
         }
-        .map_err(|error| name_byte_order_mark(error, body))?;
-        let predictions = state.predictor.predict(&request.batch).map_err(|error| {
-            error!("{} failed: {error}", endpoint.path());
-            RequestError::Internal
-        })?;
-        state.metrics.predicted(endpoint, request.batch.rows);
-        for index in &request.unseen {
-            state.unseen[*index].inc();
+        Endpoint::PredictBatch => {
+            let request = state.requests.decode_rows(body).map_err(|error| name_byte_order_mark(error, body))?;
+            Ok((state.responses.encode_rows(&predict_batch_of(state, endpoint, &request)?), None))
         }
-        Ok(match endpoint {
-            Endpoint::Predict => state.responses.encode_row(&predictions),
-            Endpoint::PredictBatch => state.responses.encode_rows(&predictions),
-        })
+        Endpoint::Infer => {
+            let request = InferRequest::read(body, json_length)?;
+            let outputs = state.inference.outputs.select(&request)?;
+            let decoded = state.inference.inputs.decode(&state.requests, &request)?;
+            let predictions = predict_batch_of(state, endpoint, &decoded)?;
+            Ok(state.inference.outputs.encode(&request, &outputs, &predictions))
+        }
     };
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(RequestError::Internal))
+}
+
+/// The model's answers, counted.
+fn predict_batch_of(
+    state: &AppState,
+    endpoint: Endpoint,
+    request: &DecodedRequest<'_>,
+) -> Result<Predictions, RequestError> {
+    let predictions = state.predictor.predict(&request.batch).map_err(|error| {
+        error!("{} failed: {error}", endpoint.path());
+        RequestError::Internal
+    })?;
+    state.metrics.predicted(endpoint, request.batch.rows);
+    for index in &request.unseen {
+        state.unseen[*index].inc();
+    }
+    Ok(predictions)
 }
 
 /// What is usually wrong with JSON that is malformed from its first byte.
@@ -195,6 +226,31 @@ fn name_byte_order_mark(error: RequestError, body: &[u8]) -> RequestError {
     }
 }
 
+/// The answer to a request; with binary data behind its JSON, whose length is given then.
+fn respond(content: Body, json_length: Option<usize>) -> Response {
+    let mut response = json(StatusCode::OK, content);
+    if let Some(length) = json_length {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(JSON_LENGTH, length.into());
+    }
+    response
+}
+
+/// An error in the form of the Open Inference Protocol.
+pub(crate) fn protocol_error(error: RequestError) -> Response {
+    let (status, header) = (error.status(), error.header());
+    error_response(status, header, error.protocol_body())
+}
+
+fn error_response(status: StatusCode, header: Option<(HeaderName, &'static str)>, content: Vec<u8>) -> Response {
+    let mut response = json(status, content);
+    if let Some((name, value)) = header {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
 /// A JSON response.
 pub(crate) fn json(status: StatusCode, content: impl Into<Body>) -> Response {
     let mut response = Response::new(content.into());
@@ -206,10 +262,6 @@ pub(crate) fn json(status: StatusCode, content: impl Into<Body>) -> Response {
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let (status, header) = (self.status(), self.header());
-        let mut response = json(status, self.body());
-        if let Some((name, value)) = header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        response
+        error_response(status, header, self.body())
     }
 }

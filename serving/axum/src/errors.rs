@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
 use serde::Serialize;
+use serde_json::json;
 
 /// One step of a location: a field's name or a row's index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +61,12 @@ pub enum RequestError {
     MalformedBody(String),
     /// The body is JSON, but not what the request schema asks for.
     InvalidRows(Vec<Problem>),
+    /// Not an inference request for this model; the message names the input and the place in it.
+    InvalidInference(String),
+    /// No model, version or path of this name is here.
+    NotFound(String),
+    /// The path takes these methods only.
+    MethodNotAllowed(&'static str),
     /// More bytes or rows than one request may have. The connection is closed: the rest of the body is not read.
     TooLarge {
         /// "bytes" or "rows".
@@ -81,7 +88,9 @@ impl RequestError {
             Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::EncodedBody(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Timeout { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::BadHead(_) | Self::MalformedBody(_) => StatusCode::BAD_REQUEST,
+            Self::BadHead(_) | Self::MalformedBody(_) | Self::InvalidInference(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidRows(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -97,6 +106,7 @@ impl RequestError {
                 Some((CONNECTION, "close"))
             }
             Self::Overloaded => Some((RETRY_AFTER, "1")),
+            Self::MethodNotAllowed(methods) => Some((ALLOW, methods)),
             _ => None,
         }
     }
@@ -107,8 +117,18 @@ impl RequestError {
         struct Body {
             detail: Vec<Problem>,
         }
+        serde_json::to_vec(&Body { detail: self.problems() }).unwrap_or_default() // text can always be written
+    }
+
+    /// The response body in the form of the Open Inference Protocol: `{"error": "..."}`.
+    pub fn protocol_body(self) -> Vec<u8> {
+        let message = self.problems().into_iter().next().map(|problem| problem.msg);
+        json!({"error": message}).to_string().into_bytes()
+    }
+
+    fn problems(self) -> Vec<Problem> {
         let header = || Step::Name("header".into());
-        let detail = match self {
+        match self {
             Self::BadHead(reason) => {
                 vec![Problem::new(vec![], format!("not an HTTP request: {reason}"), "http_invalid")]
             }
@@ -139,10 +159,13 @@ impl RequestError {
             Self::TooLarge { unit, limit } => {
                 vec![Problem::new(vec![BODY], format!("more than {limit} {unit}"), format!("too_many_{unit}"))]
             }
+            Self::InvalidInference(message) | Self::NotFound(message) => {
+                vec![Problem::new(vec![], message, "invalid_request")]
+            }
+            Self::MethodNotAllowed(_) => vec![Problem::new(vec![], "method not allowed", "invalid_request")],
             Self::Overloaded => vec![Problem::new(vec![], "over capacity, try again later", "overloaded")],
             Self::Internal => vec![Problem::new(vec![], "internal error", "internal_error")],
-        };
-        serde_json::to_vec(&Body { detail }).unwrap_or_default() // strings and numbers can always be written
+        }
     }
 }
 

@@ -26,7 +26,17 @@ pub(crate) enum Fault {
 impl Fault {
     /// The problem that it is at a location.
     pub(crate) fn at(self, location: Vec<Step>) -> Problem {
-        let (msg, kind) = match self {
+        let (msg, kind) = self.verdict();
+        Problem::new(location, msg, kind)
+    }
+
+    /// What it is, in words.
+    pub(crate) fn message(self) -> &'static str {
+        self.verdict().0
+    }
+
+    fn verdict(self) -> (&'static str, &'static str) {
+        match self {
             Self::Missing => ("field required", "missing"),
             Self::Unknown => ("unknown field", "extra_forbidden"),
             Self::NotNullable => ("null is not allowed here", "not_nullable"),
@@ -39,8 +49,7 @@ impl Fault {
             Self::OutOfRange => ("outside the range of a 32-bit float", "float_range"),
             Self::NoObject => ("an object is required", "object_type"),
             Self::NoArray => ("an array of objects is required", "list_type"),
-        };
-        Problem::new(location, msg, kind)
+        }
     }
 }
 

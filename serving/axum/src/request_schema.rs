@@ -36,6 +36,14 @@ impl RequestSchema {
         Self { fields: Fields::new(manifest), max_rows }
     }
 
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    pub(crate) fn max_rows(&self) -> usize {
+        self.max_rows
+    }
+
     /// A batch of the one row that the body holds.
     pub fn decode_row(&self, body: &[u8]) -> Result<DecodedRequest<'_>, RequestError> {
         let mut decoder = Decoder::new(self, Fault::NoObject);
@@ -72,18 +80,20 @@ impl RequestSchema {
             // more than a 64-bit float holds: JSON has no such limit, so it is the value that is wrong, not the text
             finding.fault = Fault::OutOfRange;
         } else if !error.is_data() {
-            return RequestError::MalformedBody(format!(
-                "{message} (line {}, column {})",
-                error.line(),
-                error.column()
-            ));
+            return malformed(error);
         }
         RequestError::InvalidRows(diagnosis::diagnose(&self.fields, body, finding.problem(), many))
     }
 }
 
+/// The error of a body that is no JSON.
+pub(crate) fn malformed(error: &serde_json::Error) -> RequestError {
+    let (message, line, column) = (without_position(error), error.line(), error.column());
+    RequestError::MalformedBody(format!("{message} (line {line}, column {column})"))
+}
+
 /// `serde_json` appends the position to every message.
-fn without_position(error: &serde_json::Error) -> String {
+pub(crate) fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&position).unwrap_or(&message).to_owned()

@@ -11,6 +11,7 @@ use crate::buffers::Buffers;
 use crate::capacity::Capacity;
 use crate::documents::{BACKEND, Documents};
 use crate::expected::wrong_answer;
+use crate::inference::Inference;
 use crate::manifest::Manifest;
 use crate::metrics::{Metrics, UnseenCount};
 use crate::predictor::{PredictionError, Predictor};
@@ -24,6 +25,7 @@ pub struct AppState {
     pub(crate) predictor: Box<dyn Predictor>,
     pub(crate) requests: RequestSchema,
     pub(crate) responses: ResponseSchema,
+    pub(crate) inference: Inference,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) unseen: Vec<UnseenCount>,
     pub(crate) capacity: Arc<Capacity>,
@@ -50,6 +52,7 @@ impl AppState {
             predictor,
             requests: RequestSchema::new(manifest, settings.max_batch_rows),
             responses: ResponseSchema::new(manifest),
+            inference: Inference::new(manifest),
             metrics: Arc::clone(metrics),
             unseen: Vec::new(),
             // per worker, as with workers that are processes; here they share it
