@@ -188,7 +188,7 @@ fn work(
             Ok((state.responses.encode_rows(&predict_batch_of(state, endpoint, &request)?), None))
         }
         Endpoint::Infer => {
-            let request = InferRequest::read(body, json_length)?;
+            let request = InferRequest::read(body, json_length, state.inference.tensors())?;
             let outputs = state.inference.outputs.select(&request)?;
             let decoded = state.inference.inputs.decode(&state.requests, &request)?;
             let predictions = predict_batch_of(state, endpoint, &decoded)?;

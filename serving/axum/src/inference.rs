@@ -52,6 +52,11 @@ impl Inference {
         }
     }
 
+    /// How many inputs and outputs a request can need.
+    pub(crate) fn tensors(&self) -> (usize, usize) {
+        (self.inputs.most(), self.outputs.count())
+    }
+
     /// What a path leads to, its percent-encoding undone.
     pub(crate) fn target(&self, path: &str) -> Option<Target> {
         match path {

@@ -5,12 +5,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use crate::dates::{FIRST_DAY, LAST_DAY};
 use crate::errors::RequestError;
 use crate::faults::Fault;
 use crate::fields::{Column, Field, Fields, Numbers};
+use crate::inference_object::Scalar;
 use crate::inference_request::{InferRequest, Input, invalid, invalid_input, quoted};
 use crate::inference_values::{BOOL, BYTES, FLOATS, INTEGERS, read_values};
 use crate::json_value::Found;
@@ -19,9 +18,6 @@ use crate::predictor::Batch;
 use crate::request_schema::{DecodedRequest, RequestSchema};
 
 const NO_DAY: &str = "a date in whole days since 1970-01-01 is required";
-
-/// The parameter that names the text which stands for a missing value in BYTES: binary data has no null.
-const NULL_STRING: &str = "null_string";
 
 /// Makes batches of the inputs of one model's requests.
 pub struct InputSchema {
@@ -61,6 +57,11 @@ impl InputSchema {
         Self { own: own.collect(), packed: packed.into_iter().filter(|group| !group.fields.is_empty()).collect() }
     }
 
+    /// The most inputs that a request can need.
+    pub fn most(&self) -> usize {
+        self.own.len().max(self.packed.len())
+    }
+
     /// The rows that a request's inputs hold.
     pub fn decode<'s>(
         &self,
@@ -73,10 +74,11 @@ impl InputSchema {
         if rows > schema.max_rows() {
             return Err(RequestError::TooLarge { unit: "rows", limit: schema.max_rows() });
         }
-        let null_string = match request.parameters.as_ref().and_then(|parameters| parameters.get(NULL_STRING)) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(text.as_str()),
-            Some(_) => return Err(invalid(format!("the parameter {NULL_STRING} must be a string"))),
+        let null_string = request.parameters.as_ref().and_then(|parameters| parameters.null_string.as_ref());
+        let null_string = match null_string {
+            None => None,
+            Some(Scalar::Text(text)) => Some(text.as_str()),
+            Some(_) => return Err(invalid("the parameter null_string must be a string")),
         };
         let mut filler = Filler::new(schema.fields(), rows, null_string);
         for (input, group) in inputs {
@@ -142,6 +144,7 @@ fn count_rows(inputs: &[(&Input<'_>, &Group)]) -> Result<usize, RequestError> {
 /// Fills the columns of a batch.
 struct Filler<'s, 'n> {
     fields: &'s Fields,
+    /// Stands for a missing value in BYTES: binary data has no null.
     null_string: Option<&'n str>,
     batch: Batch<'s>,
     unseen: Vec<usize>,

@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::errors::RequestError;
-use crate::inference_request::{Content, InferRequest, RequestOutput, invalid, quoted, refuse_unsupported};
+use crate::inference_object::{RequestOutput, Scalar};
+use crate::inference_request::{Content, InferRequest, invalid, quoted, refuse_unsupported};
 use crate::inference_values::{BOOL, BYTES};
 use crate::manifest::{ClassLabel, Manifest, Task};
 use crate::predictor::Predictions;
@@ -58,6 +59,11 @@ impl OutputSchema {
         Self { model, all }
     }
 
+    /// How many outputs there are.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// What the model's metadata says of them.
     pub fn describe(&self) -> Value {
         let describe = |output: &Output| {
@@ -70,11 +76,13 @@ impl OutputSchema {
 
     /// The outputs that are asked for, all without a word, and whether each is to be binary.
     pub(crate) fn select(&self, request: &InferRequest<'_>) -> Result<Vec<(&Output, bool)>, RequestError> {
-        let all_binary = flag(request.parameters.as_ref(), "binary_data_output", false)?;
+        let parameters = request.parameters.as_ref();
+        let all_binary = parameters.and_then(|parameters| parameters.binary_data_output.as_ref());
+        let all_binary = flag(all_binary, "binary_data_output", false)?;
         if request.outputs.is_empty() {
             return Ok(self.all.iter().map(|output| (output, all_binary)).collect());
         }
-        let select = |asked: &RequestOutput<'_>| {
+        let select = |(index, asked): (usize, &RequestOutput<'_>)| {
             let name = quoted(&asked.name);
             refuse_unsupported(&format!("output {name}"), asked.parameters.as_ref())?;
             let Some(output) = self.all.iter().find(|output| output.name == asked.name) else {
@@ -82,9 +90,13 @@ impl OutputSchema {
                 let known = known.join(", ");
                 return Err(invalid(format!("unknown output {name}: the model's outputs are {known}")));
             };
-            Ok((output, flag(asked.parameters.as_ref(), "binary_data", all_binary)?))
+            if request.outputs[..index].iter().any(|earlier| earlier.name == asked.name) {
+                return Err(invalid(format!("output {name}: asked for twice")));
+            }
+            let binary = asked.parameters.as_ref().and_then(|parameters| parameters.binary_data.as_ref());
+            Ok((output, flag(binary, "binary_data", all_binary)?))
         };
-        request.outputs.iter().map(select).collect()
+        request.outputs.iter().enumerate().map(select).collect()
     }
 
     /// The response to a request.
@@ -115,11 +127,12 @@ impl OutputSchema {
     }
 }
 
-fn flag(parameters: Option<&Map<String, Value>>, name: &str, default: bool) -> Result<bool, RequestError> {
-    let value = parameters.and_then(|parameters| parameters.get(name));
-    value
-        .map_or(Some(default), Value::as_bool)
-        .ok_or_else(|| invalid(format!("the parameter {name} must be true or false")))
+fn flag(value: Option<&Scalar>, name: &str, default: bool) -> Result<bool, RequestError> {
+    match value {
+        None => Ok(default),
+        Some(Scalar::Bool(value)) => Ok(*value),
+        Some(_) => Err(invalid(format!("the parameter {name} must be true or false"))),
+    }
 }
 
 fn encode_class(class: &ClassLabel) -> (String, Vec<u8>) {

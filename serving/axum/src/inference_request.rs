@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use axum::http::HeaderValue;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde::de::DeserializeSeed;
+use serde_json::Value;
 
 use crate::errors::RequestError;
+use crate::inference_object::{Object, Parameters, RequestInput, RequestOutput, Scalar};
 use crate::request_schema::{malformed, without_position};
 
 /// The header with the length of the JSON object, where binary data follows it.
@@ -16,27 +16,14 @@ pub const JSON_LENGTH: &str = "inference-header-content-length";
 /// A response's body; the length of the JSON object in it where binary data follows.
 pub type Content = (Vec<u8>, Option<usize>);
 
-/// Parameters of tensors that would change what the data is, from extensions that are not supported.
-const UNSUPPORTED: [&str; 2] = ["classification", "shared_memory_region"];
-
 const BINARY_SIZE: &str = "binary_data_size";
-
-type Parameters = Option<Map<String, Value>>;
 
 /// An inference request: its JSON object, and its inputs with their data.
 pub struct InferRequest<'a> {
     pub(crate) id: Option<Cow<'a, str>>,
-    pub(crate) parameters: Parameters,
+    pub(crate) parameters: Option<Parameters>,
     pub(crate) outputs: Vec<RequestOutput<'a>>,
     pub(crate) inputs: Vec<Input<'a>>,
-}
-
-/// An output that the client asks for.
-#[derive(Deserialize)]
-pub(crate) struct RequestOutput<'a> {
-    #[serde(borrow)]
-    pub(crate) name: Cow<'a, str>,
-    pub(crate) parameters: Parameters,
 }
 
 /// An input tensor.
@@ -53,39 +40,27 @@ pub(crate) enum Data<'a> {
     Binary(&'a [u8]),
 }
 
-/// The JSON object. Other members of it are ignored, as the protocol says.
-#[derive(Deserialize)]
-struct Described<'a> {
-    #[serde(borrow)]
-    inputs: Vec<RequestInput<'a>>,
-    id: Option<Cow<'a, str>>,
-    parameters: Parameters,
-    outputs: Option<Vec<RequestOutput<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct RequestInput<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    shape: Vec<usize>,
-    datatype: Cow<'a, str>,
-    parameters: Parameters,
-    data: Option<&'a RawValue>,
-}
-
 impl<'a> InferRequest<'a> {
-    /// The request that a body holds; `json_length` is the header that tells how long the JSON object is.
-    pub fn read(body: &'a [u8], json_length: Option<&HeaderValue>) -> Result<Self, RequestError> {
+    /// The request that a body holds, for a model of so many input and output tensors; `json_length` is the header that
+    /// tells how long the JSON object is.
+    pub fn read(
+        body: &'a [u8],
+        json_length: Option<&HeaderValue>,
+        tensors: (usize, usize),
+    ) -> Result<Self, RequestError> {
         let end = json_length.map_or(Ok(body.len()), |length| read_length(length, body.len()))?;
         let (object, binary) = body.split_at(end);
-        let Described { inputs, id, parameters, outputs } = serde_json::from_slice(object).map_err(|error| {
+        let mut json = serde_json::Deserializer::from_slice(object);
+        let read = Object { inputs: 2 * tensors.0, outputs: 2 * tensors.1 }.deserialize(&mut json);
+        let read = read.and_then(|read| json.end().map(|()| read));
+        let (described, id, parameters, outputs) = read.map_err(|error| {
             if error.is_data() {
                 invalid(format!("not an inference request: {}", without_position(&error)))
             } else {
                 malformed(&error)
             }
         })?;
-        Ok(Self { id, parameters, outputs: outputs.unwrap_or_default(), inputs: take_data(inputs, binary)? })
+        Ok(Self { id, parameters, outputs, inputs: take_data(described, binary)? })
     }
 }
 
@@ -101,12 +76,12 @@ fn take_data<'a>(described: Vec<RequestInput<'a>>, mut binary: &'a [u8]) -> Resu
     let mut inputs = Vec::with_capacity(described.len());
     for RequestInput { name, shape, datatype, parameters, data } in described {
         refuse_unsupported(&format!("input {}", quoted(&name)), parameters.as_ref())?;
-        let size = parameters.as_ref().and_then(|parameters| parameters.get(BINARY_SIZE));
+        let size = parameters.and_then(|parameters| parameters.binary_data_size);
         let data = match (size, data) {
             (None, Some(data)) => Data::Json(data.get()),
             (Some(size), None) => {
                 let left = binary.len();
-                let size = size.as_u64().and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= left);
+                let size = size.as_usize().filter(|size| *size <= left);
                 let needed = format!("{BINARY_SIZE}: a number of bytes is needed, of which the body has {left} left");
                 let (data, rest) = binary.split_at(size.ok_or_else(|| invalid_input(&name, &[], &needed))?);
                 binary = rest;
@@ -126,10 +101,12 @@ fn take_data<'a>(described: Vec<RequestInput<'a>>, mut binary: &'a [u8]) -> Resu
 }
 
 /// Refuse a parameter that asks for an extension which would change what the tensor's data is.
-pub(crate) fn refuse_unsupported(place: &str, parameters: Option<&Map<String, Value>>) -> Result<(), RequestError> {
-    let given = |name: &&str| parameters.is_some_and(|parameters| parameters.contains_key(*name));
-    match UNSUPPORTED.into_iter().find(given) {
-        Some(name) => Err(invalid(format!("{place}: the parameter {name} is not supported"))),
+pub(crate) fn refuse_unsupported(place: &str, parameters: Option<&Parameters>) -> Result<(), RequestError> {
+    let Some(parameters) = parameters else { return Ok(()) };
+    let unsupported: [(&str, &Option<Scalar>); 2] =
+        [("classification", &parameters.classification), ("shared_memory_region", &parameters.shared_memory_region)];
+    match unsupported.into_iter().find(|(_, value)| value.is_some()) {
+        Some((name, _)) => Err(invalid(format!("{place}: the parameter {name} is not supported"))),
         None => Ok(()),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) type Take<'t> = &'t mut dyn FnMut(usize, Found<'_>) -> Result<(), Str
 /// Hand on all values of a tensor [N, columns]. A missing number in binary is NaN, and handed on as null.
 pub(crate) fn read_values(input: &Input<'_>, columns: usize, take: Take<'_>) -> Result<(), RequestError> {
     let expected = input.shape[0] * columns;
-    let mut reader = Reader { datatype: &input.datatype, expected, read: 0, take, fault: None };
+    let mut reader = Reader { datatype: &input.datatype, shape: &input.shape, expected, read: 0, take, fault: None };
     let read = match input.data {
         Data::Json(text) => read_json(&mut reader, text, input, columns),
         Data::Binary(bytes) => reader.read_binary(bytes),
@@ -53,6 +53,7 @@ enum Refusal {
 
 struct Reader<'r> {
     datatype: &'r str,
+    shape: &'r [usize],
     expected: usize,
     read: usize,
     take: Take<'r>,
@@ -61,11 +62,13 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// Take the next value; those beyond the shape are only counted.
+    /// Take the next value.
     fn put(&mut self, value: Found<'_>) -> Result<(), Refusal> {
-        if self.read < self.expected {
-            (self.take)(self.read, value).map_err(Refusal::Value)?;
+        if self.read == self.expected {
+            let message = format!("more values than the {} of the shape {:?}", self.expected, self.shape);
+            return Err(Refusal::Tensor(message));
         }
+        (self.take)(self.read, value).map_err(Refusal::Value)?;
         self.read += 1;
         Ok(())
     }

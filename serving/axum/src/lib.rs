@@ -25,6 +25,7 @@ pub mod gate;
 pub mod inference;
 pub mod inference_endpoint;
 pub mod inference_inputs;
+mod inference_object;
 pub mod inference_outputs;
 pub mod inference_request;
 pub mod inference_values;
