@@ -19,8 +19,6 @@ def example(language: str) -> str:
 
 
 def test_the_examples_get_the_answer_of_predict(service: TestedService, manifest):
-    if service.backend == "axum":
-        pytest.skip("the Rust service does not speak the protocol yet")
     request = json.loads(example("json"))
     row = {one["name"]: one["data"][0] for one in request["inputs"]}
     probabilities = service.client.post("/predict", json=row).json()["probabilities"]
