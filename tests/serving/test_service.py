@@ -98,11 +98,11 @@ def test_whoever_writes_a_pickle_and_its_digest_can_not_pass_the_pin(copied: Pat
     (manifest,) = copied.glob("*.json")
     pin = hashlib.sha256(manifest.read_bytes()).hexdigest()
     altered = json.loads(manifest.read_bytes())
-    altered["artifacts"]["pickle"]["sha256"] = hashlib.sha256(content).hexdigest()
+    altered["artifacts"]["pickle"] |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     manifest.write_text(json.dumps(altered))
     assert refused(start("pickle", copied, manifest_sha256=pin), manifest.name, pin[:12])
     assert not trap.exists()
-    start("pickle", copied, workers=1)  # without the pin the digest is all that is asked for, and it fits
+    start("pickle", copied, workers=1)  # without the pin only the digest and the size are asked for, and they fit
     assert trap.exists()
 
 
@@ -112,10 +112,11 @@ def test_a_wrong_setting_is_named(models: Path):
 
 def test_a_good_digest_of_a_bad_graph_is_refused(copied: Path):
     path = artifact(copied, "onnx_packed")
-    path.write_bytes(b"not a graph")
+    graph = b"not a graph"
+    path.write_bytes(graph)
     (manifest,) = copied.glob("*.json")
     content = json.loads(manifest.read_bytes())
-    content["artifacts"]["onnx_packed"]["sha256"] = hashlib.sha256(b"not a graph").hexdigest()
+    content["artifacts"]["onnx_packed"] |= {"sha256": hashlib.sha256(graph).hexdigest(), "bytes": len(graph)}
     manifest.write_text(json.dumps(content))
     assert refused(start("onnx", copied, workers=1), "the onnx model of adult_income_model", "does not work here")
 
