@@ -192,7 +192,7 @@ def test_a_request_can_not_make_the_service_hold_many_times_its_own_size(served:
     ):
         assert error(served, json=body).startswith("not an inference request")
     for index, given in enumerate(tensors):
-        value = "x" if given["datatype"] == "BYTES" else given["data"][0]
+        value = next(value for value in given["data"] if value is not None)
         changed = [*tensors[:index], {**given, "data": [value] * 1000}, *tensors[index + 1 :]]
         count = len(served.bundle.rows)
         assert f"values than the {count} of the shape" in error(served, json={"inputs": changed})
