@@ -190,7 +190,7 @@ impl<'s, 'n> Filler<'s, 'n> {
 #[allow(clippy::cast_possible_truncation)] // of whole days within the range
 fn number(field: &Field, numbers: Numbers, value: Found<'_>) -> Result<f32, String> {
     let value = match (numbers, value) {
-        (Numbers::Boolean, Found::Number(number)) if number == 0.0 || number == 1.0 => Found::Bool(number == 1.0),
+        (Numbers::Boolean, Found::Number(number)) if [0.0, 1.0].contains(&number) => Found::Bool(number > 0.5),
         (Numbers::Date, Found::Number(day)) => {
             let is_day = day.fract() == 0.0 && (FIRST_DAY..=LAST_DAY).contains(&day);
             return if is_day { Ok(day as f32) } else { Err(NO_DAY.to_owned()) };

@@ -118,9 +118,9 @@ pub(crate) fn invalid(message: impl Into<String>) -> RequestError {
 
 /// The error of an input tensor, or of the value at a position in it: its row, and its column where there are several.
 pub(crate) fn invalid_input(name: &str, position: &[usize], message: &str) -> RequestError {
-    let place: String =
+    let place: Vec<String> =
         ["row", "column"].iter().zip(position).map(|(axis, index)| format!(", {axis} {index}")).collect();
-    invalid(format!("input {}{place}: {message}", quoted(name)))
+    invalid(format!("input {}{}: {message}", quoted(name), place.concat()))
 }
 
 /// A name as a JSON string, which shows where it begins and ends whatever is in it.
