@@ -46,7 +46,7 @@ def _row_schema(manifest: Manifest) -> Schema:
 def _feature_schema(feature: Feature) -> Schema:
     kind = {"numeric": "integer" if feature.integer else "number", "boolean": "boolean"}.get(feature.kind, "string")
     schema: Schema = {"type": [kind, "null"] if feature.nullable else kind, "examples": [feature.example]}
-    if feature.kind == "numeric":
+    if feature.kind == "numeric" and not feature.integer:  # the whole number after the largest reads as the largest
         schema |= {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
     if feature.kind == "date":
         schema["format"] = "date"

@@ -20,7 +20,7 @@ from tests.load_testing.conftest import STUB
 pytestmark = pytest.mark.slow
 
 LOCUST = (sys.executable, "-m", "locust", "-f", "load_testing/locustfile.py")
-SECONDS = 40
+SECONDS = 90
 
 
 class Started:

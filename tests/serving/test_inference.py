@@ -62,6 +62,8 @@ async def test_it_is_ready_when_the_service_is(tmp_path: Path):
 
 def test_the_server_s_version_is_the_project_s():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    cargo = (ROOT / "serving/axum/Cargo.toml").read_text(encoding="utf-8")
     assert project["project"]["version"] == SERVER_VERSION
-    assert re.findall(r'^version = "(.*)"$', cargo, re.MULTILINE)[0] == SERVER_VERSION
+    cargo = ROOT / "serving/axum/Cargo.toml"
+    if cargo.exists():  # a copy may be without the Rust service
+        versions = re.findall(r'^version = "(.*)"$', cargo.read_text(encoding="utf-8"), re.MULTILINE)
+        assert versions[0] == SERVER_VERSION

@@ -49,7 +49,8 @@ fn feature_schema(feature: &Feature) -> Value {
         "type": if feature.nullable { json!([kind, "null"]) } else { json!(kind) },
         "examples": [feature.example],
     });
-    if feature.kind == FeatureKind::Numeric {
+    // the whole number after the largest one reads as the largest one, so that integers have no bound to tell
+    if feature.kind == FeatureKind::Numeric && !feature.integer {
         schema["minimum"] = json!(-f64::from(f32::MAX));
         schema["maximum"] = json!(f64::from(f32::MAX));
     }
