@@ -69,7 +69,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     if os.geteuid() == 0:
-        run("chown", "--recursive", f"{FOREIGN}:{FOREIGN}", *(folder / name for name in ("models", "reports", "data")))
+        run("chown", "--recursive", f"{FOREIGN}:{FOREIGN}", folder / "models")
         run("chmod", "--recursive", "go=", folder / "models")
     return folder
 
