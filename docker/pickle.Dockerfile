@@ -31,9 +31,11 @@ COPY serving/inference/ serving/inference/
 COPY serving/process/ serving/process/
 COPY serving/*.py serving/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
-# (The second line is what the pickle imports. One that wants something else only starts more slowly.)
+# (The second line is what scikit-learn imports for a polars frame, the third what the pickle imports.
+# One that wants something else only starts more slowly.)
 RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import \
-        serving.pickle_service, \
+        serving.pickle_service, serving.polars_frames, \
+        narwhals._interchange.dataframe, narwhals._polars.dataframe, narwhals._polars.namespace, narwhals.stable.v2._namespace, \
         sklearn.compose, sklearn.frozen, sklearn.model_selection, sklearn.pipeline, sklearn.preprocessing, xgboost.sklearn, \
         multiprocessing.resource_tracker, multiprocessing.spawn, pydantic.v1, uvicorn.lifespan.on, uvicorn.loops.uvloop, \
         uvicorn.protocols.http.httptools_impl, uvicorn.supervisors"]

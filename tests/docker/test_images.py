@@ -15,7 +15,7 @@ PYTHON_IMAGES = [name for name in IMAGES if name != "axum"]
 # `build` is what a worker runs; every module that it imports should have come with its bytecode
 UNCOMPILED = """
 import os, sys, serving.{0}_service
-serving.{0}_service.build()
+serving.{0}_service.serve()
 cached = ((name, getattr(module, "__cached__", None)) for name, module in sys.modules.items())
 print(*(name for name, path in cached if path and not os.path.exists(path)))
 """
