@@ -3,13 +3,21 @@
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
 from bundle.files import encode_result, write_files
 from bundle.machine import Machine
 from bundle.table import Table, to_markdown
+
+
+class Answer(NamedTuple):
+    """The question that people come to a result with; the answer in a sentence, and the paragraphs that explain it."""
+
+    question: str
+    verdict: str
+    paragraphs: tuple[str, ...]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +40,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def ok(self) -> bool:
         """Nothing was answered wrongly, and nothing failed."""
         return True
+
+    def answer(self) -> Answer | None:
+        """What a report begins with, if there is a question that the figures answer."""
+        return None
 
     def facts(self) -> dict[str, str]:
         """What was measured and how: {what: text}."""
@@ -65,7 +77,11 @@ def provenance(result: Result) -> dict[str, str]:
 
 def result_as_markdown(result: Result, pictures: Mapping[str, str] | None = None) -> str:
     """The whole report; `pictures` are {title: file beside it}."""
-    lines = [f"# {result.title}", "", f"Measured on {result.created:%Y-%m-%d %H:%M} UTC.", ""]
+    lines = [f"# {result.title}", ""]
+    if answer := result.answer():
+        for paragraph in (f"**{answer.question}** {answer.verdict}", *answer.paragraphs):
+            lines += [paragraph, ""]
+    lines += [f"Measured on {result.created:%Y-%m-%d %H:%M} UTC.", ""]
     lines += [f"- {what}: {f'`{text}`' if what == 'command' else text}" for what, text in provenance(result).items()]
     if not result.ok:
         lines += ["", "**FAILED**: an answer was wrong or missing, see below."]

@@ -8,6 +8,7 @@ Exit status: 0 every answer was right, 1 a failed request, skew, or no result.
 import argparse
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import product
@@ -67,7 +68,7 @@ def choose_services(
     Raises:
         ServiceError: a name is unknown, or nothing is left.
     """
-    known, left_out = usable_services(manifest, baselines=baselines)
+    known, left_out = usable_services(manifest, baselines=baselines or bool(names))
     told = {sentence.partition(":")[0]: sentence for sentence in left_out}
     unknown = sorted({*names} - {*known, *told})
     if unknown:
@@ -117,13 +118,14 @@ def measure_cells(
 ) -> list[LoadCell]:
     """All runs, and their summary by scenario and service."""
     order = order_runs(scenarios, services, protocol.rounds)
+    width = max(len(service.spec.name) for service in services)
     runs: dict[tuple[str, str], list[Run]] = {(name, s.spec.name): [] for name in scenarios for s in services}
     for number, (round_number, scenario, service) in enumerate(order, start=1):
         run = measure_run(pool, service, scenario, protocol)
         runs[scenario, service.spec.name].append(run)
         rate, milliseconds = run.load.requests / run.load.seconds, 1000 * run.server_cpu_seconds / run.load.requests
         say(
-            f"[{number}/{len(order)}] round {round_number + 1} {scenario:9} {service.spec.name:10} "
+            f"[{number}/{len(order)}] round {round_number + 1} {scenario:9} {service.spec.name:{width}} "
             f"{rate:9,.0f} requests/s {milliseconds:8.3f} server CPU ms/request {run.load.failed:6,} failed"
         )
     return [summarise(of_cell, protocol) for of_cell in runs.values()]
@@ -178,7 +180,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: no report", file=sys.stderr)
         return 130
-    print(*paths, sep="\n")
+    question, verdict, paragraphs = result.answer()
+    print(*map(textwrap.fill, (f"{question} {verdict}", *paragraphs)), *paths, sep="\n\n")
     if not result.ok:
         print("FAILED: wrong or missing answers, see the report", file=sys.stderr)
     return 0 if result.ok else 1

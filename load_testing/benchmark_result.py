@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
+from bundle.result import Answer
 from bundle.table import Table, three_digits
+from load_testing.answer import answer
 from load_testing.benchmark_tables import cost_table, overview_table, scenario_table
 from load_testing.model_result import ModelResult
 from load_testing.results import LoadCell, LoadProtocol, ServiceFacts
@@ -48,6 +50,10 @@ class Benchmark(ModelResult, frozen=True, kw_only=True):
         names = [facts.service for facts in self.services]
         return BASIS if BASIS in names else names[0]
 
+    def answer(self) -> Answer:
+        """Is ONNX worth it for this model?"""
+        return answer(self.model, self.services, self.cells, self.skew, self.left_out)
+
     def facts(self) -> dict[str, str]:
         """Model and protocol."""
         plan = self.protocol
@@ -59,8 +65,8 @@ class Benchmark(ModelResult, frozen=True, kw_only=True):
         }
 
     def key_figures(self) -> tuple[str, ...]:
-        """Requests/s in the first two scenarios, and what failed."""
-        lines = []
+        """The answer, requests/s in the first two scenarios, and what failed."""
+        lines = [" ".join(self.answer()[:2])]
         for scenario in self.scenarios()[:2]:
             rates = (f"{c.service} {three_digits(c.requests_per_second.median)}" for c in self.cells_of(scenario))
             lines.append(f"{scenario}, requests/s: {', '.join(rates)}")

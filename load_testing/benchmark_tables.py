@@ -11,10 +11,10 @@ MARKS = {
     IDLE: "‡ Neither side was at its limit: too few clients, or something else took CPU time.",
 }
 LABELS = {
-    "typical_pickle": "FastAPI + pickle, as usually written",
+    "tutorial-pickle": "FastAPI + pickle, as usually written",
     "pickle": "**pickle service**",
-    "typical_onnx": "FastAPI + ONNX, as usually written",
-    "typical_onnx_1t": "the same, ONNX Runtime held to one thread",
+    "tutorial-onnx": "FastAPI + ONNX, as usually written",
+    "tutorial-onnx-one-thread": "FastAPI + ONNX on one thread, as usually written",
     "onnx": "**ONNX service**",
     "axum": "**Rust service** (axum)",
 }

@@ -64,11 +64,11 @@ def known_services(*, baselines: bool = False) -> dict[str, ServiceSpec]:
     if AXUM.exists():
         specs.append(ServiceSpec("axum", (str(AXUM),), "onnx_packed", _onnxruntime_library()))
     if baselines:
-        specs.append(module_service("typical_pickle", "load_testing.baselines.typical_pickle", "pickle"))
-        typical = module_service("typical_onnx", "load_testing.baselines.typical_onnx", "onnx")
+        specs.append(module_service("tutorial-pickle", "load_testing.baselines.tutorial_pickle", "pickle"))
+        typical = module_service("tutorial-onnx", "load_testing.baselines.tutorial_onnx", "onnx")
         # ONNX Runtime's default threads leave the CPU set that a service is given. The same service with one thread
         # keeps to it, so that its requests/s can be compared as they are.
-        one_thread = replace(typical, name="typical_onnx_1t", environment=(("TYPICAL_ONNX_THREADS", "1"),))
+        one_thread = replace(typical, name="tutorial-onnx-one-thread", environment=(("TUTORIAL_ONNX_THREADS", "1"),))
         specs += [typical, one_thread]
     return {spec.name: spec for spec in specs}
 

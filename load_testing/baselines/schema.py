@@ -10,16 +10,16 @@ from bundle.manifest import Manifest
 
 
 def check_servable(manifest: Manifest) -> None:
-    """End the process with a sentence if the typical services, which are kept simple, can't serve the bundle."""
+    """End the process with a sentence if the tutorial services, which are kept simple, can't serve the bundle."""
     for feature in manifest.features:
         if feature.kind in ("boolean", "date"):
-            sys.exit(f"error: the typical services know no {feature.kind} features, such as {feature.name!r}")
+            sys.exit(f"error: the tutorial services know no {feature.kind} features, such as {feature.name!r}")
         if not feature.name.isidentifier() or feature.name.startswith("_") or hasattr(BaseModel, feature.name):
-            sys.exit(f"error: the typical services can't give a field the name {feature.name!r}")
+            sys.exit(f"error: the tutorial services can't give a field the name {feature.name!r}")
     if manifest.task == "regression":
-        sys.exit("error: the typical services serve classifiers only")
+        sys.exit("error: the tutorial services serve classifiers only")
     if manifest.frame != "polars" or any(feature.dtype for feature in manifest.features):
-        sys.exit("error: typical_pickle serves pipelines that take polars frames of strings and floats only")
+        sys.exit("error: tutorial-pickle serves pipelines that take polars frames of strings and floats only")
 
 
 def row_model(manifest: Manifest) -> type[BaseModel]:

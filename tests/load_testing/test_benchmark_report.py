@@ -1,110 +1,32 @@
 """The reports of a made-up result."""
 
 import re
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
-from bundle.machine import Machine
 from bundle.result import result_as_markdown
 from load_testing.benchmark_result import Benchmark
-from load_testing.process_tree import Memory
 from load_testing.report import render, share, write_reports
-from load_testing.results import LoadCell, LoadProtocol, ServiceFacts, Spread
-from load_testing.skew import Mismatch, SkewResult
-from load_testing.skew_measurement import SkewRow
-
-
-def flat(value):
-    return Spread(value, value, value)
-
-
-def cell(service, scenario, rate, cpu, *, failures=(), generator=0.5):
-    return LoadCell(
-        scenario=scenario,
-        service=service,
-        requests=1000,
-        failures=dict(failures),
-        requests_per_second=Spread(rate, 0.9 * rate, 1.1 * rate),
-        rows_per_second=flat(rate),
-        mean_ms=flat(4.0),
-        p50_ms=flat(3.5),
-        p95_ms=flat(7.25),
-        p99_ms=flat(12.5),
-        cpu_ms_per_request=flat(cpu),
-        rows_per_cpu_second=flat(1000 / cpu),
-        server_utilisation=0.8 if generator > 0.9 else 0.99,
-        generator_utilisation=generator,
-    )
-
-
-def skew_row(service, *, wrong=0):
-    mismatch = Mismatch(
-        row=7,
-        case="<missing>",
-        expected_label=1,
-        served_label=0,
-        expected_probability=0.75,
-        served_probability=None,
-    )
-    result = SkewResult(
-        rows=200, equal_labels=200 - wrong, equal_probabilities=200, mismatches=(mismatch,) if wrong else ()
-    )
-    return SkewRow(service=service, route="/predict", result=result, failures={}, seconds=1.5)
-
-
-def make_result(*, cells, skew):
-    facts = [
-        ServiceFacts(
-            service=name,
-            cold_start_seconds=Spread(1.5, 1.25, 2.0),
-            memory=Memory(used=150_000_000, peak=200_000_000),
-            artifact="m.pkl",
-            artifact_bytes=437_000,
-        )
-        for name in dict.fromkeys(cell.service for cell in cells)
-    ]
-    return Benchmark(
-        model="m",
-        version="abc123",
-        data_source="synthetic",
-        created=datetime(2030, 1, 2, 3, 4, tzinfo=UTC),
-        command="python -m load_testing.benchmark",
-        machine=Machine(
-            processor="Abacus 9",
-            cpus=2,
-            memory_bytes=16_000_000_000,
-            system="Linux 6",
-            python="3.11.7",
-            libraries={"locust": "2.47.0"},
-            commit="c0ffee",
-        ),
-        protocol=LoadProtocol(
-            seconds=5, warm_up=1, rounds=3, users=32, workers=1, server_cpus=(0,), client_cpus=(1,), cold_starts=3
-        ),
-        services=tuple(facts),
-        cells=tuple(cells),
-        skew=tuple(skew),
-        left_out=("axum: its release binary isn't built",),
-    )
+from load_testing.results import Spread
+from tests.load_testing.made_up_benchmark import flat, make_cell, make_result, make_skew_row
 
 
 @pytest.fixture
 def good():
     cells = [
-        cell("pickle", "single", 300.0, 3.0),
-        cell("onnx", "single", 7500.0, 0.125, generator=0.95),
-        cell("pickle", "batch10", 280.0, 3.5),
-        cell("onnx", "batch10", 4000.0, 7.0),
+        make_cell("pickle", "single", 300.0, 3.0),
+        make_cell("onnx", "single", 7500.0, 0.125, generator=0.95),
+        make_cell("pickle", "batch10", 280.0, 3.5),
+        make_cell("onnx", "batch10", 4000.0, 7.0),
     ]
-    return make_result(cells=cells, skew=[skew_row("pickle"), skew_row("onnx")])
+    return make_result(cells=cells, skew=[make_skew_row("pickle"), make_skew_row("onnx")])
 
 
 @pytest.fixture
 def bad():
-    cells = [cell("onnx", "single", 7500.0, 0.125, failures={"wrong class (<missing>)": 12})]
-    return make_result(cells=cells, skew=[skew_row("onnx", wrong=3)])
+    cells = [make_cell("onnx", "single", 7500.0, 0.125, failures={"wrong class (<missing>)": 12})]
+    return make_result(cells=cells, skew=[make_skew_row("onnx", wrong=3)])
 
 
 def test_json_report_is_the_result(good, tmp_path):
@@ -172,14 +94,14 @@ def test_html_bars_are_shares_of_the_largest_value(good):
 
 
 def test_other_services_are_compared_with_the_first_where_there_is_no_pickle_service():
-    cells = [cell("axum", "single", 100.0, 2.0), cell("onnx", "single", 50.0, 4.0)]
+    cells = [make_cell("axum", "single", 100.0, 2.0), make_cell("onnx", "single", 50.0, 4.0)]
     _, table, *_ = make_result(cells=cells, skew=[]).tables()
     assert table.heads[2] == "against axum"
     assert [(row[2], row[9]) for row in table.rows] == [("", ""), ("0.500x", "2.00x more")]
 
 
 def test_run_too_short_to_see_cpu_time_has_no_cpu_ratio():
-    cells = [cell("pickle", "single", 100.0, 2.0), msgspec.structs.replace(cell("onnx", "single", 50.0, 1.0))]
+    cells = [make_cell("pickle", "single", 100.0, 2.0), msgspec.structs.replace(make_cell("onnx", "single", 50.0, 1.0))]
     cells[1] = msgspec.structs.replace(cells[1], cpu_ms_per_request=flat(0.0))
     _, table, *_ = make_result(cells=cells, skew=[]).tables()
     assert table.rows[1][9] == ""

@@ -80,7 +80,7 @@ def test_rust_service_is_known_once_it_is_built(monkeypatch, tmp_path):
         "pickle",
         "onnx",
         "axum",
-        "typical_pickle",
-        "typical_onnx",
-        "typical_onnx_1t",
+        "tutorial-pickle",
+        "tutorial-onnx",
+        "tutorial-onnx-one-thread",
     ]

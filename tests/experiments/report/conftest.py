@@ -1,7 +1,6 @@
 """A folder of made-up result files, one of each kind."""
 
 from collections import Counter
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -22,18 +21,15 @@ from experiments.study.cells import Cell as StudyCell
 from experiments.study.results import StudyResult
 from experiments.study.session_results import OptionLatency, QuantizationResult, SessionResult, SettingResult, Skew
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share, TreeCosts
-from load_testing.benchmark_result import Benchmark
 from load_testing.latency import LatencyHistogram
 from load_testing.plan import LoadResult
-from load_testing.process_tree import Memory
-from load_testing.results import LoadCell, LoadProtocol, ServiceFacts, Spread
 from load_testing.skew import SkewResult
 from load_testing.skew_measurement import SkewRow
 from load_testing.skew_report import SkewReport
+from tests.load_testing.made_up_benchmark import CREATED, flat, make_cell, make_result
 from training.report.training_report import TrainedModel, TrainingReport
 
 SVG = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><text>{}</text></svg>\n'
-CREATED = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 MACHINE = Machine(
     processor="Abacus 9",
     cpus=3,
@@ -54,51 +50,16 @@ STUDY_MACHINE = Machine(
 )
 
 
-def flat(value):
-    return Spread(value, value, value)
-
-
 def benchmark(*, failures=None):
-    cell = LoadCell(
-        scenario="single",
+    row = SkewRow(
         service="o<n>nx",
-        requests=1000,
-        failures=failures or {},
-        requests_per_second=flat(7512.0),
-        rows_per_second=flat(7512.0),
-        mean_ms=flat(4.0),
-        p50_ms=flat(3.5),
-        p95_ms=flat(7.25),
-        p99_ms=flat(12.5),
-        cpu_ms_per_request=flat(0.125),
-        rows_per_cpu_second=flat(8000.0),
-        server_utilisation=0.99,
-        generator_utilisation=0.5,
+        route="/predict",
+        result=SkewResult(rows=200, equal_labels=200, equal_probabilities=200),
+        failures={},
+        seconds=1.5,
     )
-    facts = ServiceFacts(
-        service="o<n>nx",
-        cold_start_seconds=flat(1.5),
-        memory=Memory(used=150_000_000, peak=200_000_000),
-        artifact="m.onnx",
-        artifact_bytes=437_000,
-    )
-    result = SkewResult(rows=200, equal_labels=200, equal_probabilities=200)
-    plan = LoadProtocol(
-        seconds=5, warm_up=1, rounds=3, users=32, workers=1, server_cpus=(0,), client_cpus=(1,), cold_starts=3
-    )
-    return Benchmark(
-        model="m",
-        version="abc123",
-        data_source="synthetic",
-        created=CREATED,
-        command="python -m load_testing.benchmark --users 32",
-        machine=MACHINE,
-        protocol=plan,
-        services=(facts,),
-        cells=(cell,),
-        skew=(SkewRow(service="o<n>nx", route="/predict", result=result, failures={}, seconds=1.5),),
-        left_out=(),
-    )
+    cell = make_cell("o<n>nx", "single", 7512.0, 0.125, failures=failures or {})
+    return msgspec.structs.replace(make_result(cells=[cell], skew=[row], left_out=()), machine=MACHINE)
 
 
 ORIGIN = {

@@ -18,7 +18,7 @@ models = Path(os.environ.get("SERVE_MODEL_DIR", "models"))
 manifest = read_manifest(models)
 check_servable(manifest)
 options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = int(os.environ.get("TYPICAL_ONNX_THREADS", "0"))  # 0 is the default: one per host core
+options.intra_op_num_threads = int(os.environ.get("TUTORIAL_ONNX_THREADS", "0"))  # 0 is the default: one per host core
 session = onnxruntime.InferenceSession(read_artifact(manifest, "onnx", models), options)
 Row, Prediction = row_model(manifest), prediction_model(manifest)
 
