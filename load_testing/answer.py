@@ -65,7 +65,8 @@ def answer(
     contests = [contest(scenario, cells, onnx, pickle) for scenario in shown_scenarios(cells)]
     wrong = [text for name in (onnx, pickle) if (text := faults(name, cells, skew))]
     verdict = f"Not as it is: {' and '.join(wrong)}. Find out why first." if wrong else _verdict(contests)
-    figures = [*map(_speed, contests), *_rust(onnx, cells, contests[0]), _size(onnx, pickle, services)]
+    figures = [_speed(contests[0]), *_rust(onnx, cells, contests[0]), *map(_speed, contests[1:])]
+    figures.append(_size(onnx, pickle, services))
     if not wrong:
         figures.append(_agreement([row for row in skew if row.service in (onnx, pickle)]))
     return Answer(question, verdict, (" ".join(figures), " ".join(_limits(contests, cells))))
@@ -164,8 +165,8 @@ def _limits(contests: Sequence[Contest], cells: Sequence[LoadCell]) -> Iterator[
         yield f"The gain shrinks with the batch: {shrunk}."
     largest = max(rows for scenario in {cell.scenario for cell in cells} for rows in SCENARIOS[scenario])
     yield (
-        f"This run says nothing of batches above {largest} {'rows' if largest > 1 else 'row'}, in which the model "
-        "itself is nearly all the work, nor of other machines."
+        f"This run says nothing of batches above {largest} {'rows' if largest > 1 else 'row'}, where the model's "
+        "own work counts for more, nor of other machines."
     )
 
 

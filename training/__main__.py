@@ -8,6 +8,7 @@ COMMANDS = {
     "train": ("training.train", "tune, fit, prove parity, publish a bundle"),
     "package": ("training.package.command", "make a bundle of a model that exists already"),
     "dashboard": ("training.tuning.dashboard", "the study in the browser"),
+    "visualize": ("training.visualize", "the ONNX graph in the browser"),
     "fit-synthetic": (
         "training.data.fit_synthetic",
         "the statistics that synthetic rows are drawn from",

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,8 +70,27 @@ def test_a_misspelt_variable_is_told(makefile: Path):
     done = make(makefile, "show", "input=x")
     assert "error: input: python -m tests show has no such option; did you mean INPUT?" in done.stderr
     done = make(makefile, "other", "TRAILS=5")
-    assert "TRAILS: `make other` takes SERVE_% TRIALS" in done.stderr
+    assert "TRAILS: `make other` takes SERVE_* TRIALS" in done.stderr
     assert make(makefile, "other", "SERVE_PORT=1", "TRIALS=2").stdout == "done\n"
+
+
+def targets() -> list[str]:
+    return re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", targets())
+def test_every_target_tells_what_it_does_not_know(target: str):
+    """Either it refuses the variable itself, or hands it on to a command that does."""
+    done = make(ROOT / "Makefile", "--dry-run", target, "TRAILS=5")
+    assert "TRAILS: `make " in done.stderr or "MAKE_VARIABLES='TRAILS'" in done.stdout or target == "build-axum"
+
+
+def test_help_fits_a_terminal_and_the_makefile_a_page():
+    lines = make(ROOT / "Makefile", "help").stdout.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("  train ")
+    assert len((ROOT / "Makefile").read_text(encoding="utf-8").splitlines()) <= 110
 
 
 def test_a_wrong_value_is_told_by_the_name_that_it_was_given_under(makefile: Path):
