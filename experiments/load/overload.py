@@ -16,9 +16,10 @@ import msgspec
 from bundle.command_line import real_number, whole_number
 from bundle.table import Table
 from experiments.command import add_folders, publish
+from experiments.load.attempt import SHED, attempt
 from experiments.load.soak_faults import allow_files
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
-from load_testing.http_client import ClientConnection, HttpError
+from load_testing.http_client import ClientConnection
 from load_testing.latency import LatencyHistogram
 from load_testing.model_result import ModelResult, origin
 from load_testing.payloads import Reference, read_reference
@@ -107,17 +108,11 @@ def measure(address: Address, requests: Sequence[PreparedRequest], clients: int,
         while (started := time.perf_counter()) < deadline:
             request = requests[turn % len(requests)]
             turn += clients
-            try:
-                status, body = connection.exchange(request.message)
-            except HttpError:
-                phase.failed += 1
-                gevent.sleep(RETRY_SECONDS)
-                continue
-            if status == 503:
-                phase.refused += 1
-                gevent.sleep(RETRY_SECONDS)
-            elif status == 200 and request.check(body) is None:
+            fault = attempt(connection, request, RETRY_SECONDS)
+            if fault is None:
                 phase.accepted.append(1e3 * (time.perf_counter() - started))
+            elif fault == SHED:
+                phase.refused += 1
             else:
                 phase.failed += 1
         connection.close()

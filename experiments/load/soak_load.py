@@ -1,13 +1,16 @@
 """The honest clients of a soak: they send reference rows, check every answer, and try again where one is cut off."""
 
 import itertools
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 
 import gevent  # type: ignore[import-untyped]
 import msgspec
 
-from load_testing.http_client import ClientConnection, HttpError
+from experiments.load.attempt import CUT_OFF, SHED, attempt
+from load_testing.http_client import ClientConnection
 from load_testing.payloads import Reference
 from load_testing.scenarios import Address, PreparedRequest, prepare_requests
 
@@ -17,6 +20,7 @@ SINGLES_PER_BATCH = 20
 ATTEMPTS = 20
 _TIMEOUT_SECONDS = 30.0
 _PAUSE_SECONDS = 0.25
+_REPORT_SECONDS = 60.0
 
 
 class LoadCounts(msgspec.Struct):
@@ -47,7 +51,10 @@ class HonestClients:
     def run(self, seconds: float) -> None:
         """Send requests for so long; returns when the last of them is answered."""
         clients = [gevent.spawn(self._send_on) for _ in range(CLIENTS)]
-        gevent.sleep(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            print(f"{left:.0f} s to go, {self.counts.requests:,} right answers", file=sys.stderr, flush=True)
+            gevent.sleep(min(left, _REPORT_SECONDS))
         self._stopped = True
         gevent.joinall(clients, raise_error=True)
 
@@ -67,21 +74,16 @@ class HonestClients:
     def _send(self, connection: ClientConnection, request: PreparedRequest, rows: int) -> None:
         counts = self.counts
         for _ in range(ATTEMPTS):
-            try:
-                status, body = connection.exchange(request.message)
-            except HttpError:
+            fault = attempt(connection, request, _PAUSE_SECONDS)
+            if fault == CUT_OFF:
                 counts.cut_off += 1
-                gevent.sleep(_PAUSE_SECONDS)
-                continue
-            if status == 503:
+            elif fault == SHED:
                 counts.shed += 1
-                gevent.sleep(_PAUSE_SECONDS)
-                continue
-            fault = request.check(body) if status == 200 else f"status {status}"
-            if fault is None:
+            elif fault is None:
                 counts.requests += 1
                 counts.rows += rows
+                return
             else:
                 counts.wrong[fault] += 1
-            return
+                return
         counts.lost += 1

@@ -1,4 +1,4 @@
-"""What the study ran on."""
+"""What the study ran on, and what else ran on it meanwhile."""
 
 import os
 import time
@@ -7,6 +7,7 @@ import psutil
 
 from bundle import machine
 from bundle.machine import Machine
+from bundle.result import Result
 from training.manifest import LIBRARIES as TRAINING_LIBRARIES
 
 LIBRARIES = (*TRAINING_LIBRARIES, "xgboost-cpu", "xgboost", "skl2onnx")
@@ -15,6 +16,16 @@ LIBRARIES = (*TRAINING_LIBRARIES, "xgboost-cpu", "xgboost", "skl2onnx")
 def describe_machine() -> Machine:
     """This machine, with the versions of what is compared."""
     return machine.describe_machine(LIBRARIES)
+
+
+class ResultBesideOthers(Result, frozen=True, kw_only=True):
+    """A result of times in process. `others_cpus` is how many CPUs other processes kept busy meanwhile, on average."""
+
+    others_cpus: float
+
+    def facts(self) -> dict[str, str]:
+        """What the machine did besides."""
+        return {"meanwhile": f"other processes kept {self.others_cpus:.1f} CPUs busy"}
 
 
 class OthersClock:

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from bundle.result import Result
 from bundle.table import Table, three_digits
 from experiments.study.cells import SHIFT, Agreement, Cell, FamilyFacts, StudyProtocol, count_rows, count_threads, title
+from experiments.study.machine import ResultBesideOthers
 
 SPEEDUP, TIMES = "Speed-up (native time / ONNX time)", "Time per call, native / ONNX, µs"
 LEFT_OUT, DISTURBED = "-", "†"
 MARKED = "† Other processes left too few CPUs for the cell's threads."
 
 
-class StudyResult(Result, frozen=True, kw_only=True):
-    """A whole comparison. `others_cpus` is how many CPUs other processes kept busy meanwhile, on average."""
+class StudyResult(ResultBesideOthers, frozen=True, kw_only=True):
+    """A whole comparison."""
 
     title: ClassVar = "When ONNX is worth it"
     file: ClassVar = "study/study.json"
@@ -24,7 +24,6 @@ class StudyResult(Result, frozen=True, kw_only=True):
     data_source: str
     training_rows: int
     held_out_rows: int
-    others_cpus: float
     protocol: StudyProtocol
     families: tuple[FamilyFacts, ...]
     cells: tuple[Cell, ...]
@@ -44,8 +43,7 @@ class StudyResult(Result, frozen=True, kw_only=True):
             "same rows as tensors, both called in process and in turns; medians of "
             f"{plan.least_rounds} to {plan.most_rounds} rounds, {plan.seconds:g} s of them per cell; a cell is left "
             f"out ({LEFT_OUT}) where the least number of rounds would take over {plan.limit:g} s",
-            "meanwhile": f"other processes kept {self.others_cpus:.1f} CPUs busy",
-        }
+        } | super().facts()
 
     def key_figures(self) -> tuple[str, ...]:
         """The range of the speed-ups at the smallest and at the largest batch, in cells that nothing disturbed."""

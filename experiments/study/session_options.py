@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from tqdm import tqdm
 
 from bundle.artifacts import read_artifact
 from bundle.machine import command_line
@@ -33,6 +32,7 @@ from experiments.study.session_settings import all_settings, provider_chain
 from experiments.study.timing import Budget
 from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset
+from training.progress import progress_bar
 
 BATCH_ROWS = (1, 1_000)
 
@@ -65,7 +65,7 @@ def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: i
     held_out = pipeline_frame(rows.dataset, rows.held_out)
     batches = {count: distinct_batches(rows.dataset, held_out, count, manifest.tokens) for count in BATCH_ROWS}
     clock = OthersClock()
-    with tqdm(total=3, unit="step", dynamic_ncols=True) as bar:
+    with progress_bar("session options", "step", total=3) as bar:
         settings, noise, rounds = measure_settings(content, all_settings(chain), expected, batches, budget)
         bar.update()
         quantized = measure_quantization("trees", content, threshold, rows, batches, budget)

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import msgspec
 
-from bundle.result import Result
 from bundle.table import Table
 from experiments.study.cells import count_rows
+from experiments.study.machine import ResultBesideOthers
 
 
 class OptionLatency(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class QuantizationResult(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
 
 
-class SessionResult(Result, frozen=True, kw_only=True):
+class SessionResult(ResultBesideOthers, frozen=True, kw_only=True):
     """The whole comparison. `noise` is {rows: share by which a ratio must differ from 1 to count}.
 
     `absent` are the providers that were asked for and that this build of ONNX Runtime doesn't have.
@@ -68,7 +68,6 @@ class SessionResult(Result, frozen=True, kw_only=True):
 
     model: str
     version: str
-    others_cpus: float
     rounds: int
     noise: dict[int, float]
     absent: tuple[str, ...]
@@ -83,8 +82,7 @@ class SessionResult(Result, frozen=True, kw_only=True):
             "protocol": f"changes of the product's own settings in {self.rounds} interleaved rounds; times are "
             f"medians; a ratio to the product's settings counts that is farther from 1 than the noise ({noise}), if "
             "three quarters of the rounds agree",
-            "meanwhile": f"other processes kept {self.others_cpus:.1f} CPUs busy",
-        }
+        } | super().facts()
 
     def key_figures(self) -> tuple[str, ...]:
         """Settings that differ from the product's."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import msgspec
 import polars as pl
-from tqdm import tqdm
 
 from bundle.command_line import whole_number
 from bundle.machine import command_line
@@ -21,6 +20,7 @@ from experiments.study.machine import OthersClock, describe_machine
 from experiments.study.results import StudyResult
 from load_testing.cpus import available_cpus
 from training.data.prepare import PreparedRows
+from training.progress import progress_bar
 
 BATCH_ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
 FAST_ROWS = 12_000
@@ -46,7 +46,7 @@ def protocol(*, fast: bool, threads: Sequence[int]) -> StudyProtocol:
 def study(rows: PreparedRows, families: Sequence[Family], plan: StudyProtocol, *, seed: int) -> StudyResult:
     """Measure, with a progress bar on standard error."""
     clock = OthersClock()
-    with tqdm(total=steps(families, plan), unit="step", dynamic_ncols=True) as bar:
+    with progress_bar("study", "step", total=steps(families, plan)) as bar:
 
         def progress(what: str) -> None:
             bar.set_postfix_str(what, refresh=False)

@@ -9,7 +9,6 @@ much of a call the preprocessing is.
 import argparse
 
 import numpy as np
-from tqdm import tqdm
 
 from bundle.machine import command_line
 from bundle.manifest import utc_now
@@ -23,6 +22,7 @@ from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
 from experiments.study.tree_costs_results import TreeCosts
 from training.data.prepare import PreparedRows, pipeline_frame
+from training.progress import progress_bar
 
 SHAPES = ((100, 5), (300, 3), (300, 5), (300, 6), (300, 8), (300, 10), (1000, 5))
 USUAL = (300, 5)
@@ -33,14 +33,15 @@ def measure_all(rows: PreparedRows, *, seed: int, budget: Budget) -> TreeCosts:
     clock = OthersClock()
     held_out = pipeline_frame(rows.dataset, rows.held_out)
     shapes = []
-    with tqdm(SHAPES, unit="ensemble", dynamic_ncols=True) as bar:
-        for shape in bar:
+    with progress_bar("tree costs", "ensemble", total=len(SHAPES)) as bar:
+        for shape in SHAPES:
             pipeline = fit(rows, rows.features, xgboost(*shape), seed=seed)
             matrix = np.ascontiguousarray(pipeline.named_steps[PREPROCESSING].transform(held_out), dtype=np.float32)
             shapes.append(measure_shape(pipeline, matrix[:ROWS], shape[1], budget))
             if shape == USUAL:
                 batches = tuple(measure_batches(pipeline, matrix, budget))
                 share = measure_share(rows, pipeline, budget)
+            bar.update()
     return TreeCosts(
         dataset=rows.dataset.name,
         data_source=rows.description.source,

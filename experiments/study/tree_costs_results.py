@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import msgspec
 
-from bundle.result import Result
 from bundle.table import Table
+from experiments.study.machine import ResultBesideOthers
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     onnx_trees: float
 
 
-class TreeCosts(Result, frozen=True, kw_only=True):
+class TreeCosts(ResultBesideOthers, frozen=True, kw_only=True):
     """All of it. `batches` and `share` are of the ensemble `trees` x `depth`."""
 
     title: ClassVar = "Tree costs"
@@ -55,7 +55,6 @@ class TreeCosts(Result, frozen=True, kw_only=True):
 
     dataset: str
     data_source: str
-    others_cpus: float
     trees: int
     depth: int
     shapes: tuple[ShapeCost, ...]
@@ -73,8 +72,7 @@ class TreeCosts(Result, frozen=True, kw_only=True):
             "data": f"{self.dataset}, source {self.data_source}",
             "protocol": "one thread, the lowest of the rounds, which is the least disturbed one; the trees alone "
             "unless said otherwise",
-            "meanwhile": f"other processes kept {self.others_cpus:.1f} CPUs busy",
-        }
+        } | super().facts()
 
     def key_figures(self) -> tuple[str, ...]:
         """The largest batch."""

@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 from distributed import get_worker
-from tqdm import tqdm
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import Manifest, read_manifest
@@ -22,6 +20,7 @@ from scale.scoring.model import ScoringModel
 from scale.scoring.plan import OutputPart, contiguous
 from scale.scoring.run import Job, score_parts
 from training.data.table_files import CsvOptions, is_parquet
+from training.progress import progress_bar
 
 PACKAGES = ("bundle", "scale", "training")
 
@@ -58,7 +57,7 @@ def score_on_dask(job: Job, models: Path, parts: Sequence[OutputPart], scheduler
     total = done + sum(part.rows for part in parts)
     with (
         connected(scheduler, PACKAGES) as client,
-        tqdm(total=total, initial=done, desc="score", unit=" rows", unit_scale=True, file=sys.stderr) as bar,
+        progress_bar("score", "rows", total=total, initial=done, unit_scale=True) as bar,
     ):
         threads = sum(int(worker["nthreads"]) for worker in workers_of(client).values())
         for rows in in_order(client, [client.submit(score_task, task, pure=False) for task in tasks]):

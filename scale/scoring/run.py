@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TextIO
 
 import polars as pl
-from tqdm import tqdm
 
 from bundle.manifest import Manifest
 from scale.scoring.columns import check_schema, read_features
@@ -20,6 +19,7 @@ from scale.scoring.model import ScoringModel
 from scale.scoring.output import score_columns, write_part
 from scale.scoring.plan import OutputPart, contiguous
 from training.data.table_files import CsvOptions, explain_missing, read_schema, read_slices
+from training.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,10 @@ def score_parts(job: Job, parts: Sequence[OutputPart], *, done: int, progress: T
         InputError: a row can't be scored, or a file has changed since it was described. Earlier parts are kept.
     """
     total = done + sum(part.rows for part in parts)
-    interval = 0.1 if progress.isatty() else 15.0
     pending: deque[Future[Encoded]] = deque()
     last = None
     with (
-        tqdm(
-            total=total, initial=done, desc="score", unit=" rows", unit_scale=True, file=progress, mininterval=interval
-        ) as bar,
+        progress_bar("score", "rows", file=progress, total=total, initial=done, unit_scale=True) as bar,
         ThreadPoolExecutor(job.threads) as pool,
     ):
         try:

@@ -433,22 +433,18 @@ def test_defaults_are_those_of_the_documentation():
 
 
 @pytest.fixture
-def orchard_options(made_up, tmp_path):
+def orchard_options(made_up, training_options, tmp_path):
     """Options of a run on another data set, whose rows come from `frame`."""
 
     def make(frame, name):
         dataset, _ = made_up.orchard()
         folder = tmp_path / name
-        return Options(
+        return dataclasses.replace(
+            training_options,
             dataset=dataclasses.replace(dataset, parse=lambda _: frame),
             data="farm",
             data_dir=folder,
-            trials=2,
-            seed=42,
             storage=f"sqlite:///{folder / 'study.db'}",
-            fresh=False,
-            if_missing=False,
-            tune_only=False,
             models=folder / "models",
             reports=folder / "reports",
         )

@@ -20,6 +20,8 @@ from training.model.score import Output, Target
 FOLDS = 4
 """Even, so that two cores have the same to do."""
 
+Predict = Callable[[Parameters], Output]
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -28,7 +30,7 @@ class Fold:
     """
 
     rows: NDArray[np.int_]
-    predict: Callable[[Parameters], Output]
+    predict: Predict
 
 
 def prepare_folds(
@@ -40,25 +42,39 @@ def prepare_folds(
     """
     splitter = KFold if dataset.task == "regression" else StratifiedKFold
     parts = splitter(FOLDS, shuffle=True, random_state=seed).split(features, target)
-    make = _pipeline_fold if dataset.pipeline else _boosted_fold
-    return [make(dataset, features, target, wide, inside, outside, seed) for inside, outside in parts]
+    splits = [_Split(dataset, features, target, wide, seed, inside, outside) for inside, outside in parts]
+    return [Fold(split.outside, (_own_pipeline if dataset.pipeline else _boosted)(split)) for split in splits]
 
 
-def _boosted_fold(
-    dataset: Dataset,
-    features: pl.DataFrame,
-    target: Target,
-    wide: Collection[str],
-    inside: NDArray[np.int_],
-    outside: NDArray[np.int_],
-    seed: int,
-) -> Fold:
-    preprocessing = build_preprocessing(dataset, wide, seed=seed)
+@dataclass(frozen=True)
+class _Split:
+    """Training rows, with the indices of those to fit on and of those to validate with."""
+
+    dataset: Dataset
+    features: pl.DataFrame
+    target: Target
+    wide: Collection[str]
+    seed: int
+    inside: NDArray[np.int_]
+    outside: NDArray[np.int_]
+
+
+def _boosted(split: _Split) -> Predict:
+    dataset, features, target, inside, outside = (
+        split.dataset,
+        split.features,
+        split.target,
+        split.inside,
+        split.outside,
+    )
+    preprocessing = build_preprocessing(dataset, split.wide, seed=split.seed)
     matrix = preprocessing.fit_transform(features[inside], target[inside]).astype(np.float32)
     training = xgb.QuantileDMatrix(matrix, target[inside])
     matrix = preprocessing.transform(features[outside]).astype(np.float32)
     validation = xgb.QuantileDMatrix(matrix, target[outside], ref=training)
-    common: dict[str, Any] = {"objective": OBJECTIVES[dataset.task], "tree_method": "hist", "seed": seed, "nthread": 1}
+    common: dict[str, Any] = {
+        "objective": OBJECTIVES[dataset.task], "tree_method": "hist", "seed": split.seed, "nthread": 1,
+    }  # fmt: skip
     if dataset.task == "multiclass_classification":
         common["num_class"] = len(dataset.classes)
 
@@ -69,23 +85,16 @@ def _boosted_fold(
         predicted: Output = booster.predict(validation)
         return predicted
 
-    return Fold(outside, predict)
+    return predict
 
 
-def _pipeline_fold(
-    dataset: Dataset,
-    features: pl.DataFrame,
-    target: Target,
-    wide: Collection[str],
-    inside: NDArray[np.int_],
-    outside: NDArray[np.int_],
-    seed: int,
-) -> Fold:
+def _own_pipeline(split: _Split) -> Predict:
     def predict(parameters: Parameters) -> Output:
-        estimator = build_pipeline(dataset, parameters, wide, seed=seed).fit(features[inside], target[inside])
-        return output_of(estimator, features[outside], dataset.task)
+        pipeline = build_pipeline(split.dataset, parameters, split.wide, seed=split.seed)
+        estimator = pipeline.fit(split.features[split.inside], split.target[split.inside])
+        return output_of(estimator, split.features[split.outside], split.dataset.task)
 
-    return Fold(outside, predict)
+    return predict
 
 
 def output_of(estimator: BaseEstimator, features: Any, task: Task) -> Output:  # noqa: ANN401 - any frame

@@ -136,4 +136,4 @@ def show_best(bar: "tqdm[Never]", study: optuna.Study, label: str) -> None:
     aside = f"{len(trials) - len(complete)} pruned"
     if len(study.directions) > 1:
         aside = f"{len(study.best_trials)} on the front"
-    bar.set_postfix_str(f"best {label} {max(complete):.4f}, {aside}")
+    bar.set_postfix_str(f"best {label} {max(complete):.4f}, {aside}", refresh=False)

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from bundle.files import encode_result
-from bundle.machine import Machine
 from experiments.load.fairness import FairnessCell, FairnessReport
 from experiments.load.image_sizes import ImageSize, ImagesReport
 from experiments.load.overload import OverloadReport, OverloadRow
@@ -26,28 +25,16 @@ from load_testing.plan import LoadResult
 from load_testing.skew import SkewResult
 from load_testing.skew_measurement import SkewRow
 from load_testing.skew_report import SkewReport
+from tests.load_testing import made_up_benchmark
 from tests.load_testing.made_up_benchmark import CREATED, flat, make_cell, make_result
 from training.report.training_report import TrainedModel, TrainingReport
 
 SVG = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><text>{}</text></svg>\n'
-MACHINE = Machine(
-    processor="Abacus 9",
-    cpus=3,
-    memory_bytes=16_000_000_000,
-    system="Linux 6",
-    python="3.11.7",
-    libraries={"locust": "2.47.0"},
-    commit="c0ffee",
-)
-STUDY_MACHINE = Machine(
-    processor="Abacus 8",
-    cpus=2,
-    memory_bytes=8_000_000_000,
-    system="Linux 5",
-    python="3.11.7",
-    libraries={"onnx": "1.2.3"},
+MACHINE = msgspec.structs.replace(made_up_benchmark.MACHINE, cpus=3)
+STUDY_MACHINE = msgspec.structs.replace(
+    MACHINE, processor="Abacus 8", cpus=2, memory_bytes=8_000_000_000, system="Linux 5", libraries={"onnx": "1.2.3"},
     commit=None,
-)
+)  # fmt: skip
 
 
 def benchmark(*, failures=None):

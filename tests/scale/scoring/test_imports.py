@@ -13,5 +13,11 @@ def test_scoring_needs_no_training_library():
     loaded = {name.partition(".")[0] for name in result.stdout.split()}
     assert not loaded & {"sklearn", "scipy", "xgboost", "pandas", "onnx", "optuna", "serving"}
     reading = {"compression", "csv_options", "csv_records", "found_files", "table_files"}
-    ours = {"training", "training.errors", "training.data", *(f"training.data.{name}" for name in reading)}
+    ours = {
+        "training",
+        "training.errors",
+        "training.progress",
+        "training.data",
+        *(f"training.data.{name}" for name in reading),
+    }
     assert {name for name in result.stdout.split() if name.split(".")[0] == "training"} == ours

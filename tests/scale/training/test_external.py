@@ -1,6 +1,5 @@
 """Training on rows that stay on disk: the same model kinds, from the same arguments, by the same way to the bundle."""
 
-import dataclasses
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,6 @@ from scale.training.external import fit_external
 from scale.training.partitioned import predict_part
 from scale.training.partitions import DrawRange, Partitions, open_partitions
 from scale.training.sample import plan_parts
-from scale.training.synthetic_parquet import write_synthetic
 from scale.training.train import PartitionedOptions, main, train_partitioned
 from training import adult
 from training.data.prepare import pipeline_frame, targets
@@ -34,11 +32,9 @@ PARAMETERS = {"n_estimators": 25, "max_depth": 4, "learning_rate": 0.2, "subsamp
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(census) -> Path:
     """A census in three files."""
-    folder = tmp_path_factory.mktemp("census")
-    write_synthetic(adult.DATASET, ROWS, folder / "census", seed=3, part_rows=3500)
-    return folder / "census"
+    return census(ROWS, 3500)
 
 
 @pytest.fixture(scope="module")
@@ -137,17 +133,8 @@ def test_one_batch_gives_the_trees_that_the_classifier_itself_would_fit(tmp_path
 
 
 @pytest.mark.slow
-def test_a_run_publishes_a_bundle_like_any_other(folder, training_options, tmp_path, capsys):
-    run = dataclasses.replace(
-        training_options,
-        dataset=adult.DATASET,
-        data_dir=folder,
-        trials=1,
-        storage=f"sqlite:///{tmp_path / 'study.db'}",
-        models=tmp_path / "models",
-        reports=tmp_path / "reports",
-    )
-    trained = train_partitioned(PartitionedOptions(run, sample_rows=2400))
+def test_a_run_publishes_a_bundle_like_any_other(folder, one_trial, tmp_path, capsys):
+    trained = train_partitioned(PartitionedOptions(one_trial(folder), sample_rows=2400))
     assert trained is not None
     manifest = read_manifest(tmp_path / "models")
     assert manifest == trained

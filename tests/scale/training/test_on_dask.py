@@ -18,7 +18,6 @@ from scale.training.on_dask import OnDask
 from scale.training.partitioned import predict_part
 from scale.training.partitions import Partition, open_partitions
 from scale.training.sample import plan_parts, survey
-from scale.training.synthetic_parquet import write_synthetic
 from scale.training.train import PartitionedOptions, main, train_partitioned
 from tests.scale.dask_cluster import local_cluster
 from training import adult
@@ -31,11 +30,9 @@ PARAMETERS = {"n_estimators": 10, "max_depth": 4, "learning_rate": 0.3}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(census) -> Path:
     """A census in three files."""
-    folder = tmp_path_factory.mktemp("census") / "rows"
-    write_synthetic(adult.DATASET, ROWS, folder, seed=3, part_rows=2500)
-    return folder
+    return census(ROWS, 2500)
 
 
 @pytest.fixture(scope="module")
@@ -66,17 +63,10 @@ def test_the_model_is_close_to_that_of_the_external_engine(engine):
 
 
 @pytest.mark.slow
-def test_a_run_publishes_a_bundle_like_any_other(folder, scheduler, training_options, tmp_path):
-    run = dataclasses.replace(
-        training_options,
-        dataset=adult.DATASET,
-        data_dir=folder,
-        trials=1,
-        storage=f"sqlite:///{tmp_path / 'study.db'}",
-        models=tmp_path / "models",
-        reports=tmp_path / "reports",
+def test_a_run_publishes_a_bundle_like_any_other(folder, scheduler, one_trial, tmp_path):
+    trained = train_partitioned(
+        PartitionedOptions(one_trial(folder), engine="dask", sample_rows=1000, scheduler=scheduler)
     )
-    trained = train_partitioned(PartitionedOptions(run, engine="dask", sample_rows=1000, scheduler=scheduler))
     assert trained == read_manifest(tmp_path / "models")
     assert trained.parity.label_mismatches == 0
     counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
