@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bundle.table import Table, byte_size, three_digits
 from load_testing.results import LoadCell, ServiceFacts
+from load_testing.scenarios import SCENARIOS
 
 BOUND, IDLE = "†", "‡"
 MARKS = {
@@ -19,6 +20,15 @@ LABELS = {
     "axum": "**Rust service** (axum)",
 }
 SIDE_BY_SIDE = {"single": "one row: requests/s", "batch100": "batch of 100: requests/s"}
+
+
+def scenario_title(scenario: str) -> str:
+    """`One row per request`, as a heading; the name itself of a scenario that is not ours."""
+    sizes = SCENARIOS.get(scenario, {})
+    if len(sizes) > 1:
+        return "Mixed: mostly one row per request, now and then a batch"
+    rows = next(iter(sizes), 0)
+    return f"{rows} rows per request" if rows > 1 else "One row per request" if rows else scenario
 
 
 def overview_table(services: Sequence[str], cells: Sequence[LoadCell]) -> Table:
@@ -45,7 +55,7 @@ def scenario_table(scenario: str, cells: Sequence[LoadCell], basis: str) -> Tabl
     rows = tuple(_compared(cell, against) for cell in cells)
     failures = (f"{cell.service}: {count:,} failed: {why}" for cell in cells for why, count in cell.failures.items())
     failed = frozenset(number for number, cell in enumerate(cells) if cell.failures)
-    return Table(scenario, heads, rows, failed=failed, notes=(*_marks(rows), *failures))
+    return Table(scenario_title(scenario), heads, rows, failed=failed, notes=(*_marks(rows), *failures))
 
 
 def cost_table(services: Sequence[ServiceFacts]) -> Table:

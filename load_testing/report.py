@@ -9,6 +9,7 @@ from markupsafe import Markup
 from bundle.result import provenance, write_result
 from bundle.table import byte_size, three_digits, to_html
 from load_testing.benchmark_result import Benchmark
+from load_testing.benchmark_tables import scenario_title
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -39,6 +40,7 @@ def html_environment(*folders: Path) -> Environment:
         "three_digits": three_digits,
         "size": byte_size,
         "share": share,
+        "scenario_title": scenario_title,
         "table": lambda table: Markup(to_html(table)),  # noqa: S704  its texts are escaped
     }
     environment.filters.update(filters)

@@ -102,11 +102,12 @@ def summary_lines(entries: Sequence[Entry]) -> list[str]:
     lines = []
     for entry in entries:
         if entry.result is None:
-            lines.append(f"{entry.name:{width}}  {'missing':16}  {entry.kind.made_by} makes it")
             continue
         first, *others = entry.result.key_figures() or ("no figures",)
         lines.append(f"{entry.name:{width}}  {entry.result.created:%Y-%m-%d %H:%M}  {first}")
         lines += [f"{'':{width}}  {'':16}  {line}" for line in others]
+    if missing := [entry.kind.made_by for entry in entries if entry.result is None]:
+        lines.append(f"not measured yet: {', '.join(missing)}")
     return lines
 
 

@@ -62,7 +62,7 @@ def _complete(study: optuna.Study) -> list[FrozenTrial]:
     return list(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
-def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
+def _study_history(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
     trials = evidence.study.get_trials(deepcopy=False)
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     pruned = [trial for trial in trials if trial.state is TrialState.PRUNED and trial.intermediate_values]
@@ -76,7 +76,19 @@ def _study_history(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     )
     axes.set(xlabel="trial", ylabel=f"{evidence.score.label}, out of fold")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="lower right")
+    if (trivial := manifest.record.metrics.trivial) is not None:
+        _no_skill(axes, trivial)
+    _legend(axes, "best")
+
+
+def _no_skill(axes: Axes, score: float) -> None:
+    """The score of a model that looks at no feature: a line, or words where it is far from all trials."""
+    low, high = axes.get_ylim()
+    shown = f"no skill: {round(score, 3) + 0.0:.3f}"  # -0.0 is 0
+    if 2 * low - high <= score <= 2 * high - low:
+        axes.axhline(score, color=GREY, linewidth=1, linestyle="--", label=shown)
+    else:
+        axes.plot([], [], color=GREY, linewidth=1, linestyle="--", label=f"{shown}, outside")
 
 
 def _pareto(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
@@ -121,7 +133,7 @@ def _precision_recall(axes: Axes, manifest: Manifest, evidence: Evidence) -> Non
     label = f"threshold {manifest.decision_threshold:.3f}: {evidence.score.label} {at[evidence.score.name]:.3f}"
     axes.plot(at["recall"], at["precision"], "o", color=ORANGE, label=label)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
-    axes.legend(frameon=False, loc="lower left")
+    _legend(axes, "lower left")
 
 
 def _roc(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
@@ -132,7 +144,12 @@ def _roc(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
         )
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="no skill")
     axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
-    axes.legend(frameon=False, loc="lower right")
+    _legend(axes, "lower right")
+
+
+def _legend(axes: Axes, place: str) -> None:
+    """On a ground of its own, so that no line runs through its words."""
+    axes.legend(loc=place, facecolor="white", edgecolor="none", framealpha=0.9)
 
 
 def _both(evidence: Evidence) -> Sequence[tuple[str, str, Scored, str]]:
@@ -149,9 +166,11 @@ def _calibration(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="perfect")
     weighted = f" (class weight {weight:.2f})" if weight is not None else ""
     axes.plot(predicted, observed, "o-", color=BLUE, markersize=4, label=f"held out{weighted}")
+    base = float(held_out.target.mean())
+    axes.axhline(base, color=GREY, linewidth=1, linestyle="--", label=f"base rate {base:.3f}")
     axes.axvline(manifest.decision_threshold or 0.0, color=ORANGE, linewidth=1, label="threshold")
     axes.set(xlabel=f"predicted P({_short(manifest.positive_class)})", ylabel="observed fraction")
-    axes.legend(frameon=False, loc="lower right")
+    _legend(axes, "lower right")
 
 
 def _confusion_matrix(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
@@ -182,7 +201,7 @@ def _predicted_against_true(axes: Axes, _: Manifest, evidence: Evidence) -> None
     axes.axhline(mean, color=ORANGE, linewidth=1, linestyle="--", label="no skill: the training rows' mean")
     axes.scatter(target, output, s=8, alpha=0.4, color=BLUE, label="held out")
     axes.set(xlabel="true", ylabel="predicted")
-    axes.legend(frameon=False, loc="upper left")
+    _legend(axes, "upper left")
 
 
 def _residuals(axes: Axes, _: Manifest, evidence: Evidence) -> None:

@@ -1,23 +1,22 @@
 """The training report: pictures of one run as PNG and SVG files, its figures in `report.md` and `report.json`."""
 
+import sys
+import warnings
 from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.font_manager import get_font_names
 
 from bundle.files import encode_result, write_files
 from bundle.machine import command_line, describe_machine
 from bundle.manifest import Manifest
 from bundle.table import to_markdown
 from training.manifest import LIBRARIES
+from training.report.fonts import fonts_for, texts_of
 from training.report.pictures import ALL, Evidence, pictures_for
 from training.report.training_report import TrainedModel, TrainingReport
 
 KINDS = ("png", "svg")
-
-FONTS = ("DejaVu Sans", "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Arabic", "Arial Unicode MS")
-"""The first one that has a glyph draws it: names of columns and classes may be in any script."""
 
 
 def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
@@ -32,7 +31,16 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
     for name in ALL - pictures.keys():
         for kind in KINDS:
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
-    with rc_context({"font.family": _fonts(), "svg.fonttype": "path"}):
+    families, missing = fonts_for(texts_of(manifest))
+    if missing:
+        print(
+            f"warning: no font is installed for {' '.join(sorted(missing))}: PNG pictures have boxes in their place, "
+            "SVG pictures leave them to the browser's fonts",
+            file=sys.stderr,
+        )
+    fonts = {"font.family": families, "svg.fonttype": "none" if missing else "path"}
+    with rc_context(fonts), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing", UserWarning)
         for name, (title, draw) in pictures.items():
             figure = Figure(figsize=(7.2, 4.4), layout="constrained")
             axes = figure.subplots()
@@ -43,12 +51,6 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
                 figure.savefig(folder / f"{name}.{kind}", dpi=120)
             lines += [f"## {title}", "", f"![{title}]({name}.png)", ""]
     write_files(folder, {"report.md": "\n".join(lines).encode(), "report.json": encode_result(report)})
-
-
-def _fonts() -> list[str]:
-    """Those of the fonts that are installed."""
-    installed = set(get_font_names())
-    return [font for font in FONTS if font in installed]
 
 
 def _facts(manifest: Manifest, evidence: Evidence) -> list[str]:

@@ -192,7 +192,8 @@ def test_integers_stand_for_numbers_and_categories_for_strings(tmp_path):
 
 
 def test_a_folder_without_parquet_or_with_something_else_named_so(tmp_path, capsys):
-    arguments = ["--engine", "external", "--data-dir", str(tmp_path), "--models", str(tmp_path / "models")]
+    folders = ["--models", str(tmp_path / "models"), "--reports", str(tmp_path / "reports")]
+    arguments = ["--engine", "external", "--data-dir", str(tmp_path), *folders]
     assert main(arguments) == 1
     assert "no .parquet file there; ENGINE=external and dask train on such files" in capsys.readouterr().err
     (tmp_path / "a.parquet").write_text("no parquet")

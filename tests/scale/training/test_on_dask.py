@@ -79,7 +79,8 @@ def test_a_bad_row_on_a_worker_is_told_by_its_file(folder, scheduler, tmp_path, 
     bad = tmp_path / "part-00001.parquet"
     pl.read_parquet(bad).with_columns(pl.lit("odd").alias("education")).write_parquet(bad)
     arguments = ["--engine", "dask", "--scheduler", scheduler, "--data-dir", str(tmp_path)]
-    assert main([*arguments, "--models", str(tmp_path / "models")]) == 1
+    folders = ["--models", str(tmp_path / "models"), "--reports", str(tmp_path / "reports")]
+    assert main([*arguments, *folders]) == 1
     assert f"error: {bad}: {adult.DATASET.name}: column 'education' has unranked" in capsys.readouterr().err
     assert not any((tmp_path / "models").iterdir())
 
