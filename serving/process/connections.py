@@ -4,12 +4,12 @@ docs/connections.md states what they add up to.
 """
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
 
 from serving.process.event_loop import EventLoop
+from serving.process.turns import Turns
 
 HEAD_BYTES = 64 << 10
 """The longest request line and header fields together."""
@@ -27,9 +27,6 @@ UNPARSED_BYTES = 64 << 20
 
 OWN_BYTES = 4 << 10
 """What a connection may hold of them in any case, so that full buffers do not shut out ordinary clients."""
-
-PIPELINED_IN_A_TURN = 16
-"""How many requests that waited behind an answer are begun in one turn of the event loop, so that turns stay short."""
 
 LINGER_SECONDS = 5.0
 """How long a connection that is ending reads on: unread bytes would reset it, perhaps before the answer is read."""
@@ -53,9 +50,6 @@ class Connection(Protocol):
     def end_if_overdue(self, now: float) -> None:
         """End it if its client has been waited for too long."""
 
-    def take_turn(self) -> None:
-        """Begin the request that waited."""
-
 
 @dataclass
 class ConnectionLimits:
@@ -71,7 +65,7 @@ class ConnectionLimits:
     held: set[Connection] = field(default_factory=set)
     in_hand: set[object] = field(default_factory=set)
     unparsed: int = 0
-    queue: deque[Connection] = field(default_factory=deque)
+    turns: Turns = field(default_factory=Turns)
 
     def hold(self, before: int, now: int) -> bool:
         """Count a connection's unparsed bytes, which were `before`; returns whether there is room for them.
@@ -83,18 +77,6 @@ class ConnectionLimits:
             return False
         self.unparsed += change
         return True
-
-    def wait_for_turn(self, connection: Connection) -> None:
-        """Let the connection take its turn soon: clients that wait for their answers come first."""
-        self.queue.append(connection)
-        if len(self.queue) == 1:
-            asyncio.get_running_loop().call_soon(self._give_turns)
-
-    def _give_turns(self) -> None:
-        for _ in range(min(PIPELINED_IN_A_TURN, len(self.queue))):
-            self.queue.popleft().take_turn()
-        if self.queue:
-            asyncio.get_running_loop().call_soon(self._give_turns)
 
     async def enforce(self) -> None:
         """End the connections whose time is up, until cancelled."""

@@ -14,7 +14,7 @@ OVERLOADED = "overloaded"
 """The extension in the scope of a request that came when the worker had as many as it takes."""
 
 ARRIVED = "arrived"
-"""Where in its scope a request has the time, of `perf_counter`, at which its head was complete."""
+"""Where in its scope a request has the time, of `perf_counter`, since when it has waited for its turn."""
 
 READ_AHEAD_BYTES = 64 << 10
 """How much of a body is read before the application asks for it."""
@@ -58,12 +58,12 @@ class Exchange:
     """A request in hand. Its connection gives it the body, part by part, and has no other one meanwhile.
 
     `keep_alive`: whether the connection goes on after it. `missing`: how much of the body hasn't arrived, None where
-    nobody knows.
+    nobody knows. `queued`: whether it waits for its turn, or has had it. `task`: the application's work on it.
     """
 
     __slots__ = (
         "_channel", "_continue", "_given", "_head", "_length", "_parts", "_size", "_waiter", "answered", "arrived",
-        "gone", "keep_alive", "missing", "scope", "started",
+        "gone", "keep_alive", "missing", "queued", "scope", "started", "task",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +73,8 @@ class Exchange:
         self.keep_alive = keep_alive
         self.missing = missing
         self.arrived = missing == 0
-        self.started = self.answered = self.gone = False
+        self.queued = self.started = self.answered = self.gone = False
+        self.task: asyncio.Task[None] | None = None
         self._channel = channel
         self._continue = expects_continue and not self.arrived
         self._given = False
@@ -90,6 +91,10 @@ class Exchange:
             self._parts.append(part)
             self._size += len(part)
         self._wake()
+
+    def comes_whole(self) -> bool:
+        """Whether the application is not asked before all of the body is there: it is short, and sent unasked."""
+        return self.missing is not None and self.missing <= READ_AHEAD_BYTES and not self._continue
 
     def is_full(self) -> bool:
         """Whether the application has to read before more of the body should come."""

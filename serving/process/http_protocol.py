@@ -54,14 +54,13 @@ class Protocol(asyncio.Protocol):
         self._server = server_state
         self._app_state = app_state
         self._limits: ConnectionLimits = app_state[STATE_KEY]
+        self.last_turn = self._limits.turns.count
         self._parser = RequestParser()
         self._exchange: Exchange | None = None
         self._refusal: RequestError | None = None
         self._input: bytes | bytearray = b""
         self._at = self._held = self._discarded = 0
-        self._paused = self._ending = self._stopping = self._ended_by_client = self._surplus = self._awaited = (
-            self._queued
-        ) = False
+        self._paused = self._ending = self._stopping = self._ended_by_client = self._surplus = self._awaited = False
         self._deadline = self._sending_deadline = NEVER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -84,16 +83,16 @@ class Protocol(asyncio.Protocol):
         self._drop_input()
         self._ending = True
         if self._exchange is not None:
-            self._exchange.leave()
+            self._leave(self._exchange)
         self.resume_writing()
 
     def eof_received(self) -> bool:
         """Called by the event loop when the client sends no more. Returns whether it is still owed an answer."""
         self._ended_by_client = True
         if self._exchange is None or self._ending:
-            return self._queued and not self._ending
+            return False
         if not self._exchange.arrived:
-            self._exchange.leave()  # it broke off in the middle of a body
+            self._leave(self._exchange)  # it broke off in the middle of a body
         return self._exchange.arrived
 
     def data_received(self, data: bytes) -> None:
@@ -127,7 +126,7 @@ class Protocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Called by the server when it stops: what has arrived is answered, then the connection ends."""
         self._stopping = True
-        if self._exchange is None and not self._queued:
+        if self._exchange is None:
             self.transport.close()
 
     def end_if_overdue(self, now: float) -> None:
@@ -159,7 +158,7 @@ class Protocol(asyncio.Protocol):
     def answered(self) -> None:
         """The present answer is complete."""
         exchange = cast("Exchange", self._exchange)
-        self.finished(exchange)
+        self._limits.in_hand.discard(exchange)
         if not exchange.keep_alive:
             self._end()
         elif exchange.arrived:
@@ -168,8 +167,9 @@ class Protocol(asyncio.Protocol):
             self._resume_reading()
 
     def finished(self, exchange: Exchange) -> None:
-        """The application is done with a request."""
+        """The application is done with a request, or is not asked any more."""
         self._limits.in_hand.discard(exchange)
+        self._server.tasks.discard(cast("asyncio.Task[None]", exchange.task))
 
     def _next(self) -> None:
         """The present request is done with; the next one's turn has come."""
@@ -178,19 +178,19 @@ class Protocol(asyncio.Protocol):
         if self._refusal is not None:
             self._refuse(self._refusal)
         elif self._at < len(self._input):
-            self._deadline = NEVER
-            self._queued = True
-            self._limits.wait_for_turn(self)
+            self._advance()
         elif self._stopping or self._ended_by_client:
             self._end()
         else:
             self._resume_reading()
 
     def take_turn(self) -> None:
-        """Begin the request that waited behind the last answer."""
-        self._queued = False
-        self._deadline = self.loop.time() + self._idle_seconds
-        self._advance()
+        """Let the application begin with the present request."""
+        exchange = cast("Exchange", self._exchange)
+        if exchange.gone:
+            return
+        exchange.task = self.loop.create_task(exchange.run(self._app))
+        self._server.tasks.add(exchange.task)
 
     def _advance(self) -> None:
         """Read what can be read of the input; count the rest of it, and read no more while it waits for its turn."""
@@ -258,7 +258,6 @@ class Protocol(asyncio.Protocol):
             "query_string": head.target.partition(b"?")[2],
             "headers": head.headers,
             "state": self._app_state.copy(),
-            ARRIVED: perf_counter(),
         }
         exchange = Exchange(
             self,
@@ -268,16 +267,21 @@ class Protocol(asyncio.Protocol):
             expects_continue=head.expects_continue,
         )
         self._exchange = exchange
+        self._limits.in_hand.add(exchange)
+        overloaded = self._surplus or len(self._limits.in_hand) > self._limits.requests
+        if overloaded:
+            scope["extensions"] = {OVERLOADED: {}}
         if exchange.arrived:
             self._stop_waiting()
         else:
             self._wait_for_request()
-        task = self.loop.create_task(exchange.run(self._app))
-        self._server.tasks.add(task)
-        task.add_done_callback(self._server.tasks.discard)
-        self._limits.in_hand.add(exchange)
-        if self._surplus or len(self._limits.in_hand) > self._limits.requests:
-            scope["extensions"] = {OVERLOADED: {}}
+        if exchange.arrived or overloaded or not exchange.comes_whole():
+            self._wait_for_turn(exchange)
+
+    def _wait_for_turn(self, exchange: Exchange) -> None:
+        exchange.queued = True
+        exchange.scope[ARRIVED] = perf_counter()
+        self._limits.turns.wait(self)
 
     def _take_body(self, exchange: Exchange) -> bool:
         """Give the request in hand what has come of its body; what comes behind that waits for its answer."""
@@ -295,7 +299,9 @@ class Protocol(asyncio.Protocol):
         exchange.take(content, last=self._parser.complete)
         if exchange.arrived:
             self._stop_waiting()
-            if exchange.answered:
+            if not exchange.queued:
+                self._wait_for_turn(exchange)
+            elif exchange.answered:
                 self._exchange = None
                 self._deadline = self.loop.time() + self._idle_seconds
         return True
@@ -318,8 +324,13 @@ class Protocol(asyncio.Protocol):
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(content)
             self.transport.write(STATUS_LINES[error.status] + lines + head + content)
         if exchange is not None:
-            exchange.leave()
+            self._leave(exchange)
         self._end()
+
+    def _leave(self, exchange: Exchange) -> None:
+        exchange.leave()
+        if exchange.task is None:
+            self.finished(exchange)
 
     def _end(self) -> None:
         """Say that nothing more will be sent, and read on for a while: unread bytes would reset the connection.

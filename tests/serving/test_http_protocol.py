@@ -2,8 +2,8 @@
 
 import asyncio
 import tomllib
+from functools import partial
 from importlib.metadata import version
-from itertools import pairwise
 
 import pytest
 from packaging.requirements import Requirement
@@ -13,7 +13,6 @@ from uvicorn.server import ServerState
 from serving.process.connections import (
     FRAMING_BYTES,
     OWN_BYTES,
-    PIPELINED_IN_A_TURN,
     STATE_KEY,
     UNPARSED_BYTES,
     ConnectionLimits,
@@ -63,6 +62,7 @@ class LoneConnection:
 
     def __init__(self, limits: ConnectionLimits | None = None) -> None:
         self.paths: list[str] = []
+        self.begins = lambda: None
         self.may_answer = asyncio.Event()
         self.limits = limits or ConnectionLimits(connections=10, requests=10, seconds=30)
         config = Config(self.app, interface="asgi3", http=Protocol, log_config=None, proxy_headers=False)
@@ -73,6 +73,7 @@ class LoneConnection:
 
     async def app(self, scope, receive, send) -> None:
         self.paths.append(scope["path"])
+        self.begins()
         await self.may_answer.wait()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
@@ -112,18 +113,88 @@ def test_one_request_is_in_hand_and_the_socket_is_not_read_meanwhile():
     asyncio.run(run())
 
 
-def test_requests_that_waited_behind_an_answer_are_begun_a_few_at_a_time():
+def test_the_connection_whose_last_turn_was_longest_ago_comes_first():
     async def run() -> None:
         limits = ConnectionLimits(connections=100, requests=100, seconds=30)
-        connections = [LoneConnection(limits) for _ in range(100)]
-        for connection in connections:
+        connections = [LoneConnection(limits) for _ in range(8)]
+        begun: list[int] = []
+        for number, connection in enumerate(connections):
             connection.may_answer.set()
-            connection.protocol.data_received(GET % 0 + GET % 1)
-        begun = [100]
-        while begun[-1] < 200:
+            connection.begins = partial(begun.append, number)
+        for order in ((0, 1, 2, 3, 4, 5, 6), (0, 1, 2, 3, 4, 5), (1, 2, 3, 4, 5, 7, 6)):
+            for number in order:  # as the sockets are read in one turn of the loop
+                connections[number].protocol.data_received(GET % 0)
+            await connections[0].settle()
+        # 6 comes last of all each time, as one does whose request was too late for the second turn. The first to be
+        # read doesn't wait for others; 7 has had no turn since it connected.
+        assert begun == [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 1, 7, 6, 2, 3, 4, 5]
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_sends_without_waiting_gets_one_request_in_a_turn():
+    async def run() -> None:
+        connection = LoneConnection()
+        connection.may_answer.set()
+        connection.protocol.data_received(GET % 0 * 1000)
+        for turn in range(1, 1000):
             await asyncio.sleep(0)
-            begun.append(max(100, sum(len(connection.paths) for connection in connections)))
-        assert max(b - a for a, b in pairwise(begun)) == PIPELINED_IN_A_TURN
+            assert len(connection.paths) <= turn
+
+    asyncio.run(run())
+
+
+def test_a_short_body_is_awaited_before_the_application():
+    async def run() -> None:
+        connection = LoneConnection()
+        connection.may_answer.set()
+        connection.protocol.data_received(b"POST /short HTTP/1.1\r\ncontent-length: 4\r\n\r\nab")
+        await connection.settle()
+        assert (connection.paths, len(connection.limits.in_hand)) == ([], 1)
+        connection.protocol.data_received(b"cd" + GET % 1)
+        await connection.settle()
+        assert connection.paths == ["/short", "/1"]
+        for head in (
+            b"POST /long HTTP/1.1\r\ncontent-length: 100000\r\n\r\n",
+            b"POST /expects HTTP/1.1\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n",
+            b"POST /chunked HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+        ):
+            other = LoneConnection()
+            other.protocol.data_received(head)
+            await other.settle()
+            assert other.paths == [head.split()[1].decode()]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("ending", ["gone", "eof", "late"])
+def test_a_request_that_is_never_begun_is_not_in_hand_for_ever(ending: str):
+    async def run() -> None:
+        connection = LoneConnection()
+        connection.protocol.data_received(b"POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nab")
+        assert len(connection.limits.in_hand) == 1
+        if ending == "gone":
+            connection.protocol.connection_lost(None)
+        elif ending == "eof":
+            assert not connection.protocol.eof_received()
+        else:
+            connection.protocol.end_if_overdue(asyncio.get_running_loop().time() + 31)
+            assert connection.statuses() == [408]
+        assert not connection.limits.in_hand
+
+    asyncio.run(run())
+
+
+def test_a_client_that_leaves_before_its_turn_costs_no_work():
+    async def run() -> None:
+        limits = ConnectionLimits(connections=10, requests=10, seconds=30)
+        first, second = LoneConnection(limits), LoneConnection(limits)
+        for connection in (first, second):
+            connection.protocol.data_received(GET % 1)
+        second.protocol.connection_lost(None)
+        await second.settle()
+        assert (first.paths, second.paths) == (["/1"], [])
+        assert len(limits.in_hand) == 1
 
     asyncio.run(run())
 

@@ -1,0 +1,54 @@
+"""In which order the requests that have arrived are begun: the connection whose last turn was longest ago comes first.
+
+In a turn of the event loop all sockets are read that have something to read, and then all that arrived is worked on. A
+client that is answered asks again at once, so the next turn has the same connections, except for the one answered last:
+its request comes just too late, and is read in the turn after that, behind all others, as the kernel lists it last. It
+would wait for nearly two rounds. Of 32 connections one always does, which is what the p99 shows.
+"""
+
+import asyncio
+from operator import attrgetter
+from typing import Protocol
+
+
+class Waiting(Protocol):
+    """A connection. `last_turn` is the number of its last request among all, or of the last one before it connected."""
+
+    last_turn: int
+
+    def take_turn(self) -> None:
+        """Begin its request, if there is still somebody to be answered."""
+
+
+_BY_LAST_TURN = attrgetter("last_turn")
+
+
+class Turns:
+    """The connections of a process whose requests have arrived and are not begun. `count` requests have been begun."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._queue: list[Waiting] = []
+        self._scheduled = False
+
+    def wait(self, waiting: Waiting) -> None:
+        """Let the connection's request be begun in this turn of the loop, or the next one."""
+        if self._scheduled:
+            self._queue.append(waiting)
+        else:  # the first one doesn't wait for others
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._give)
+            self._begin(waiting)
+
+    def _give(self) -> None:
+        self._scheduled = False
+        if self._queue:
+            queue, self._queue = self._queue, []
+            queue.sort(key=_BY_LAST_TURN)
+            for waiting in queue:
+                self._begin(waiting)
+
+    def _begin(self, waiting: Waiting) -> None:
+        self.count += 1
+        waiting.last_turn = self.count
+        waiting.take_turn()
