@@ -25,6 +25,7 @@ from serving.predictor import Predictor
 from serving.request_schema import RequestSchema
 from serving.response_schema import answers_of, assemble_row, assemble_rows
 from serving.settings import Settings
+from serving.shared_runs import RowEndpoint, can_share
 
 PRIVATE = ("artifacts", "libraries", "study")
 """Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
@@ -68,7 +69,7 @@ def create_app(
     It counts in `metrics`, those of the process' earlier application, or in new ones.
     """
     requests = RequestSchema(manifest, max_rows=settings.max_batch_rows)
-    check_expected_answer(predictor, requests, manifest)
+    example = check_expected_answer(predictor, requests, manifest)
     answers = answers_of(manifest)
     worker = Worker(
         predictor=predictor,
@@ -100,8 +101,9 @@ def create_app(
     )
     app.keys = settings.api_keys
     app.state.ready = False
+    row_endpoint = RowEndpoint if predictor.shares_runs and can_share(predictor, example) else PredictEndpoint
     endpoints = (
-        PredictEndpoint("/predict", requests.decode_row, answers.encode_row, assemble_row, worker),
+        row_endpoint("/predict", requests.decode_row, answers.encode_row, assemble_row, worker),
         PredictEndpoint("/predict/batch", requests.decode_rows, answers.encode_rows, assemble_rows, worker),
     )
     app.endpoints, app.metrics = endpoints, worker.metrics

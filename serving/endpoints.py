@@ -101,6 +101,10 @@ class Endpoint(ABC):
     def work(self, scope: Scope, body: bytes, /) -> Answer:
         """Answer the rows in the body. Raises RequestError: they are refused."""
 
+    async def answer_now(self, scope: Scope, body: bytes) -> Answer:
+        """Answer the rows in a small body, in the event loop's thread."""
+        return self.work(scope, body)
+
     def refusal(self, error: RequestError) -> bytes:
         """The body that says what is wrong."""
         return error.body()
@@ -136,7 +140,7 @@ class Endpoint(ABC):
         worker = self._worker
         body = await read_body(receive, worker.max_body_bytes, reservation)
         if len(body) <= THREAD_BYTES:
-            content, rows, unseen, headers = self.work(scope, body)
+            content, rows, unseen, headers = await self.answer_now(scope, body)
         else:
             loop = asyncio.get_running_loop()
             content, rows, unseen, headers = await loop.run_in_executor(worker.threads, self.work, scope, body)

@@ -13,6 +13,7 @@ class OnnxPredictor:
     """Runs the packed graph: a string tensor, a float tensor, in; labels and probabilities, or values, out."""
 
     backend = "onnx"
+    shares_runs = True
 
     def __init__(self, model: bytes, manifest: Manifest) -> None:
         """Raises BundleError: ONNX Runtime can't run the graph."""

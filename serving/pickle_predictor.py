@@ -15,6 +15,7 @@ class PicklePredictor:
     """Runs the pipeline as it was fitted: on a frame of named columns or a matrix, one thread."""
 
     backend = "pickle"
+    shares_runs = False
 
     def __init__(self, model: bytes, manifest: Manifest) -> None:
         """`model` must have been checked against the manifest: unpickling runs what the pickle says.

@@ -46,20 +46,31 @@ class Classes(NamedTuple):
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
+    def row(self, index: int) -> "Classes":
+        """The answer to one row."""
+        return Classes(self.labels[index : index + 1], self.probabilities[index : index + 1])
+
 
 class Values(NamedTuple):
     """A regressor's answers: `values` float32 [rows]."""
 
     values: NDArray[np.float32]
 
+    def row(self, index: int) -> "Values":
+        """The answer to one row."""
+        return Values(self.values[index : index + 1])
+
 
 Predictions = Classes | Values
 
 
 class Predictor(Protocol):
-    """A loaded model. `predict` may be called from any thread, one call at a time or several."""
+    """A loaded model. `predict` may be called from any thread, one call at a time or several. `shares_runs`: whether
+    rows of several requests may be predicted in one call, if it gives the same answers.
+    """
 
     backend: str
+    shares_runs: bool
 
     def predict(self, batch: Batch) -> Predictions:
         """The answers to every row of the batch: those of the manifest's task."""

@@ -16,6 +16,9 @@ OVERLOADED = "overloaded"
 ARRIVED = "arrived"
 """Where in its scope a request has the time, of `perf_counter`, since when it has waited for its turn."""
 
+TOGETHER = "together"
+"""Where in its scope a request has how many are begun together with it, itself included."""
+
 READ_AHEAD_BYTES = 64 << 10
 """How much of a body is read before the application asks for it."""
 
@@ -49,6 +52,9 @@ class Channel(Protocol):
 
     def answered(self) -> None:
         """The answer is complete."""
+
+    def begun(self) -> None:
+        """The application is under way with the request."""
 
     def finished(self, exchange: "Exchange") -> None:
         """The application is done with the request, answered or not."""
@@ -110,6 +116,7 @@ class Exchange:
     async def run(self, app: ASGIApp) -> None:
         """Let the application answer; what it fails to answer is a 500, whose cause is in the log alone."""
         try:
+            self._channel.begun()
             await app(self.scope, self.receive, self.send)
         except Exception:
             logger.exception("the application failed")

@@ -16,10 +16,11 @@ from uvicorn.server import ServerState
 
 from serving.errors import Overloaded, RequestError, RequestTimeout
 from serving.process.connections import LINGER_BYTES, LINGER_SECONDS, STATE_KEY, ConnectionLimits
-from serving.process.exchange import ARRIVED, OVERLOADED, STATUS_LINES, Exchange, Headers
-from serving.process.request_parser import HEAD_END, RequestHead, RequestParser, check_unfinished
+from serving.process.exchange import ARRIVED, OVERLOADED, STATUS_LINES, TOGETHER, Exchange, Headers
+from serving.process.request_parser import HEAD_END, RequestHead, RequestParser, check_unfinished, decode_path
 
 NEVER = float("inf")
+ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 TAIL_BYTES = len(HEAD_END) - 1
 """What is kept of a chunked body's bytes: the end of the body may have begun in them."""
@@ -166,6 +167,10 @@ class Protocol(asyncio.Protocol):
         else:
             self._resume_reading()
 
+    def begun(self) -> None:
+        """The application is under way with a request."""
+        self._limits.turns.close()
+
     def finished(self, exchange: Exchange) -> None:
         """The application is done with a request, or is not asked any more."""
         self._limits.in_hand.discard(exchange)
@@ -184,11 +189,12 @@ class Protocol(asyncio.Protocol):
         else:
             self._resume_reading()
 
-    def take_turn(self) -> None:
-        """Let the application begin with the present request."""
+    def take_turn(self, together: int) -> None:
+        """Let the application begin with the present request, one of so many."""
         exchange = cast("Exchange", self._exchange)
         if exchange.gone:
             return
+        exchange.scope[TOGETHER] = together
         exchange.task = self.loop.create_task(exchange.run(self._app))
         self._server.tasks.add(exchange.task)
 
@@ -244,18 +250,19 @@ class Protocol(asyncio.Protocol):
             self._deadline = self.loop.time() + self._limits.seconds
 
     def _begin(self, head: RequestHead) -> None:
+        raw_path, _, query = head.target.partition(b"?")
         scope = {
             "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "asgi": ASGI,
             "http_version": head.version,
             "method": head.method,
             "scheme": "http",
             "server": self._address,
             "client": self._client,
             "root_path": "",
-            "path": head.path(),
-            "raw_path": head.target.partition(b"?")[0],
-            "query_string": head.target.partition(b"?")[2],
+            "path": decode_path(raw_path),
+            "raw_path": raw_path,
+            "query_string": query,
             "headers": head.headers,
             "state": self._app_state.copy(),
         }

@@ -38,10 +38,11 @@ class RequestHead:
     keep_alive: bool
     expects_continue: bool
 
-    def path(self) -> str:
-        """The target's path, percent-decoded."""
-        path = self.target.partition(b"?")[0].decode("ascii")
-        return unquote(path) if "%" in path else path
+
+def decode_path(raw_path: bytes) -> str:
+    """The path of a checked target, percent-decoded."""
+    path = raw_path.decode("ascii")
+    return unquote(path) if "%" in path else path
 
 
 def check_unfinished(head: bytes | bytearray) -> None:

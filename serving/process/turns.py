@@ -6,7 +6,6 @@ its request comes just too late, and is read in the turn after that, behind all 
 would wait for nearly two rounds. Of 32 connections one always does, which is what the p99 shows.
 """
 
-import asyncio
 from operator import attrgetter
 from typing import Protocol
 
@@ -16,8 +15,8 @@ class Waiting(Protocol):
 
     last_turn: int
 
-    def take_turn(self) -> None:
-        """Begin its request, if there is still somebody to be answered."""
+    def take_turn(self, together: int) -> None:
+        """Begin its request, one of so many, if there is still somebody to be answered."""
 
 
 _BY_LAST_TURN = attrgetter("last_turn")
@@ -29,26 +28,26 @@ class Turns:
     def __init__(self) -> None:
         self.count = 0
         self._queue: list[Waiting] = []
-        self._scheduled = False
+        self._open = False
 
     def wait(self, waiting: Waiting) -> None:
-        """Let the connection's request be begun in this turn of the loop, or the next one."""
-        if self._scheduled:
+        """Let the connection's request be begun: at once if it is the first of a turn, which waits for no others."""
+        if self._open:
             self._queue.append(waiting)
-        else:  # the first one doesn't wait for others
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._give)
-            self._begin(waiting)
+        else:
+            self._open = True
+            self._begin(waiting, 1)
 
-    def _give(self) -> None:
-        self._scheduled = False
+    def close(self) -> None:
+        """The first request of the turn is under way, and so all sockets have been read: begin the others."""
+        self._open = False
         if self._queue:
             queue, self._queue = self._queue, []
             queue.sort(key=_BY_LAST_TURN)
             for waiting in queue:
-                self._begin(waiting)
+                self._begin(waiting, len(queue))
 
-    def _begin(self, waiting: Waiting) -> None:
+    def _begin(self, waiting: Waiting, together: int) -> None:
         self.count += 1
         waiting.last_turn = self.count
-        waiting.take_turn()
+        waiting.take_turn(together)

@@ -17,6 +17,7 @@ class FakePredictor:
     """Answers every row with the positive class, or fails once `error` is set."""
 
     backend = "fake"
+    shares_runs = False
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error

@@ -1,0 +1,134 @@
+"""Rows of requests that are begun together share a run, and nothing else."""
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from bundle.manifest import Expected, Manifest
+from serving.app import create_app
+from serving.predictor import Batch, Classes
+from serving.process.connections import STATE_KEY, ConnectionLimits
+from serving.process.http_protocol import Protocol
+from serving.shared_runs import RowEndpoint, SharedRuns, can_share
+from tests.serving.test_http_protocol import Transport
+
+FAULTY = 99.0
+
+
+class FirstNumber:
+    """Gives each row its first number as a probability, and fails for a batch with a faulty row."""
+
+    backend = "fake"
+    shares_runs = True
+
+    def __init__(self) -> None:
+        self.runs: list[list[float]] = []
+
+    def predict(self, batch: Batch) -> Classes:
+        numbers = batch.numeric[:, 0]
+        self.runs.append(numbers.tolist())
+        if FAULTY in numbers:
+            raise ValueError("a faulty row")
+        return Classes(np.ones(len(numbers), dtype=np.int64), np.column_stack([1 - numbers, numbers]))
+
+
+class Company(FirstNumber):
+    """Its answers depend on how many rows there are."""
+
+    def predict(self, batch: Batch) -> Classes:
+        return super().predict(Batch(batch.categorical, batch.numeric + np.float32(len(batch.numeric) > 1)))
+
+
+def row(number: float) -> Batch:
+    return Batch(np.array([["a"]], dtype=object), np.array([[number, 7.0]], dtype=np.float32))
+
+
+def test_rows_of_one_turn_are_one_run_and_each_gets_its_own_answer():
+    async def run() -> None:
+        predictor = FirstNumber()
+        runs = SharedRuns(predictor)
+        answers = await asyncio.gather(*(runs.predict(row(number)) for number in (0.25, 0.5, 0.75)))
+        assert predictor.runs == [[0.25, 0.5, 0.75]]
+        assert [answer.probabilities.tolist() for answer in answers] == [[[0.75, 0.25]], [[0.5, 0.5]], [[0.25, 0.75]]]
+        assert [answer.labels.tolist() for answer in answers] == [[1]] * 3
+        await runs.predict(row(0.125))
+        assert predictor.runs[1:] == [[0.125]]
+
+    asyncio.run(run())
+
+
+def test_a_row_that_the_model_fails_at_fails_alone():
+    async def run() -> None:
+        predictor = FirstNumber()
+        runs = SharedRuns(predictor)
+        rows = (0.25, FAULTY, 0.75)
+        good, faulty, other = await asyncio.gather(*(runs.predict(row(n)) for n in rows), return_exceptions=True)
+        assert predictor.runs == [[0.25, FAULTY, 0.75], [0.25], [FAULTY], [0.75]]
+        assert str(faulty) == "a faulty row"
+        assert (good.probabilities.tolist(), other.probabilities.tolist()) == ([[0.75, 0.25]], [[0.25, 0.75]])
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("number", [0.5, FAULTY])
+def test_a_request_that_is_cancelled_takes_nobody_with_it(number: float):
+    async def run() -> None:
+        runs = SharedRuns(FirstNumber())
+        tasks = [asyncio.create_task(runs.predict(row(n))) for n in (0.25, number)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        assert (await tasks[0]).probabilities.tolist() == [[0.75, 0.25]]
+
+    asyncio.run(run())
+
+
+def test_a_model_whose_answers_depend_on_other_rows_runs_for_each_alone(manifest: Manifest, settings):
+    assert can_share(FirstNumber(), row(0.25))
+    assert not can_share(Company(), row(0.25))
+    for predictor, shared in ((FirstNumber(), True), (Company(), False)):
+        app = create_app(predictor, expecting_its_example(manifest), settings)
+        assert isinstance(app.direct["/predict"], RowEndpoint) == shared
+        assert not isinstance(app.direct["/predict/batch"], RowEndpoint)
+
+
+def expecting_its_example(manifest: Manifest) -> Manifest:
+    number = float(np.float32(manifest.numeric[0].example))
+    return msgspec.structs.replace(manifest, expected=Expected(prediction=1, probabilities=(1 - number, number)))
+
+
+def test_requests_that_arrive_together_share_a_run_whatever_is_wrong_with_one(manifest: Manifest, settings):
+    predictor = FirstNumber()
+    app = create_app(predictor, expecting_its_example(manifest), settings)
+    predictor.runs.clear()
+    example = {feature.name: feature.example for feature in manifest.features}
+    first = manifest.numeric[0].name
+    rows: list[Any] = [{**example, first: number} for number in (20, 21, 22, FAULTY, "x")]
+
+    async def run() -> None:
+        limits = ConnectionLimits(connections=100, requests=100, seconds=30)
+        config = Config(app, interface="asgi3", http=Protocol, log_config=None, proxy_headers=False)
+        config.load()
+        transports = []
+        for content in map(json.dumps, rows):
+            transport = Transport()
+            protocol = Protocol(config, ServerState(), {STATE_KEY: limits})
+            protocol.connection_made(transport)
+            protocol.data_received(
+                b"POST /predict HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content.encode())
+            )
+            transports.append(transport)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        answers = [transport.written.partition(b"\r\n\r\n") for transport in transports]
+        assert [head[9:12] for head, _, _ in answers] == [b"200", b"200", b"200", b"500", b"422"]
+        assert [json.loads(body)["probabilities"][1] for _, _, body in answers[:3]] == [20, 21, 22]
+        assert not limits.in_hand
+
+    asyncio.run(run())
+    assert predictor.runs == [[20], [21, 22, FAULTY], [21], [22], [FAULTY]]
