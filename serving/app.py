@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bundle.manifest import Manifest
 from serving.api_keys import ApiKeys
 from serving.docs_page import add_docs_page
-from serving.endpoints import JSON_HEADERS, Buffers, PredictEndpoint, Worker, batch_threads, respond
+from serving.endpoints import JSON_HEADERS, Buffers, Headers, PredictEndpoint, Worker, batch_threads, respond
 from serving.errors import RequestError, Unauthorized
 from serving.expected_answer import check_expected_answer
 from serving.inference.errors import error_object
@@ -22,6 +22,7 @@ from serving.inference.routes import InferenceProtocol
 from serving.metrics import Metrics
 from serving.openapi import add_predict_routes, require_key
 from serving.predictor import Predictor
+from serving.request_ids import HEADER, request_id
 from serving.request_schema import RequestSchema
 from serving.response_schema import answers_of, assemble_row, assemble_rows
 from serving.settings import Settings
@@ -53,12 +54,17 @@ class Application(FastAPI):
                     self.keys.check(scope)
                 except Unauthorized as error:
                     refuse = error_object if f"{scope['path']}/".startswith("/v2/") else RequestError.body
-                    return await respond(send, error.status, refuse(error), (*JSON_HEADERS, *error.headers))
+                    headers = (*JSON_HEADERS, *error.headers, *self._identified(scope))
+                    return await respond(send, error.status, refuse(error), headers)
             if scope["method"] == "POST" and not self.user_middleware:
                 endpoint = self.direct.get(scope["path"])
                 if endpoint is not None:
                     return await endpoint(scope, receive, send)
         return await super().__call__(scope, receive, send)
+
+    def _identified(self, scope: Scope) -> Headers:
+        """The header that an answer of a predict route has besides."""
+        return ((HEADER, request_id(scope)),) if scope["path"] in self.direct else ()
 
 
 def create_app(
@@ -116,11 +122,12 @@ def create_app(
     return app
 
 
-async def _refuse_method(_: Request, error: Exception) -> Response:
-    """Starlette's answer, but for HEAD, which works wherever GET does."""
+async def _refuse_method(request: Request, error: Exception) -> Response:
+    """Starlette's answer, but for HEAD, which works wherever GET does, and the request's id."""
     allowed = cast("HTTPException", error).headers or {}
     methods = allowed.get("Allow", "").replace("GET", "GET, HEAD")
-    return JSONResponse({"detail": "Method Not Allowed"}, 405, headers={"allow": methods})
+    headers = {"allow": methods, HEADER.decode(): request_id(request.scope).decode()}
+    return JSONResponse({"detail": "Method Not Allowed"}, 405, headers=headers)
 
 
 def _add_information(app: Application, backend: str, manifest: Manifest, settings: Settings) -> None:

@@ -21,6 +21,7 @@ from serving.errors import EncodedBody, InternalError, Overloaded, RequestError,
 from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.process.exchange import ARRIVED, OVERLOADED
+from serving.request_ids import HEADER, KEY, take_or_make
 from serving.request_schema import Decode
 from serving.response_schema import Assemble, Encode
 
@@ -114,24 +115,24 @@ class Endpoint(ABC):
         started = perf_counter()
         status = 200
         headers = JSON_HEADERS
+        request_id, encoding = read_headers(scope)
         reservation = Reservation(self._worker.buffers)
         try:
             try:
                 waited = started - scope.get(ARRIVED, started)
                 if waited > self._worker.max_wait or OVERLOADED in scope.get("extensions", ()):
                     raise Overloaded
-                for name, value in scope["headers"]:
-                    if name == b"content-encoding" and value.lower() != b"identity":
-                        raise EncodedBody(value.decode("latin-1"))
+                if encoding is not None:
+                    raise EncodedBody(encoding.decode("latin-1"))
                 content, headers = await self._answer(scope, receive, reservation)
             except RequestError as error:
                 status, headers, content = error.status, (*JSON_HEADERS, *error.headers), self.refusal(error)
             except ClientGone:
                 return
             except Exception:
-                logger.exception("%s failed", self.route)
+                logger.exception("%s failed, request %s", self.route, request_id.decode())
                 status, content = InternalError.status, self.refusal(InternalError())
-            await respond(send, status, content, headers)
+            await respond(send, status, content, (*headers, (HEADER, request_id)))
         finally:
             reservation.release()
         self._worker.metrics.observe(self.route, status, perf_counter() - started)
@@ -180,6 +181,20 @@ def batch_threads() -> ThreadPoolExecutor:
 def _step_back() -> None:
     if sys.platform == "linux":  # where niceness is a thread's own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BATCH_NICENESS)
+
+
+def read_headers(scope: Scope) -> tuple[bytes, bytes | None]:
+    """The request's id, and the encoding of its body if it has another one than none. The scope keeps the id."""
+    given = encoding = None
+    repeated = False
+    for name, value in scope["headers"]:
+        if name == HEADER:
+            repeated = given is not None
+            given = value
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            encoding = value
+    request_id = scope[KEY] = take_or_make(None if repeated else given)
+    return request_id, encoding
 
 
 async def read_body(receive: Receive, limit: int, reservation: Reservation) -> bytes:

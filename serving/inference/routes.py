@@ -11,6 +11,7 @@ from serving.inference.errors import MethodNotAllowed, NotFound, error_object, q
 from serving.inference.inputs import InputSchema
 from serving.inference.metadata import model_metadata, server_metadata
 from serving.inference.outputs import OutputSchema
+from serving.request_ids import HEADER, request_id
 from serving.request_schema import RequestSchema
 
 LIVE = b'{"live":true}'
@@ -49,8 +50,10 @@ class InferenceProtocol:
         """Status, body and headers of the answer to all but an inference request."""
         path = scope["path"]
         error: RequestError
+        identified: Headers = ()
         if path in self.direct:
             error = MethodNotAllowed("POST")
+            identified = ((HEADER, request_id(scope)),)
         elif path not in self._ready and path not in self._documents:
             error = NotFound(f"not here; the model is {quoted(self._name)}, its version {quoted(self._version)}")
         elif scope["method"] != "GET":
@@ -60,4 +63,4 @@ class InferenceProtocol:
         else:
             ready = scope["app"].state.ready
             return (200, READY, JSON_HEADERS) if ready else (503, NOT_READY, JSON_HEADERS)
-        return error.status, error_object(error), (*JSON_HEADERS, *error.headers)
+        return error.status, error_object(error), (*JSON_HEADERS, *error.headers, *identified)

@@ -9,6 +9,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Message, Scope
 
 from serving.errors import InternalError
+from serving.request_ids import HEADER, request_id
 
 OVERLOADED = "overloaded"
 """The extension in the scope of a request that came when the worker had as many as it takes."""
@@ -119,7 +120,7 @@ class Exchange:
             self._channel.begun()
             await app(self.scope, self.receive, self.send)
         except Exception:
-            logger.exception("the application failed")
+            logger.exception("the application failed, request %s", request_id(self.scope).decode())
         finally:
             if not (self.answered or self.gone):
                 await self._fail()
@@ -130,7 +131,11 @@ class Exchange:
             self._channel.transport.abort()  # part of another answer has been sent
             return
         self.started, self.keep_alive, content = False, False, InternalError().body()
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(content)),
+            (HEADER, request_id(self.scope)),
+        ]
         await self.send({"type": "http.response.start", "status": InternalError.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": content})
 

@@ -18,6 +18,7 @@ from serving.errors import Overloaded, RequestError, RequestTimeout
 from serving.process.connections import LINGER_BYTES, LINGER_SECONDS, STATE_KEY, ConnectionLimits
 from serving.process.exchange import ARRIVED, OVERLOADED, STATUS_LINES, TOGETHER, Exchange, Headers
 from serving.process.request_parser import HEAD_END, RequestHead, RequestParser, check_unfinished, decode_path
+from serving.request_ids import HEADER, request_id
 
 NEVER = float("inf")
 ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -319,14 +320,15 @@ class Protocol(asyncio.Protocol):
 
     def _refuse(self, error: RequestError) -> None:
         """Answer what the application can't, when its turn has come, and end the connection."""
-        logger.debug("refused: %s", error)
         exchange = self._exchange
         if exchange is not None and exchange.arrived:
             self._refusal = error
             return
+        identified = () if exchange is None else ((HEADER, request_id(exchange.scope)),)
+        logger.debug("refused: %s%s", error, "".join(f", request {value.decode()}" for _, value in identified))
         if exchange is None or not exchange.started:
             content = error.body()
-            fields = (*self.default_headers(), *error.headers)
+            fields = (*self.default_headers(), *error.headers, *identified)
             lines = b"".join(b"%s: %s\r\n" % field for field in fields if field[0] != b"connection")
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(content)
             self.transport.write(STATUS_LINES[error.status] + lines + head + content)

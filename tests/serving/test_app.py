@@ -61,8 +61,10 @@ async def test_a_failure_inside_is_a_500_that_tells_nothing(fake, settings, row,
     predictor.error = RuntimeError("secret cause")
     async with client(app) as http:
         with caplog.at_level(logging.ERROR, "serving"):
-            answer = await http.post("/predict", json=row)
+            answer = await http.post("/predict", json=row, headers={"x-request-id": "mine"})
     assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == "mine"
+    assert "/predict failed, request mine" in caplog.text
     assert answer.json() == {"detail": [{"loc": [], "msg": "internal error", "type": "internal_error"}]}
     assert "secret cause" in caplog.text
 
