@@ -27,6 +27,7 @@ from serving.request_schema import RequestSchema
 from serving.response_schema import answers_of, assemble_row, assemble_rows
 from serving.settings import Settings
 from serving.shared_runs import RowEndpoint, can_share
+from serving.watching import Watcher
 
 PRIVATE = ("artifacts", "libraries", "study")
 """Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
@@ -41,7 +42,10 @@ class Application(FastAPI):
 
     direct: Mapping[str, ASGIApp] = {}
     endpoints: Sequence[PredictEndpoint]
+    backend: str
+    manifest: Manifest
     metrics: Metrics
+    watchers: list[Watcher]
     keys: ApiKeys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +77,12 @@ def create_app(
     """The application; it is ready once it has started up.
 
     It counts in `metrics`, those of the process' earlier application, or in new ones.
+
+    Raises:
+        BundleError: the model does not give the answer that its bundle expects, or has not the features to record.
     """
+    if settings.record is not None:
+        settings.record.recorded(manifest)
     requests = RequestSchema(manifest, max_rows=settings.max_batch_rows)
     example = check_expected_answer(predictor, requests, manifest)
     answers = answers_of(manifest)
@@ -112,7 +121,8 @@ def create_app(
         row_endpoint("/predict", requests.decode_row, answers.encode_row, assemble_row, worker),
         PredictEndpoint("/predict/batch", requests.decode_rows, answers.encode_rows, assemble_rows, worker),
     )
-    app.endpoints, app.metrics = endpoints, worker.metrics
+    app.backend, app.manifest, app.metrics = predictor.backend, manifest, worker.metrics
+    app.endpoints, app.watchers = endpoints, worker.watchers
     protocol = InferenceProtocol(manifest, requests, worker, max_rows=settings.max_batch_rows)
     app.direct = {**{endpoint.route: endpoint for endpoint in endpoints}, **protocol.direct}
     app.router.routes += [Route(endpoint.route, endpoint, methods=["POST"]) for endpoint in endpoints]

@@ -12,7 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -24,6 +24,7 @@ from serving.process.exchange import ARRIVED, OVERLOADED
 from serving.request_ids import HEADER, KEY, take_or_make
 from serving.request_schema import Decode
 from serving.response_schema import Assemble, Encode
+from serving.watching import Steps, Watch, Watcher
 
 THREAD_BYTES = 64 << 10
 """A larger body (some 200 rows, a millisecond of work) is worked on in a thread, so that it delays no small request."""
@@ -81,7 +82,10 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Worker:
-    """What the endpoints of one process share. `max_wait` is in seconds, from a request's head to its turn."""
+    """What the endpoints of one process share. `max_wait` is in seconds, from a request's head to its turn.
+
+    `watchers` look at every request; they may be added until the first one comes.
+    """
 
     predictor: Predictor
     metrics: Metrics
@@ -89,22 +93,24 @@ class Worker:
     buffers: Buffers
     max_body_bytes: int
     max_wait: float
+    watchers: list[Watcher] = field(default_factory=list)
 
 
 class Endpoint(ABC):
-    """`POST` of rows, in whatever form: limits, errors, metrics. One instance a route."""
+    """`POST` of rows, in whatever form: limits, errors, metrics. One instance a route, which works in these steps."""
 
-    def __init__(self, route: str, worker: Worker) -> None:
+    def __init__(self, route: str, steps: Steps, worker: Worker) -> None:
         self.route = route
+        self.steps = steps
         self._worker = worker
 
     @abstractmethod
-    def work(self, scope: Scope, body: bytes, /) -> Answer:
-        """Answer the rows in the body. Raises RequestError: they are refused."""
+    def work(self, scope: Scope, body: bytes, steps: Steps, /) -> Answer:
+        """Answer the rows in the body, by these steps. Raises RequestError: they are refused."""
 
-    async def answer_now(self, scope: Scope, body: bytes) -> Answer:
+    async def answer_now(self, scope: Scope, body: bytes, steps: Steps) -> Answer:
         """Answer the rows in a small body, in the event loop's thread."""
-        return self.work(scope, body)
+        return self.work(scope, body, steps)
 
     def refusal(self, error: RequestError) -> bytes:
         """The body that says what is wrong."""
@@ -113,9 +119,15 @@ class Endpoint(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
         started = perf_counter()
-        status = 200
+        status, answered = 200, False
         headers = JSON_HEADERS
         request_id, encoding = read_headers(scope)
+        steps = self.steps
+        watches: Sequence[Watch] = ()
+        if self._worker.watchers:
+            watches = [w.begin(scope, self.route) for w in self._worker.watchers]
+            for watch in watches:
+                steps = watch.around(steps)
         reservation = Reservation(self._worker.buffers)
         try:
             try:
@@ -124,7 +136,7 @@ class Endpoint(ABC):
                     raise Overloaded
                 if encoding is not None:
                     raise EncodedBody(encoding.decode("latin-1"))
-                content, headers = await self._answer(scope, receive, reservation)
+                content, headers = await self._answer(scope, receive, steps, reservation)
             except RequestError as error:
                 status, headers, content = error.status, (*JSON_HEADERS, *error.headers), self.refusal(error)
             except ClientGone:
@@ -133,18 +145,23 @@ class Endpoint(ABC):
                 logger.exception("%s failed, request %s", self.route, request_id.decode())
                 status, content = InternalError.status, self.refusal(InternalError())
             await respond(send, status, content, (*headers, (HEADER, request_id)))
+            answered = True
         finally:
             reservation.release()
+            for watch in watches:
+                watch.end(status if answered else None)
         self._worker.metrics.observe(self.route, status, perf_counter() - started)
 
-    async def _answer(self, scope: Scope, receive: Receive, reservation: Reservation) -> tuple[bytes, Headers]:
+    async def _answer(
+        self, scope: Scope, receive: Receive, steps: Steps, reservation: Reservation
+    ) -> tuple[bytes, Headers]:
         worker = self._worker
         body = await read_body(receive, worker.max_body_bytes, reservation)
         if len(body) <= THREAD_BYTES:
-            content, rows, unseen, headers = await self.answer_now(scope, body)
+            content, rows, unseen, headers = await self.answer_now(scope, body, steps)
         else:
             loop = asyncio.get_running_loop()
-            content, rows, unseen, headers = await loop.run_in_executor(worker.threads, self.work, scope, body)
+            content, rows, unseen, headers = await loop.run_in_executor(worker.threads, self.work, scope, body, steps)
             reservation.release()  # the body is done with
             reservation.add(len(content))
         worker.metrics.predicted(self.route, rows, unseen)
@@ -155,19 +172,17 @@ class PredictEndpoint(Endpoint):
     """`POST` of rows as JSON: decode, predict, encode, piece by piece, with the route's own schemas."""
 
     def __init__(self, route: str, decode: Decode, encode: Encode, assemble: Assemble, worker: Worker) -> None:
-        super().__init__(route, worker)
-        self._decode = decode
-        self._encode = encode
+        super().__init__(route, Steps(decode, worker.predictor.predict, encode), worker)
         self._assemble = assemble
 
-    def work(self, _: Scope, body: bytes) -> Answer:
+    def work(self, _: Scope, body: bytes, steps: Steps) -> Answer:
         """Answer the rows in the body."""
         content: list[bytes] = []
         unseen: list[str] = []
         rows = 0
-        for piece in self._decode(body):
-            predictions = self._worker.predictor.predict(piece.batch)
-            content.append(self._encode(predictions))
+        for piece in steps.decode(body):
+            predictions = steps.predict(piece.batch)
+            content.append(steps.encode(predictions))
             unseen += piece.unseen
             rows += len(predictions[0])
         return self._assemble(content, rows), rows, unseen, JSON_HEADERS

@@ -9,6 +9,7 @@ import os
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -40,6 +41,18 @@ class Latencies:
     def __init__(self) -> None:
         self.counts = [0] * (len(BUCKETS) + 1)
         self.total = 0.0
+
+
+class RecordCounters(NamedTuple):
+    """Of the record: rows `written`, rows lost as they were `dropped` or remained `unwritten`, whole files `removed`.
+
+    They may be used from any thread.
+    """
+
+    written: Counter
+    dropped: Counter
+    unwritten: Counter
+    removed: Counter
 
 
 class Metrics:
@@ -79,6 +92,16 @@ class Metrics:
         self._model.labels(*self._served).set(1)
         for feature in manifest.categorical:
             self._unseen.labels(feature.name)  # a counter at 0 from the start, so that a rate sees its first step
+
+    def count_record(self) -> RecordCounters:
+        """The counters of the record, which are there from now on. To be called once."""
+        lost = Counter("record_lost_rows", "Rows that are not in the record", ["reason"], registry=self._registry)
+        return RecordCounters(
+            Counter("record_rows", "Rows written to the record", registry=self._registry),
+            lost.labels("queue"),
+            lost.labels("write"),
+            Counter("record_removed_files", "The record's oldest files, which made room", registry=self._registry),
+        )
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""

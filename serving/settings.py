@@ -2,13 +2,15 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bundle.cpus import usable_cpus
 from bundle.files import read_regular
 from serving.api_keys import ApiKeys, InvalidKey
+from serving.record_settings import RecordSettings, parse_folder, parse_names, parse_part
 
 PREFIX = "SERVE_"
 NAMES = (
@@ -26,6 +28,10 @@ NAMES = (
     "MAX_WAIT_MS",
     "MODEL_DIR",
     "PORT",
+    "RECORD_BYTES",
+    "RECORD_DIR",
+    "RECORD_FIELDS",
+    "RECORD_SAMPLE",
     "REQUEST_SECONDS",
     "SHUTDOWN_SECONDS",
     "WORKERS",
@@ -37,6 +43,8 @@ KEY_DIGESTS = "SERVING_KEY_DIGESTS"
 """The variable by which workers are told where their parent wrote the digests of the keys that it has read: all of them
 have the same keys, whatever has become of the file since.
 """
+
+Parsed = TypeVar("Parsed")
 
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
@@ -50,7 +58,7 @@ class Settings:
     """`port` 0 takes a free one. `manifest_sha256` pins the bundle; None takes whichever is there.
 
     `max_body_bytes`, `max_batch_rows` and `request_seconds` (until it has arrived) hold for a request, the other limits
-    for one worker process.
+    for one worker process. `record` is None if nothing is recorded.
     """
 
     model_dir: Path
@@ -69,6 +77,7 @@ class Settings:
     request_seconds: int
     shutdown_seconds: int
     log_level: str
+    record: RecordSettings | None
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: int) -> Settings:
@@ -96,10 +105,21 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
             raise SettingsError(f"{PREFIX}{name}={value!r}: one of {', '.join(allowed)} is needed")
         return value
 
+    def parsed(name: str, parse: Callable[[str], Parsed], default: str = "") -> Parsed:
+        value = text(name, default)
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}{name}={value!r}: {error}") from None
+
     pin = text("MANIFEST_SHA256").lower()
     if not re.fullmatch("([0-9a-f]{64})?", pin):
         raise SettingsError(f"{PREFIX}MANIFEST_SHA256={pin!r}: 64 hexadecimal digits are needed")
     max_body_bytes = whole("MAX_BODY_BYTES", 16 << 20, 1024, 1 << 30)
+    folder = parsed("RECORD_DIR", parse_folder)
+    sample = parsed("RECORD_SAMPLE", parse_part, "0.01")
+    most_bytes = whole("RECORD_BYTES", 1 << 30, 1 << 20, 1 << 50)
+    fields = parsed("RECORD_FIELDS", parse_names)
     return Settings(
         model_dir=Path(text("MODEL_DIR", "models")),
         manifest_sha256=pin or None,
@@ -118,6 +138,9 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
         request_seconds=whole("REQUEST_SECONDS", 30, 1, 3600),
         shutdown_seconds=whole("SHUTDOWN_SECONDS", 10, 1, 3600),
         log_level=one_of("LOG_LEVEL", "info", LOG_LEVELS),
+        record=None
+        if folder is None
+        else RecordSettings(folder=folder, sample=sample, most_bytes=most_bytes, fields=fields),
     )
 
 

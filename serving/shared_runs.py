@@ -16,6 +16,7 @@ from serving.predictor import Batch, Predictions, Predictor
 from serving.process.exchange import TOGETHER
 from serving.request_schema import Decode
 from serving.response_schema import Assemble, Encode
+from serving.watching import Steps
 
 TRIED_ROWS = 32
 """How many rows a model is tried with before its runs are shared."""
@@ -92,10 +93,10 @@ class RowEndpoint(PredictEndpoint):
         super().__init__(route, decode, encode, assemble, worker)
         self._runs = SharedRuns(worker.predictor)
 
-    async def answer_now(self, scope: Scope, body: bytes) -> Answer:
-        """Answer the row in the body."""
-        if scope.get(TOGETHER, 1) == 1:
-            return self.work(scope, body)
-        (piece,) = self._decode(body)
+    async def answer_now(self, scope: Scope, body: bytes, steps: Steps) -> Answer:
+        """Answer the row in the body; one that is watched has steps of its own, and so a run of its own."""
+        if scope.get(TOGETHER, 1) == 1 or steps is not self.steps:
+            return self.work(scope, body, steps)
+        (piece,) = steps.decode(body)
         predictions = await self._runs.predict(piece.batch)
-        return self._assemble([self._encode(predictions)], 1), 1, piece.unseen, JSON_HEADERS
+        return self._assemble([steps.encode(predictions)], 1), 1, piece.unseen, JSON_HEADERS

@@ -6,7 +6,7 @@ same to everything.
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -20,6 +20,7 @@ from serving.process.copies import load
 from serving.process.reloading import ReloadingApplication, start_worker
 from serving.process.service import run
 from serving.settings import Settings
+from serving.watching import Steps
 
 STAGES = ("decode", "predict", "encode", "metrics")
 
@@ -31,8 +32,11 @@ class StageClock:
         self.seconds = dict.fromkeys(STAGES, 0.0)
 
     def wrap(self, owner: Any, method: str, stage: str) -> None:  # noqa: ANN401 - any object
-        """Time the method from now on. What an iterator does when it is consumed counts as well."""
-        call = getattr(owner, method)
+        """Time the method from now on."""
+        setattr(owner, method, self.timed(getattr(owner, method), stage))
+
+    def timed(self, call: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        """The callable with a clock. What an iterator does when it is consumed counts as well."""
 
         def timed(*arguments: object) -> object:
             started = time.perf_counter()
@@ -42,7 +46,7 @@ class StageClock:
             self.seconds[stage] += time.perf_counter() - started
             return result
 
-        setattr(owner, method, timed)
+        return timed
 
 
 async def constant(_: Scope, receive: Receive, send: Send) -> None:
@@ -58,8 +62,8 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Application:
     stopwatch.wrap(predictor, "predict", "predict")
     app = create_app(predictor, manifest, settings, metrics)
     for endpoint in app.endpoints:
-        stopwatch.wrap(endpoint, "_decode", "decode")
-        stopwatch.wrap(endpoint, "_encode", "encode")
+        decode, predict, encode = endpoint.steps
+        endpoint.steps = Steps(stopwatch.timed(decode, "decode"), predict, stopwatch.timed(encode, "encode"))
     stopwatch.wrap(app.metrics, "predicted", "metrics")
     stopwatch.wrap(app.metrics, "observe", "metrics")
     app.direct = {**app.direct, "/constant": constant}

@@ -1,5 +1,7 @@
 """`POST …/infer`: from a request's bytes to a response's, with the limits and metrics of `/predict`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from starlette.types import Scope
 
@@ -7,9 +9,10 @@ from serving.endpoints import Answer, Endpoint, Worker
 from serving.errors import RequestError
 from serving.inference.errors import error_object
 from serving.inference.inputs import InputSchema
-from serving.inference.outputs import Columns, OutputSchema
-from serving.inference.requests import LENGTH_HEADER, RequestReader
+from serving.inference.outputs import Columns, OutputSchema, Selected
+from serving.inference.requests import LENGTH_HEADER, InferRequest, RequestReader
 from serving.predictor import Batch
+from serving.watching import Steps
 
 ROUTE = "infer"
 """The route of its metrics, whatever the model is called."""
@@ -24,29 +27,33 @@ class InferEndpoint(Endpoint):
     def __init__(
         self, inputs: InputSchema, outputs: OutputSchema, output_names: tuple[str, ...], worker: Worker
     ) -> None:
-        super().__init__(ROUTE, worker)
+        super().__init__(ROUTE, Steps(self._decode, worker.predictor.predict, outputs.encode), worker)
         self._reader = RequestReader(inputs.most, len(outputs.outputs))
         self._inputs = inputs
         self._outputs = outputs
         self._output_names = output_names
 
-    def work(self, scope: Scope, body: bytes) -> Answer:
+    def work(self, scope: Scope, body: bytes, steps: Steps) -> Answer:
         """Decode, predict, encode."""
-        length = next((value for name, value in scope["headers"] if name == LENGTH_HEADER), None)
-        request, tensors = self._reader.read(body, length)
-        selected = self._outputs.select(request)
-        batch, unseen = self._inputs.decode(request, tensors)
+        request, selected, batch, unseen = steps.decode(scope, body)
         rows = len(batch.numeric)
-        content, headers = self._outputs.encode(self._predict(batch, rows), rows, selected, request)
+        content, headers = steps.encode(self._predict(batch, rows, steps), rows, selected, request)
         return content, rows, unseen, headers
 
     def refusal(self, error: RequestError) -> bytes:
         """The body that says what is wrong."""
         return error_object(error)
 
-    def _predict(self, batch: Batch, rows: int) -> Columns:
+    def _decode(self, scope: Scope, body: bytes) -> tuple[InferRequest, Selected, Batch, Sequence[str]]:
+        """The request, the outputs that it asks for, its rows, and the feature of every unseen category in them."""
+        length = next((value for name, value in scope["headers"] if name == LENGTH_HEADER), None)
+        request, tensors = self._reader.read(body, length)
+        selected = self._outputs.select(request)
+        return request, selected, *self._inputs.decode(request, tensors)
+
+    def _predict(self, batch: Batch, rows: int, steps: Steps) -> Columns:
         starts = range(0, rows, ROWS_PER_RUN)
         parts = [slice(start, start + ROWS_PER_RUN) for start in starts]
         pieces = [Batch(batch.categorical[part], batch.numeric[part]) for part in parts]
-        answers = [self._worker.predictor.predict(piece) for piece in pieces]
+        answers = [steps.predict(piece) for piece in pieces]
         return dict(zip(self._output_names, map(np.concatenate, zip(*answers, strict=True)), strict=True))

@@ -34,6 +34,10 @@ class Output(NamedTuple):
     binary: Callable[[Columns], bytes]
 
 
+Selected = Sequence[tuple[Output, bool]]
+"""Outputs to answer with, and whether each is to be binary."""
+
+
 class Answer(NamedTuple):
     """A response's body, and its header fields but for the length."""
 
@@ -56,7 +60,7 @@ class OutputSchema:
             ]
         self.outputs = {output.name: output for output in found}
 
-    def select(self, request: InferRequest) -> list[tuple[Output, bool]]:
+    def select(self, request: InferRequest) -> Selected:
         """The outputs that are asked for, all without a word, and whether each is to be binary.
 
         Raises:
@@ -76,9 +80,7 @@ class OutputSchema:
             selected.append((self.outputs[asked.name], _flag(asked.parameters, "binary_data", default=all_binary)))
         return selected
 
-    def encode(
-        self, columns: Columns, rows: int, selected: Sequence[tuple[Output, bool]], request: InferRequest
-    ) -> Answer:
+    def encode(self, columns: Columns, rows: int, selected: Selected, request: InferRequest) -> Answer:
         """The response to a request."""
         described: list[dict[str, Any]] = []
         binary: list[bytes] = []

@@ -19,6 +19,7 @@ from bundle.errors import BundleError
 from serving.app import Application
 from serving.metrics import Metrics
 from serving.process.connections import STATE_KEY, ConnectionLimits
+from serving.process.observers import Observers
 from serving.process.private_folder import of_parent
 from serving.settings import Settings, SettingsError, read_keys, read_settings
 
@@ -75,6 +76,8 @@ class ReloadingApplication:
         self._build = build
         self._settings = settings
         self._current = make_application(build, settings)
+        self._observers = Observers(settings, self._current)
+        self._observers.watch(self._current)
         self._lives = AsyncExitStack()
         self._building: threading.Thread | None = None
         self._reloading = asyncio.Lock()
@@ -102,6 +105,7 @@ class ReloadingApplication:
             task.add_done_callback(reloads.discard)
 
         await self._lives.enter_async_context(_lifespan_of(self._current))
+        self._observers.start()
         enforcement = loop.create_task(self._limits.enforce())
         loop.add_signal_handler(signal.SIGHUP, start_reload)
         loop.add_signal_handler(signal.SIGUSR1, self.reload_keys)
@@ -118,6 +122,7 @@ class ReloadingApplication:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await self._lives.aclose()
+            self._observers.stop()
 
     def reload_keys(self) -> None:
         """Take the API keys that are there now."""
@@ -176,6 +181,7 @@ class ReloadingApplication:
             except Exception:
                 logger.exception("not reloaded; model version %s stays", self._current.version)
                 return
+            self._observers.watch(successor)
             successor.keys = self._settings.api_keys  # they may have been replaced while it was made
             previous, self._current = self._lives, successor
             self._lives = life

@@ -1,0 +1,31 @@
+"""What watches the requests of one process, from one bundle to the next: the record, if it is asked for."""
+
+from serving.app import Application
+from serving.settings import Settings
+from serving.watching import Observer
+
+
+class Observers:
+    """Those that the settings ask for. Of what they don't ask for, nothing is imported."""
+
+    def __init__(self, settings: Settings, app: Application) -> None:
+        """Starts nothing yet."""
+        self._all: list[Observer] = []
+        if settings.record is not None:
+            from serving.record.recorder import Recorder  # noqa: PLC0415
+
+            self._all.append(Recorder(settings.record, app.backend, app.metrics))
+
+    def watch(self, app: Application) -> None:
+        """Let them watch the requests that this application answers."""
+        app.watchers.extend(observer.watcher(app.manifest) for observer in self._all)
+
+    def start(self) -> None:
+        """Begin to write what is seen."""
+        for observer in self._all:
+            observer.start()
+
+    def stop(self) -> None:
+        """Write what is left."""
+        for observer in self._all:
+            observer.stop()

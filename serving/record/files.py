@@ -1,0 +1,65 @@
+"""Where the record is written to: one file after the other, each whole when it has its name."""
+
+import contextlib
+
+from serving.record.folder import Folder
+from serving.record.part import Part
+from serving.record.salvage import salvage
+
+FILE_BYTES = 16 << 20
+FILE_SECONDS = 60.0
+"""A file that is so large, or has had something in it for so long, is finished."""
+
+FILES_AT_LEAST = 8
+"""A file is no larger than this part of what all may have together, so that not all goes when the oldest one does."""
+
+
+class Files:
+    """The files of one process in a folder that may have `most_bytes`.
+
+    All methods raise OSError where they can't write.
+    """
+
+    def __init__(self, folder: Folder, service: str, most_bytes: int) -> None:
+        self._folder = folder
+        self._service = service
+        self._file_bytes = min(FILE_BYTES, most_bytes // FILES_AT_LEAST)
+        self._part: Part | None = None
+
+    def prepare(self) -> int:
+        """Finish what killed processes have left, keep to the limit, and see whether a file can be made.
+
+        Returns:
+            How many files were finished.
+        """
+        with self._folder.locked():
+            pass  # which makes the folder
+        found = salvage(self._folder)
+        with self._folder.locked():
+            self._folder.make_room(0)
+        Part(self._folder, self._service).finish()
+        return found
+
+    def write(self, member: bytes) -> None:
+        """Append a gzip member to the present file, or to the next one. If that fails, nothing of it is left."""
+        if self._part is not None and not self._part.is_there():
+            self._part.close()
+            self._part = None
+        if self._part is not None and self._part.size and self._part.size + len(member) > self._file_bytes:
+            self.finish()
+        with self._folder.locked():
+            self._folder.make_room(len(member))
+            if self._part is None:
+                self._part = Part(self._folder, self._service)
+            self._part.append(member)
+
+    def seconds_left(self) -> float | None:
+        """Until the present file is to be finished; None if there is nothing in it."""
+        return FILE_SECONDS - self._part.age() if self._part is not None and self._part.size else None
+
+    def finish(self) -> None:
+        """Finish the present file, if there is one."""
+        part, self._part = self._part, None
+        if part is not None:
+            with contextlib.suppress(FileNotFoundError):  # it has been removed
+                part.finish()
