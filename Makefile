@@ -90,9 +90,9 @@ check-axum: build-axum $(READY) ## format, lint and test the Rust service
 	@$(WITH_RUNTIME) cargo test --quiet --locked --release --manifest-path serving/axum/Cargo.toml
 IMAGE_LOCKS := training serving-onnx serving-pickle load-testing
 lock: $(READY)
-	@$(call takes,)requirements/lock.sh $(VENV)/bin/uv $(IMAGE_LOCKS) setup audit
+	@$(call takes,)requirements/lock.sh $(VENV)/bin/uv $(IMAGE_LOCKS) tracing setup audit
 audit: $(READY) ## vulnerabilities and licences of all packages
-	@$(call takes,)PYTHON='$(PYTHON)' .ci/audit $(IMAGE_LOCKS)
+	@$(call takes,)PYTHON='$(PYTHON)' .ci/audit $(IMAGE_LOCKS) tracing
 
 # Nothing else imports these: who copies this repository may leave them out. What docs/ says of them stays.
 trim: ## in your copy: remove scale/, experiments/, serving/axum/

@@ -32,6 +32,7 @@ COPY bundle/*.py bundle/
 COPY serving/docs/ serving/docs/
 COPY serving/inference/ serving/inference/
 COPY serving/process/ serving/process/
+COPY serving/record/ serving/record/
 COPY serving/*.py serving/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
 RUN ["env", "--unset=PYTHONDONTWRITEBYTECODE", "python", "-c", "import \

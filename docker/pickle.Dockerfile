@@ -29,6 +29,7 @@ COPY bundle/*.py bundle/
 COPY serving/docs/ serving/docs/
 COPY serving/inference/ serving/inference/
 COPY serving/process/ serving/process/
+COPY serving/record/ serving/record/
 COPY serving/*.py serving/
 # Bytecode of what a start imports, and of nothing else: at run time the file system is read-only.
 # (The second line is what scikit-learn imports for a polars frame, the third what the pickle imports.

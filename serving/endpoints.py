@@ -21,10 +21,10 @@ from serving.errors import EncodedBody, InternalError, Overloaded, RequestError,
 from serving.metrics import Metrics
 from serving.predictor import Predictor
 from serving.process.exchange import ARRIVED, OVERLOADED
-from serving.request_ids import HEADER, KEY, take_or_make
+from serving.request_ids import HEADER, KEY, new_ids, take_or_make
 from serving.request_schema import Decode
 from serving.response_schema import Assemble, Encode
-from serving.watching import Steps, Watch, Watcher
+from serving.watching import Steps, Watch, Watcher, begin
 
 THREAD_BYTES = 64 << 10
 """A larger body (some 200 rows, a millisecond of work) is worked on in a thread, so that it delays no small request."""
@@ -39,6 +39,10 @@ logger = logging.getLogger("serving")
 Headers = Sequence[tuple[bytes, bytes]]
 Answer = tuple[bytes, int, Sequence[str], Headers]
 """A response's body, the number of rows, the feature of every unseen category in them, and the response's headers."""
+
+CONTENT_ENCODING = b"content-encoding"
+NOTED = frozenset((HEADER, CONTENT_ENCODING))
+"""The header fields that mean something here; most requests have none of them."""
 
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
 
@@ -121,13 +125,18 @@ class Endpoint(ABC):
         started = perf_counter()
         status, answered = 200, False
         headers = JSON_HEADERS
-        request_id, encoding = read_headers(scope)
+        encoding = None
+        for name, _ in scope["headers"]:
+            if name in NOTED:
+                request_id, encoding = read_noted(scope["headers"])
+                break
+        else:
+            request_id = next(new_ids)
+        scope[KEY] = request_id
         steps = self.steps
         watches: Sequence[Watch] = ()
         if self._worker.watchers:
-            watches = [w.begin(scope, self.route) for w in self._worker.watchers]
-            for watch in watches:
-                steps = watch.around(steps)
+            watches, steps = begin(self._worker.watchers, scope, self.route, steps)
         reservation = Reservation(self._worker.buffers)
         try:
             try:
@@ -198,18 +207,11 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BATCH_NICENESS)
 
 
-def read_headers(scope: Scope) -> tuple[bytes, bytes | None]:
-    """The request's id, and the encoding of its body if it has another one than none. The scope keeps the id."""
-    given = encoding = None
-    repeated = False
-    for name, value in scope["headers"]:
-        if name == HEADER:
-            repeated = given is not None
-            given = value
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            encoding = value
-    request_id = scope[KEY] = take_or_make(None if repeated else given)
-    return request_id, encoding
+def read_noted(headers: Headers) -> tuple[bytes, bytes | None]:
+    """The request's id, and the encoding of its body if it has another one than none."""
+    ids = [value for name, value in headers if name == HEADER]
+    encodings = [value for name, value in headers if name == CONTENT_ENCODING and value.lower() != b"identity"]
+    return take_or_make(ids[0] if len(ids) == 1 else None), encodings[0] if encodings else None
 
 
 async def read_body(receive: Receive, limit: int, reservation: Reservation) -> bytes:

@@ -11,6 +11,7 @@ from bundle.cpus import usable_cpus
 from bundle.files import read_regular
 from serving.api_keys import ApiKeys, InvalidKey
 from serving.record_settings import RecordSettings, parse_folder, parse_names, parse_part
+from serving.trace_settings import read_tracing
 
 PREFIX = "SERVE_"
 NAMES = (
@@ -58,7 +59,7 @@ class Settings:
     """`port` 0 takes a free one. `manifest_sha256` pins the bundle; None takes whichever is there.
 
     `max_body_bytes`, `max_batch_rows` and `request_seconds` (until it has arrived) hold for a request, the other limits
-    for one worker process. `record` is None if nothing is recorded.
+    for one worker process. `record` is None if nothing is recorded; `tracing` is OpenTelemetry's to configure.
     """
 
     model_dir: Path
@@ -78,6 +79,7 @@ class Settings:
     shutdown_seconds: int
     log_level: str
     record: RecordSettings | None
+    tracing: bool
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: int) -> Settings:
@@ -141,7 +143,15 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
         record=None
         if folder is None
         else RecordSettings(folder=folder, sample=sample, most_bytes=most_bytes, fields=fields),
+        tracing=_read_tracing(environment),
     )
+
+
+def _read_tracing(environment: Mapping[str, str]) -> bool:
+    try:
+        return read_tracing(environment)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def read_keys(environment: Mapping[str, str] = os.environ) -> ApiKeys:

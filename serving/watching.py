@@ -3,7 +3,7 @@
 Watching is done from the outside: a watched request is answered by other callables, which call those of the endpoint.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from starlette.types import Scope
@@ -35,8 +35,19 @@ class Watch(Protocol):
 class Watcher(Protocol):
     """Watches requests."""
 
-    def begin(self, scope: Scope, route: str) -> Watch:
-        """A request has come, whose id is in the scope; `route` is that of the metrics."""
+    def begin(self, scope: Scope, route: str) -> Watch | None:
+        """A request has come, whose id is in the scope; `route` is that of the metrics. None: it is not watched."""
+
+
+def begin(watchers: Iterable[Watcher], scope: Scope, route: str, steps: Steps) -> tuple[Sequence[Watch], Steps]:
+    """Who watches a request, and the steps by which it is to be answered then."""
+    watches: list[Watch] | None = None
+    for watcher in watchers:
+        watch = watcher.begin(scope, route)
+        if watch is not None:
+            watches = [watch] if watches is None else [*watches, watch]
+            steps = watch.around(steps)
+    return watches or (), steps
 
 
 class Observer(Protocol):

@@ -1,7 +1,7 @@
-"""What watches the requests of one process, from one bundle to the next: the record, if it is asked for."""
+"""What watches the requests of one process, from one bundle to the next: the record and traces, if asked for."""
 
 from serving.app import Application
-from serving.settings import Settings
+from serving.settings import Settings, SettingsError
 from serving.watching import Observer
 
 
@@ -9,12 +9,19 @@ class Observers:
     """Those that the settings ask for. Of what they don't ask for, nothing is imported."""
 
     def __init__(self, settings: Settings, app: Application) -> None:
-        """Starts nothing yet."""
+        """Raises SettingsError: what they ask for can't be done."""
         self._all: list[Observer] = []
         if settings.record is not None:
             from serving.record.recorder import Recorder  # noqa: PLC0415
 
             self._all.append(Recorder(settings.record, app.backend, app.metrics))
+        if settings.tracing:
+            from serving.tracing import Tracing  # noqa: PLC0415
+
+            try:
+                self._all.append(Tracing(app.backend))
+            except ValueError as error:
+                raise SettingsError(f"the traces can't be sent as the variables OTEL_… say: {error}") from error
 
     def watch(self, app: Application) -> None:
         """Let them watch the requests that this application answers."""

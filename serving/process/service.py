@@ -133,6 +133,8 @@ def _log_config(settings: Settings) -> dict[str, Any]:
     config = deepcopy(LOGGING_CONFIG)
     own = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
     config["loggers"][logger.name] = own
+    if settings.tracing:
+        config["loggers"]["opentelemetry"] = own
     return config
 
 

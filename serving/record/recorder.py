@@ -52,19 +52,6 @@ class Recorder:
         self._writer.close()
 
 
-class _Unrecorded:
-    """Most requests: nothing is done for them."""
-
-    def around(self, steps: Steps) -> Steps:
-        return steps
-
-    def end(self, status: int | None) -> None:
-        pass
-
-
-UNRECORDED = _Unrecorded()
-
-
 class RecordedModel:
     """Records a part of the requests, each one whole or not at all."""
 
@@ -73,9 +60,9 @@ class RecordedModel:
         self.put = put
         self._sample = sample
 
-    def begin(self, scope: Scope, route: str) -> Watch:
+    def begin(self, scope: Scope, route: str) -> Watch | None:
         """Decide about a request."""
-        return _Recorded(self, scope, route) if random.random() < self._sample else UNRECORDED  # noqa: S311 - no secret
+        return _Recorded(self, scope, route) if random.random() < self._sample else None  # noqa: S311 - no secret
 
 
 class _Recorded:
