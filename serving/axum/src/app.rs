@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -16,6 +16,7 @@ use crate::endpoints;
 use crate::errors::RequestError;
 use crate::inference_endpoint;
 use crate::metrics;
+use crate::request_id::RequestId;
 use crate::routes::{Endpoint, OPEN_PATHS, is_protocol_path};
 use crate::state::AppState;
 
@@ -57,7 +58,13 @@ async fn check_key(State(state): Shared, request: Request, next: Next) -> Respon
         return next.run(request).await;
     }
     let form = if is_protocol_path(path) { endpoints::protocol_error } else { RequestError::into_response };
-    endpoints::refuse(RequestError::Unauthorized, request.into_body(), state.request_time, form).await
+    let id = RequestId::of_path(path, request.headers());
+    let body = request.into_body();
+    let mut response = endpoints::refuse(RequestError::Unauthorized, body, state.request_time, form).await;
+    if let Some(id) = id {
+        id.echo(&mut response);
+    }
+    response
 }
 
 fn ok(content: Bytes) -> Response {
@@ -76,10 +83,13 @@ async fn expose_metrics(State(state): Shared) -> Response {
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], state.metrics.expose()).into_response()
 }
 
-async fn method_not_allowed(uri: Uri) -> Response {
-    let predicts = Endpoint::of(uri.path()).is_some();
+async fn method_not_allowed(uri: Uri, headers: HeaderMap) -> Response {
+    let id = RequestId::of_path(uri.path(), &headers);
     let mut response = endpoints::json(StatusCode::METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(if predicts { "POST" } else { "GET, HEAD" }));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(if id.is_some() { "POST" } else { "GET, HEAD" }));
+    if let Some(id) = id {
+        id.echo(&mut response);
+    }
     response
 }
 

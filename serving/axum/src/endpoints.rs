@@ -1,5 +1,6 @@
 //! The hot path: from a request's bytes to a response's.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,8 +20,10 @@ use tracing::error;
 use crate::buffers::{LongAnswer, Reservation};
 use crate::capacity::InHand;
 use crate::errors::RequestError;
+use crate::inference_outputs::Output;
 use crate::inference_request::{Content, InferRequest, JSON_LENGTH};
 use crate::predictor::Predictions;
+use crate::request_id::RequestId;
 use crate::request_schema::DecodedRequest;
 use crate::routes::Endpoint;
 use crate::state::AppState;
@@ -52,13 +55,19 @@ type ErrorForm = fn(RequestError) -> Response;
 pub(crate) async fn answer(state: Arc<AppState>, endpoint: Endpoint, request: Request) -> Response {
     let started = Instant::now();
     let form = if endpoint == Endpoint::Infer { protocol_error } else { RequestError::into_response };
-    let (status, response) = match admit(&state, request.headers()) {
+    let id = RequestId::of(request.headers());
+    let (status, mut response) = match admit(&state, request.headers()) {
         Err(error) => (error.status(), refuse(error, request.into_body(), state.request_time, form).await),
-        Ok(in_hand) => match try_answer(&state, in_hand, endpoint, request).await {
-            Ok(answer) => (StatusCode::OK, answer),
-            Err(error) => (error.status(), form(error)),
-        },
+        Ok(in_hand) => {
+            match try_answer(&state, in_hand, Call::new(endpoint, id.clone(), request.headers()), request.into_body())
+                .await
+            {
+                Ok(answer) => (StatusCode::OK, answer),
+                Err(error) => (error.status(), form(error)),
+            }
+        }
     };
+    id.echo(&mut response);
     state.metrics.observe(endpoint, status.as_u16(), started.elapsed());
     response
 }
@@ -99,21 +108,28 @@ pub(crate) async fn discard(body: &mut Body, time: Duration) -> bool {
     matches!(timeout(time, reading).await, Ok(Some(())))
 }
 
-async fn try_answer(
-    state: &Arc<AppState>,
-    in_hand: InHand,
+/// What the work on a request's body needs of its head.
+struct Call {
     endpoint: Endpoint,
-    request: Request,
-) -> Result<Response, RequestError> {
-    let (head, body) = request.into_parts();
-    let json_length = (endpoint == Endpoint::Infer).then(|| head.headers.get(JSON_LENGTH).cloned()).flatten();
+    id: RequestId,
+    json_length: Option<HeaderValue>,
+}
+
+impl Call {
+    fn new(endpoint: Endpoint, id: RequestId, headers: &HeaderMap) -> Self {
+        let json_length = (endpoint == Endpoint::Infer).then(|| headers.get(JSON_LENGTH).cloned()).flatten();
+        Self { endpoint, id, json_length }
+    }
+}
+
+async fn try_answer(state: &Arc<AppState>, in_hand: InHand, call: Call, body: Body) -> Result<Response, RequestError> {
     let mut reservation = state.buffers.reserve();
     let reading = read_body(body, state.max_body_bytes, &mut reservation);
     let body = timeout(state.request_time, reading)
         .await
         .unwrap_or_else(|_| Err(RequestError::Timeout { seconds: state.request_time.as_secs() }))?;
     if body.len() <= THREAD_BYTES {
-        return work(state, endpoint, &body, json_length.as_ref())
+        return work(state, &call, &body, |_| true)
             .map(|(content, json_length)| respond(Body::from(content), json_length));
     }
     // As many at a time as there are workers. The closure owns what it needs: it runs on if the client goes.
@@ -123,13 +139,8 @@ async fn try_answer(
         let _turn = turn;
         // where it isn't allowed, or isn't a thread's own, small requests wait somewhat longer
         let _ = setpriority_process(Some(gettid()), BATCH_NICENESS);
-        let (content, json_length) = work(&state, endpoint, &body, json_length.as_ref())?;
-        drop(body);
-        if reservation.resize(content.len()) {
-            Ok((content, json_length, reservation, in_hand))
-        } else {
-            Err(RequestError::Overloaded)
-        }
+        let (content, json_length) = work(&state, &call, &body, |length| reservation.resize(length))?;
+        Ok((content, json_length, reservation, in_hand))
     };
     let (content, json_length, reservation, in_hand) =
         spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))?;
@@ -171,41 +182,59 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
     }
 }
 
-/// Decode, predict, encode. A failure inside goes to the log; so does a panic, by way of its hook.
-fn work(
-    state: &AppState,
-    endpoint: Endpoint,
-    body: &[u8],
-    json_length: Option<&HeaderValue>,
-) -> Result<Content, RequestError> {
-    let work = || match endpoint {
-        Endpoint::Predict => {
-            let request = state.requests.decode_row(body).map_err(|error| name_byte_order_mark(error, body))?;
-            Ok((state.responses.encode_row(&predict_batch_of(state, endpoint, &request)?), None))
-        }
-        Endpoint::PredictBatch => {
-            let request = state.requests.decode_rows(body).map_err(|error| name_byte_order_mark(error, body))?;
-            Ok((state.responses.encode_rows(&predict_batch_of(state, endpoint, &request)?), None))
-        }
+/// Decode, predict, encode. The answer counts if it `fits`, given its length. A failure inside goes to the log, and so
+/// does a panic.
+fn work(state: &AppState, call: &Call, body: &[u8], fits: impl FnOnce(usize) -> bool) -> Result<Content, RequestError> {
+    let work = || {
+        let (request, form) = decode(state, call, body)?;
+        let predictions = predict_batch_of(state, call, &request)?;
+        let content = encode(state, &form, &predictions);
+        if fits(content.0.len()) { Ok(content) } else { Err(RequestError::Overloaded) }
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        error!("{} failed, request {}: {}", call.endpoint.path(), call.id, message_of(&*panic));
+        Err(RequestError::Internal)
+    })
+}
+
+/// How the predictions are to be answered.
+enum Form<'r> {
+    Row,
+    Rows,
+    Tensors(Box<InferRequest<'r>>, Vec<(&'r Output, bool)>),
+}
+
+fn decode<'r>(
+    state: &'r AppState,
+    call: &Call,
+    body: &'r [u8],
+) -> Result<(DecodedRequest<'r>, Form<'r>), RequestError> {
+    let named = |error| name_byte_order_mark(error, body);
+    match call.endpoint {
+        Endpoint::Predict => Ok((state.requests.decode_row(body).map_err(named)?, Form::Row)),
+        Endpoint::PredictBatch => Ok((state.requests.decode_rows(body).map_err(named)?, Form::Rows)),
         Endpoint::Infer => {
-            let request = InferRequest::read(body, json_length, state.inference.tensors())?;
+            let request = InferRequest::read(body, call.json_length.as_ref(), state.inference.tensors())?;
             let outputs = state.inference.outputs.select(&request)?;
             let decoded = state.inference.inputs.decode(&state.requests, &request)?;
-            let predictions = predict_batch_of(state, endpoint, &decoded)?;
-            Ok(state.inference.outputs.encode(&request, &outputs, &predictions))
+            Ok((decoded, Form::Tensors(Box::new(request), outputs)))
         }
-    };
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(RequestError::Internal))
+    }
+}
+
+fn encode(state: &AppState, form: &Form<'_>, predictions: &Predictions) -> Content {
+    match form {
+        Form::Row => (state.responses.encode_row(predictions), None),
+        Form::Rows => (state.responses.encode_rows(predictions), None),
+        Form::Tensors(request, outputs) => state.inference.outputs.encode(request, outputs, predictions),
+    }
 }
 
 /// The model's answers, counted.
-fn predict_batch_of(
-    state: &AppState,
-    endpoint: Endpoint,
-    request: &DecodedRequest<'_>,
-) -> Result<Predictions, RequestError> {
+fn predict_batch_of(state: &AppState, call: &Call, request: &DecodedRequest<'_>) -> Result<Predictions, RequestError> {
+    let endpoint = call.endpoint;
     let predictions = state.predictor.predict(&request.batch).map_err(|error| {
-        error!("{} failed: {error}", endpoint.path());
+        error!("{} failed, request {}: {error}", endpoint.path(), call.id);
         RequestError::Internal
     })?;
     state.metrics.predicted(endpoint, request.batch.rows);
@@ -213,6 +242,12 @@ fn predict_batch_of(
         state.unseen[*index].inc();
     }
     Ok(predictions)
+}
+
+/// What a panic said.
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic")
 }
 
 /// What is usually wrong with JSON that is malformed from its first byte.

@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use crate::endpoints::{self, json, protocol_error};
 use crate::errors::RequestError;
 use crate::inference::Target;
+use crate::request_id::RequestId;
 use crate::routes::Endpoint;
 use crate::state::AppState;
 
@@ -36,5 +37,11 @@ pub async fn answer(State(state): State<Arc<AppState>>, request: Request) -> Res
         Some(Target::Ready) => return json(StatusCode::SERVICE_UNAVAILABLE, NOT_READY),
         None => RequestError::NotFound(state.inference.not_found()),
     };
-    endpoints::refuse(error, request.into_body(), state.request_time, protocol_error).await
+    let id = RequestId::of_path(&path, request.headers());
+    drop(path);
+    let mut response = endpoints::refuse(error, request.into_body(), state.request_time, protocol_error).await;
+    if let Some(id) = id {
+        id.echo(&mut response);
+    }
+    response
 }

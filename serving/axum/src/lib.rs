@@ -38,6 +38,7 @@ pub mod onnx_predictor;
 pub mod onnx_runtime;
 pub mod openapi;
 pub mod predictor;
+pub mod request_id;
 pub mod request_schema;
 pub mod response_schema;
 pub mod routes;

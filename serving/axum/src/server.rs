@@ -27,6 +27,7 @@ use tracing::error;
 use crate::endpoints::discard;
 use crate::errors::RequestError;
 use crate::gate::{Gate, READ_BYTES, REFUSED, Refusal, Unfinished};
+use crate::request_id::RequestId;
 use crate::routes::{Endpoint, OPEN_PATHS};
 use crate::state::AppState;
 
@@ -138,12 +139,16 @@ impl Connection {
                 self.route_without_body(request).await
             };
         }
+        let id = RequestId::of_path(request.uri().path(), request.headers());
         let mut response = if OPEN_PATHS.contains(&request.uri().path()) {
             self.route(request).await?
         } else {
             RequestError::Overloaded.into_response()
         };
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(id) = id {
+            id.echo(&mut response);
+        }
         Ok(response)
     }
 

@@ -13,16 +13,16 @@ use http_body_util::{BodyExt, Channel};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-struct Service {
-    router: Router,
+pub struct Service {
+    pub router: Router,
     state: Arc<AppState>,
     seen: Seen,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
 }
 
 impl Answer {
@@ -30,7 +30,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
@@ -47,7 +47,7 @@ impl Service {
         Self::with(&settings())
     }
 
-    fn with(settings: &Settings) -> Self {
+    pub fn with(settings: &Settings) -> Self {
         let seen: Seen = Box::leak(Box::new(Mutex::new(Vec::new())));
         let state = AppState::new(Box::new(Fake(seen)), &manifest(), settings, &Arc::default()).unwrap();
         seen.lock().unwrap().clear(); // the example row
@@ -55,7 +55,10 @@ impl Service {
     }
 
     async fn call(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
-        let request = Request::builder().method(method).uri(path).header("host", "test").body(body.into()).unwrap();
+        self.send(Request::builder().method(method).uri(path).header("host", "test").body(body.into()).unwrap()).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -79,7 +82,7 @@ impl Service {
     }
 }
 
-fn row(size: &str) -> String {
+pub fn row(size: &str) -> String {
     format!(r#"{{"size": {size}, "colour": "red", "weight": 1.5, "grade": "low"}}"#)
 }
 

@@ -3,5 +3,6 @@
 mod bundle;
 mod common;
 mod http;
+mod request_ids;
 mod startup;
 mod tasks;
