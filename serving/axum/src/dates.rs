@@ -19,7 +19,9 @@ pub fn days(text: &str) -> Option<i32> {
 /// The date that is so many days after 1970-01-01; None outside the years 0001 to 9999.
 pub fn text(days: i32) -> Option<String> {
     let mut rest = days.checked_add(days_before_year(1970))?;
-    let year = (1..=9999).rev().find(|year| days_before_year(*year) <= rest)?;
+    // 400 years have 146,097 days: so it is one of the two years after this one, or this one itself
+    let about = i32::try_from(i64::from(rest) * 400 / 146_097).ok()?;
+    let year = (about..=about + 2).rev().find(|year| (1..=9999).contains(year) && days_before_year(*year) <= rest)?;
     rest -= days_before_year(year);
     let month = (1..=12).rev().find(|month| days_before_month(year, *month) <= rest)?;
     let day = rest - days_before_month(year, month) + 1;
@@ -66,6 +68,15 @@ mod tests {
         for (date, number) in cases {
             assert_eq!(days(date), Some(number), "{date}");
             assert_eq!(text(number).as_deref(), Some(date));
+        }
+    }
+
+    #[test]
+    fn every_year_begins_and_ends_where_it_should() {
+        for year in 1..=9999 {
+            let first = days_before_year(year) - days_before_year(1970);
+            assert_eq!(text(first), Some(format!("{year:04}-01-01")));
+            assert_eq!(text(first - 1), (year > 1).then(|| format!("{:04}-12-31", year - 1)));
         }
     }
 

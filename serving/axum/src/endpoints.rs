@@ -189,7 +189,13 @@ fn work(state: &AppState, call: &Call, body: &[u8], fits: impl FnOnce(usize) -> 
         let (request, form) = decode(state, call, body)?;
         let predictions = predict_batch_of(state, call, &request)?;
         let content = encode(state, &form, &predictions);
-        if fits(content.0.len()) { Ok(content) } else { Err(RequestError::Overloaded) }
+        if !fits(content.0.len()) {
+            return Err(RequestError::Overloaded);
+        }
+        if let Some(record) = &state.record {
+            record.offer(&call.id, call.endpoint.path(), &request.batch, &predictions);
+        }
+        Ok(content)
     };
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         error!("{} failed, request {}: {}", call.endpoint.path(), call.id, message_of(&*panic));

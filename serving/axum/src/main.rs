@@ -13,6 +13,7 @@ use axum_service::manifest_file::read_manifest;
 use axum_service::metrics::Metrics;
 use axum_service::onnx_predictor::OnnxPredictor;
 use axum_service::onnx_runtime::{OnnxRuntime, load_runtime};
+use axum_service::record::{Record, Recorder};
 use axum_service::server::{ConnectionLimits, Current, serve};
 use axum_service::settings::{Environment, Settings, read_keys};
 use axum_service::state::AppState;
@@ -46,12 +47,16 @@ fn main() -> ExitCode {
         Err(error) => return fail(error.as_ref(), NOT_STARTED),
     };
     let runtime = runtime::Builder::new_multi_thread().worker_threads(loader.settings.workers).enable_all().build();
+    let recorder = loader.recorder.clone();
     let served = runtime.map_err(Failure::from).and_then(|runtime| {
         let served = runtime.block_on(run(Arc::new(loader), current));
         // a large batch may still be at work when the time to stop is up: nobody waits for it
         runtime.shutdown_background();
         served
     });
+    if let Some(recorder) = recorder {
+        recorder.finish();
+    }
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error.as_ref(), NOT_SERVED),
@@ -69,6 +74,7 @@ struct Loader {
     settings: Settings,
     runtime: OnnxRuntime,
     metrics: Arc<Metrics>,
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Loader {
@@ -81,7 +87,9 @@ impl Loader {
         read_bundle(&settings)?;
         std::net::TcpListener::bind(address(&settings)).map_err(|error| not_bound(&settings, &error))?;
         let runtime = load_runtime(&environment)?;
-        Ok(Self { environment, settings, runtime, metrics: Arc::default() })
+        let metrics = Arc::<Metrics>::default();
+        let recorder = settings.record.as_ref().map(|settings| Recorder::start(settings, &metrics)).transpose()?;
+        Ok(Self { environment, settings, runtime, metrics, recorder })
     }
 
     /// Everything that can be wrong with a bundle is found here.
@@ -91,7 +99,9 @@ impl Loader {
         let unusable = |error| format!("{}: the model can't be used: {error}", settings.model_dir.display());
         let predictor =
             OnnxPredictor::new(self.runtime.clone(), &manifest, model, settings.workers).map_err(unusable)?;
-        let state = AppState::new(Box::new(predictor), &manifest, settings, &self.metrics).map_err(unusable)?;
+        let record = self.recorder.as_ref().map(|recorder| Record::new(recorder, &manifest)).transpose()?;
+        let state = AppState::recorded(Box::new(predictor), &manifest, settings, &self.metrics, record);
+        let state = state.map_err(unusable)?;
         info!("model version {}", manifest.version);
         Ok(Current { router: app(Arc::clone(&state)), state })
     }
@@ -107,6 +117,9 @@ impl Loader {
 
 fn read_bundle(settings: &Settings) -> Result<(Manifest, Vec<u8>), Failure> {
     let manifest = read_manifest(&settings.model_dir, settings.manifest_sha256.as_deref())?;
+    if let Some(record) = &settings.record {
+        record.recorded(&manifest)?;
+    }
     let model = read_artifact(&manifest, "onnx_packed", &settings.model_dir)?;
     Ok((manifest, model))
 }

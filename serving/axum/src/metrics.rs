@@ -33,6 +33,7 @@ pub struct Metrics {
     rows: [Counter; Endpoint::ALL.len()],
     unseen: Family<Named, Counter>,
     models: Family<Model, Gauge>,
+    record: RecordCounts,
     served: Mutex<Option<Model>>,
 }
 
@@ -59,6 +60,35 @@ struct Model {
     version: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Lost {
+    reason: &'static str,
+}
+
+/// What has become of the rows that were to be recorded.
+#[derive(Clone)]
+pub struct RecordCounts {
+    /// Rows that are in a file.
+    pub rows: Counter,
+    /// Rows that were lost because the queue was full.
+    pub queue: Counter,
+    /// Rows that were lost because they could not be written.
+    pub write: Counter,
+    /// Files that were removed to make room.
+    pub removed: Counter,
+}
+
+impl RecordCounts {
+    fn new(registry: &mut Registry) -> Self {
+        let (rows, removed, lost) = (Counter::default(), Counter::default(), Family::<Lost, Counter>::default());
+        registry.register("record_rows", "Rows written to the record", rows.clone());
+        registry.register("record_lost_rows", "Rows that were to be recorded, and are not", lost.clone());
+        registry.register("record_removed_files", "Files of the record removed to make room", removed.clone());
+        let [queue, write] = ["queue", "write"].map(|reason| lost.get_or_create_owned(&Lost { reason }));
+        Self { rows, queue, write, removed }
+    }
+}
+
 /// How many values of a feature training never saw.
 pub type UnseenCount = Counter;
 
@@ -72,10 +102,11 @@ impl Default for Metrics {
         registry.register("predict_rows", "Rows predicted", rows.clone());
         registry.register("predict_unseen_categories", "Values that training never saw", unseen.clone());
         registry.register("model_info", "1 for the model served, 0 for those before it", models.clone());
+        let record = RecordCounts::new(&mut registry);
         let answer = |endpoint: Endpoint| Answer { route: endpoint.path(), status: ANSWERED };
         let answered = Endpoint::ALL.map(|endpoint| seconds.get_or_create_owned(&answer(endpoint)));
         let rows = Endpoint::ALL.map(|endpoint| rows.get_or_create_owned(&Route { route: endpoint.path() }));
-        Self { registry, seconds, answered, rows, unseen, models, served: Mutex::default() }
+        Self { registry, seconds, answered, rows, unseen, models, record, served: Mutex::default() }
     }
 }
 
@@ -91,6 +122,11 @@ impl Metrics {
         *served = Some(model);
         let count = |name: &String| self.unseen.get_or_create_owned(&Named { feature: name.clone() });
         manifest.categorical().map(|feature| count(&feature.name)).collect()
+    }
+
+    /// The counts of the record.
+    pub fn record(&self) -> RecordCounts {
+        self.record.clone()
     }
 
     /// Count an answered request.

@@ -18,7 +18,7 @@ pub struct Batch<'s> {
 }
 
 /// What the model says of every row.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Predictions {
     /// A classifier's answers.
     Classes {

@@ -10,12 +10,13 @@ use tracing::level_filters::LevelFilter;
 
 use crate::api_keys::ApiKeys;
 use crate::files::{read_regular, reason};
+use crate::record_settings::{RecordSettings, parse_folder, parse_names, parse_part};
 
 const PREFIX: &str = "SERVE_";
 /// A longer file of keys is not read.
 const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
 const DEFAULT_PORT: u64 = 3000;
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 21] = [
     "SERVE_API_KEY",
     "SERVE_API_KEY_FILE",
     "SERVE_DOCS",
@@ -30,6 +31,10 @@ const NAMES: [&str; 17] = [
     "SERVE_MAX_WAIT_MS",
     "SERVE_MODEL_DIR",
     "SERVE_PORT",
+    "SERVE_RECORD_BYTES",
+    "SERVE_RECORD_DIR",
+    "SERVE_RECORD_FIELDS",
+    "SERVE_RECORD_SAMPLE",
     "SERVE_REQUEST_SECONDS",
     "SERVE_SHUTDOWN_SECONDS",
     "SERVE_WORKERS",
@@ -90,6 +95,8 @@ pub struct Settings {
     pub shutdown_time: Duration,
     /// The least important log lines to write.
     pub log_level: LevelFilter,
+    /// What is recorded of requests and answers; None for nothing.
+    pub record: Option<RecordSettings>,
 }
 
 /// Environment variables by name.
@@ -139,8 +146,21 @@ impl Settings {
             max_connections: size("SERVE_MAX_CONNECTIONS", 4096, 1, 1 << 20)?,
             request_time: Duration::from_secs(whole("SERVE_REQUEST_SECONDS", 30, 1, 3600)?),
             shutdown_time: Duration::from_secs(whole("SERVE_SHUTDOWN_SECONDS", 10, 1, 3600)?),
+            record: read_record(&text, whole("SERVE_RECORD_BYTES", 1 << 30, 1 << 20, 1 << 50)?)?,
         })
     }
+}
+
+/// The settings of the record, which are looked at even if nothing is recorded.
+fn read_record<'e>(text: &impl Fn(&str) -> &'e str, most_bytes: u64) -> Result<Option<RecordSettings>, SettingsError> {
+    fn parsed<T>(name: &str, value: &str, parse: fn(&str) -> Result<T, String>) -> Result<T, SettingsError> {
+        parse(value).map_err(|reason| SettingsError(format!("{name}={value:?}: {reason}")))
+    }
+    let folder = parsed("SERVE_RECORD_DIR", text("SERVE_RECORD_DIR"), parse_folder)?;
+    let sample = Some(text("SERVE_RECORD_SAMPLE")).filter(|text| !text.is_empty()).unwrap_or("0.01");
+    let sample = parsed("SERVE_RECORD_SAMPLE", sample, parse_part)?;
+    let fields = parsed("SERVE_RECORD_FIELDS", text("SERVE_RECORD_FIELDS"), parse_names)?;
+    Ok(folder.map(|folder| RecordSettings { folder, sample, most_bytes, fields }))
 }
 
 /// Digits only: `parse` would take a leading plus sign as well.
@@ -219,7 +239,10 @@ mod tests {
     fn reads_what_the_environment_gives() {
         let settings = read(&[("SERVE_PORT", " 0 "), ("SERVE_WORKERS", "3"), ("SERVE_LOG_LEVEL", "ERROR")]).unwrap();
         assert_eq!((settings.port, settings.workers, settings.log_level), (0, 3, LevelFilter::ERROR));
-        assert_eq!(settings.manifest_sha256, None);
+        assert_eq!((settings.manifest_sha256, settings.record), (None, None));
+        let record = read(&[("SERVE_RECORD_DIR", "a"), ("SERVE_RECORD_FIELDS", "b")]).unwrap().record.unwrap();
+        assert_eq!((record.folder, record.sample, record.most_bytes), ("a".into(), 0.01, 1 << 30));
+        assert_eq!(record.fields, Some(vec!["b".to_owned()]));
         let pinned = read(&[("SERVE_MANIFEST_SHA256", &"AB".repeat(32))]).unwrap();
         assert_eq!(pinned.manifest_sha256, Some("ab".repeat(32)));
     }
@@ -238,6 +261,13 @@ mod tests {
             message("SERVE_MANIFEST_SHA256", "ABC"),
             "SERVE_MANIFEST_SHA256=\"abc\": 64 hexadecimal digits are needed"
         );
+        assert_eq!(message("SERVE_RECORD_SAMPLE", "2"), "SERVE_RECORD_SAMPLE=\"2\": a decimal from 0 to 1 is needed");
+        assert_eq!(
+            message("SERVE_RECORD_DIR", "/dev/null"),
+            "SERVE_RECORD_DIR=\"/dev/null\": a folder is needed, and this is none"
+        );
+        assert!(message("SERVE_RECORD_FIELDS", "[").starts_with("SERVE_RECORD_FIELDS=\"[\": names with commas"));
+        assert!(message("SERVE_RECORD_BYTES", "1000").contains("a whole number from 1048576 to "));
         assert_eq!(message("SERVE_DOCS", "no"), "SERVE_DOCS=\"no\": one of on, off is needed");
         assert!(message("SERVE_MAX_BUFFERED_BYTES", "1024").contains("a whole number from 33554432 to "));
         assert_eq!(message("SERVE_API_KEY", "too-short"), "SERVE_API_KEY: a key has at least 16 characters");

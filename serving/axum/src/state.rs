@@ -15,6 +15,7 @@ use crate::inference::Inference;
 use crate::manifest::Manifest;
 use crate::metrics::{Metrics, UnseenCount};
 use crate::predictor::{PredictionError, Predictor};
+use crate::record::Record;
 use crate::request_schema::RequestSchema;
 use crate::response_schema::ResponseSchema;
 use crate::schemas::example_row;
@@ -34,6 +35,7 @@ pub struct AppState {
     pub(crate) request_time: Duration,
     pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) keys: ApiKeys,
+    pub(crate) record: Option<Record>,
     ready: AtomicBool,
     pub(crate) documents: Documents,
 }
@@ -47,6 +49,17 @@ impl AppState {
         manifest: &Manifest,
         settings: &Settings,
         metrics: &Arc<Metrics>,
+    ) -> Result<Arc<Self>, PredictionError> {
+        Self::recorded(predictor, manifest, settings, metrics, None)
+    }
+
+    /// The same with a record of what is asked and answered.
+    pub fn recorded(
+        predictor: Box<dyn Predictor>,
+        manifest: &Manifest,
+        settings: &Settings,
+        metrics: &Arc<Metrics>,
+        record: Option<Record>,
     ) -> Result<Arc<Self>, PredictionError> {
         let mut state = Self {
             predictor,
@@ -62,6 +75,7 @@ impl AppState {
             request_time: settings.request_time,
             large_bodies: Arc::new(Semaphore::new(settings.workers)),
             keys: settings.api_keys.clone(),
+            record,
             ready: AtomicBool::new(false),
             documents: Documents::new(manifest, settings),
         };

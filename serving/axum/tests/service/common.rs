@@ -56,6 +56,7 @@ pub fn settings() -> Settings {
         request_time: Duration::from_secs(30),
         shutdown_time: Duration::from_secs(1),
         log_level: LevelFilter::OFF,
+        record: None,
     }
 }
 

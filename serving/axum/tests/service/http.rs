@@ -7,6 +7,8 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum_service::app::app;
+use axum_service::metrics::Metrics;
+use axum_service::record::Record;
 use axum_service::settings::Settings;
 use axum_service::state::AppState;
 use http_body_util::{BodyExt, Channel};
@@ -48,8 +50,12 @@ impl Service {
     }
 
     pub fn with(settings: &Settings) -> Self {
+        Self::recorded(settings, &Arc::default(), None)
+    }
+
+    pub fn recorded(settings: &Settings, metrics: &Arc<Metrics>, record: Option<Record>) -> Self {
         let seen: Seen = Box::leak(Box::new(Mutex::new(Vec::new())));
-        let state = AppState::new(Box::new(Fake(seen)), &manifest(), settings, &Arc::default()).unwrap();
+        let state = AppState::recorded(Box::new(Fake(seen)), &manifest(), settings, metrics, record).unwrap();
         seen.lock().unwrap().clear(); // the example row
         Self { router: app(Arc::clone(&state)), state, seen }
     }
@@ -65,15 +71,15 @@ impl Service {
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.to_vec()).unwrap() }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, Body::empty()).await
     }
 
-    async fn predict(&self, body: impl Into<Body>) -> Answer {
+    pub async fn predict(&self, body: impl Into<Body>) -> Answer {
         self.call(Method::POST, "/predict", body).await
     }
 
-    async fn predict_batch(&self, body: impl Into<Body>) -> Answer {
+    pub async fn predict_batch(&self, body: impl Into<Body>) -> Answer {
         self.call(Method::POST, "/predict/batch", body).await
     }
 

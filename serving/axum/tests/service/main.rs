@@ -3,6 +3,8 @@
 mod bundle;
 mod common;
 mod http;
+mod record;
+mod record_faults;
 mod request_ids;
 mod startup;
 mod tasks;

@@ -11,9 +11,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::common::settings;
 use crate::http::{Answer, Service, row};
 
-const INFER: &str = "/v2/models/paint/infer";
+pub const INFER: &str = "/v2/models/paint/infer";
 
-fn tensors(size: &str) -> String {
+pub fn tensors(size: &str) -> String {
     format!(
         r#"{{"inputs": [{{"name": "size", "datatype": "FP32", "shape": [1], "data": [{size}]}},
            {{"name": "weight", "datatype": "FP32", "shape": [1], "data": [1.5]}},
