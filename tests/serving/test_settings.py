@@ -42,6 +42,13 @@ def test_an_empty_variable_is_as_good_as_none():
         ("SERVE_REQUEST_SECONDS", "0"),
         ("SERVE_MAX_CONNECTIONS", "0"),
         ("SERVE_MAX_BUFFERED_BYTES", "1024"),
+        ("SERVE_RECORD_BYTES", "1048575"),
+        ("SERVE_RECORD_DIR", "/dev/null"),
+        ("SERVE_RECORD_FIELDS", "[1]"),
+        ("SERVE_RECORD_FIELDS", '["a"'),
+        ("SERVE_RECORD_SAMPLE", "1e-2"),
+        ("SERVE_RECORD_SAMPLE", "1.01"),
+        ("SERVE_RECORD_SAMPLE", "٠"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str):
@@ -88,6 +95,19 @@ def test_no_dump_of_the_settings_has_the_key_in_it():
     settings = read_settings({"SERVE_API_KEY": "a-key-0123456789"}, default_port=1)
     assert settings.api_keys
     assert "a-key" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [("", None), ("[]", ()), ("age, sex,", ("age", "sex")), ('["a, b", "c"]', ("a, b", "c"))],
+)
+def test_the_record_is_off_without_a_folder_and_has_the_fields_that_are_named(fields: str, names: object):
+    environment = {"SERVE_RECORD_FIELDS": fields, "SERVE_RECORD_SAMPLE": ".5"}
+    assert read_settings(environment, default_port=1).record is None
+    record = read_settings({**environment, "SERVE_RECORD_DIR": "not/there/yet"}, default_port=1).record
+    assert record is not None
+    assert (record.folder, record.sample, record.most_bytes) == (Path("not/there/yet"), 0.5, 1 << 30)
+    assert record.fields == names
 
 
 def test_a_misspelt_variable_is_refused():
