@@ -1,14 +1,11 @@
 """Every request on a connection is answered once and in order, whatever else is on it and however it is cut."""
 
-import errno
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.contract.generated_connections import GOOD, LAST, Conversation, answers, conversations
 from tests.services import TestedService
 
-RESETS = {errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN}  # a reset, as recv, send and shutdown see it
 SETTINGS = {
     "deadline": None,
     "database": None,
@@ -30,6 +27,14 @@ def test_what_is_refused_is_refused_behind_the_answers_to_what_came_before(servi
         check(service, Conversation((good, bad), b"GET /health HTTP/1.1\r\n\r\n", cuts), body.encode())
 
 
+@pytest.mark.parametrize("asks", [GOOD[5], GOOD[7], GOOD[8]], ids=["websocket", "h2c", "with a body"])
+@pytest.mark.parametrize("last", [LAST[0], LAST[2]], ids=["closed", "refused"])
+def test_a_request_with_upgrade_does_not_cost_the_last_answer(service: TestedService, body: str, asks, last):
+    """A server that waits for someone to take the connection over may forget to end it properly."""
+    for cuts in ((), (0.3, 0.6, 0.9)):
+        check(service, Conversation((asks, GOOD[0], last), bytes(range(256)) * 40, cuts), body.encode())
+
+
 @given(conversation=conversations())
 @settings(max_examples=25, **SETTINGS)
 def test_generated_connections_are_answered_in_order(service: TestedService, body: str, conversation: Conversation):
@@ -42,11 +47,4 @@ def test_generated_connections_are_answered_in_order(service: TestedService, bod
 def test_many_generated_connections_are_answered_in_order(
     service: TestedService, body: str, conversation: Conversation
 ):
-    refused = bool(conversation.requests) and conversation.requests[-1].last
-    try:
-        check(service, conversation, body.encode())
-    except OSError as error:
-        # The Rust service closes a refused connection while its client may still be sending, and a reset may then
-        # overtake the answer (docs/connections.md). No other connection may break, and none may be left without end.
-        if service.backend != "axum" or not refused or error.errno not in RESETS:
-            raise
+    check(service, conversation, body.encode())

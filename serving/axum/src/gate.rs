@@ -68,6 +68,7 @@ pub struct Gate<S> {
     refusal: Refusal,
     is_refused: bool,
     broken: bool,
+    /// Nothing more comes, or nothing that comes matters.
     ended: bool,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
@@ -103,6 +104,12 @@ impl<S> Gate<S> {
             Some(Stop::BrokenChunk) => self.broken = true,
             None => {}
         }
+    }
+
+    /// Where an answer can't be written, there is none that reading on could save.
+    fn watch(&mut self, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        self.ended |= matches!(written, Poll::Ready(Err(_)));
+        written
     }
 
     /// Keep an unfinished head, if there is room for it.
@@ -202,7 +209,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(written)
     }
 
     fn poll_write_vectored(
@@ -210,7 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -221,7 +230,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Say that nothing more will be sent; then, if the client still sends, read what it does for a while.
+    /// Say that nothing more will be sent; then, if the client still sends, read what it does for a while. Once that is
+    /// over, nothing happens any more.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let gate = &mut *self;
         if gate.linger.is_none() {

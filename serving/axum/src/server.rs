@@ -1,9 +1,9 @@
 //! The connections: accepted, held to their limits, and finished when the service stops.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 use tracing::error;
@@ -61,10 +61,10 @@ pub async fn serve(
     limits: ConnectionLimits,
     stop: impl Future<Output = ()>,
 ) {
-    let graceful = GracefulShutdown::new();
+    let stopping = watch::Sender::new(());
     let unfinished = Unfinished::new(UNFINISHED_BYTES);
     let places = Arc::new(Semaphore::new(2 * limits.connections));
-    let mut stop = std::pin::pin!(stop);
+    let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -84,10 +84,11 @@ pub async fn serve(
         let refusal = Refusal::default();
         let gate = Gate::new(within(stream, limits.time), Arc::clone(&unfinished), refusal.clone());
         let connection = Connection { current: Arc::clone(&current), limits, surplus, refusal, _place: place };
-        tokio::spawn(connection.serve(gate, graceful.watcher()));
+        tokio::spawn(connection.serve(gate, stopping.subscribe()));
     }
     drop(listener);
-    graceful.shutdown().await;
+    let _ = stopping.send(()); // an error means that there are no connections
+    stopping.closed().await;
 }
 
 fn is_of_one_connection(kind: ErrorKind) -> bool {
@@ -113,17 +114,29 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, gate: Gate<Stream>, watcher: Watcher) {
+    /// Until `stopping` changes; the service waits for its receivers to be gone.
+    async fn serve(self, mut gate: Gate<Stream>, mut stopping: watch::Receiver<()>) {
         let service = service_fn(|request| self.answer(request));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.time)
-            .max_header_size(READ_BYTES) // the gate is stricter
-            .max_buf_size(READ_BYTES)
-            .half_close(true) // who sends no more may still read
-            .serve_connection(TokioIo::new(gate), service);
-        // a connection that breaks off concerns its client alone
-        let _ = watcher.watch(connection).await;
+        {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.limits.time)
+                .max_header_size(READ_BYTES) // the gate is stricter
+                .max_buf_size(READ_BYTES)
+                .half_close(true) // who sends no more may still read
+                .serve_connection(TokioIo::new(&mut gate), service);
+            let mut connection = pin!(connection);
+            // a connection that breaks off concerns its client alone
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                _ = stopping.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+        }
+        // hyper leaves this out when something went wrong, and when any request on the connection had `Upgrade`
+        let _ = poll_fn(|cx| Pin::new(&mut gate).poll_shutdown(cx)).await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
