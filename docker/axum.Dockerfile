@@ -14,6 +14,7 @@ RUN ["python", "/build/install.py", "/build/serving-onnx.lock", "/opt/venv"]
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src/axum
 COPY serving/axum/Cargo.toml serving/axum/Cargo.lock serving/axum/build.rs ./
+COPY serving/axum/proto proto
 # The dependencies in a layer of their own: a change of the service compiles the service.
 RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cargo build --release --locked
 COPY serving/docs ../docs
@@ -24,6 +25,8 @@ FROM ${DEBIAN_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app
 ENV HOME=/tmp ORT_DYLIB_PATH=/usr/local/lib/libonnxruntime.so SERVE_HOST=0.0.0.0 SERVE_PORT=3000
 EXPOSE 3000
+# gRPC, with --env SERVE_GRPC_PORT=8081
+EXPOSE 8081
 HEALTHCHECK --interval=3s --timeout=3s --start-period=30s --retries=3 CMD ["bash", "-c", \
   "exec 3<>/dev/tcp/127.0.0.1/$SERVE_PORT && printf 'GET /health/ready HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["axum-service"]

@@ -18,6 +18,7 @@ NAMES = (
     "API_KEY",
     "API_KEY_FILE",
     "DOCS",
+    "GRPC_PORT",
     "HOST",
     "LOG_LEVEL",
     "MANIFEST_SHA256",
@@ -88,6 +89,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
     Raises:
         SettingsError: a value is not what its variable takes, or a variable with the prefix is not known.
     """
+    if environment.get(f"{PREFIX}GRPC_PORT", "").strip():
+        raise SettingsError(f"{PREFIX}GRPC_PORT: only the Rust service speaks gRPC")
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in NAMES)
     if unknown:
         raise SettingsError(f"unknown variable {unknown[0]}; known are {', '.join(PREFIX + name for name in NAMES)}")

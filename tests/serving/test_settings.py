@@ -9,6 +9,12 @@ from serving.errors import Unauthorized
 from serving.settings import KEY_DIGESTS, SettingsError, read_settings
 
 
+def test_a_port_for_grpc_is_for_the_rust_service():
+    assert read_settings({"SERVE_GRPC_PORT": " "}, default_port=7).port == 7
+    with pytest.raises(SettingsError, match="SERVE_GRPC_PORT: only the Rust service speaks gRPC"):
+        read_settings({"SERVE_GRPC_PORT": "8081"}, default_port=7)
+
+
 def test_without_variables_the_defaults_hold():
     settings = read_settings({}, default_port=8001)
     assert (settings.model_dir, settings.host, settings.port) == (Path("models"), "127.0.0.1", 8001)

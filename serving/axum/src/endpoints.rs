@@ -30,10 +30,10 @@ use crate::state::AppState;
 
 /// A larger body (some 200 rows, half a millisecond of work) is worked on in a thread of its own, so that it delays no
 /// small request.
-const THREAD_BYTES: usize = 64 << 10;
+pub(crate) const THREAD_BYTES: usize = 64 << 10;
 
 /// The longest body that is read though it isn't wanted.
-const SHORT_BODY_BYTES: u64 = 64 << 10;
+pub(crate) const SHORT_BODY_BYTES: usize = 64 << 10;
 
 /// How far that thread steps back for those that answer small requests, where both want the same CPU.
 const BATCH_NICENESS: i32 = 10;
@@ -94,7 +94,7 @@ pub(crate) async fn refuse(error: RequestError, mut body: Body, time: Duration, 
 /// Read a body that nobody wants, so that the connection can go on behind it. Returns whether it is read; a long one
 /// isn't.
 pub(crate) async fn discard(body: &mut Body, time: Duration) -> bool {
-    let mut left = SHORT_BODY_BYTES;
+    let mut left = SHORT_BODY_BYTES as u64;
     if body.size_hint().lower() > left {
         return false;
     }
@@ -132,19 +132,29 @@ async fn try_answer(state: &Arc<AppState>, in_hand: InHand, call: Call, body: Bo
         return work(state, &call, &body, |_| true)
             .map(|(content, json_length)| respond(Body::from(content), json_length));
     }
-    // As many at a time as there are workers. The closure owns what it needs: it runs on if the client goes.
+    // the closure owns what it needs: it runs on if the client goes
+    let shared = Arc::clone(state);
+    let work = move || {
+        let (content, json_length) = work(&shared, &call, &body, |length| reservation.resize(length))?;
+        Ok((content, json_length, reservation, in_hand))
+    };
+    let (content, json_length, reservation, in_hand) = in_thread(state, work).await?;
+    Ok(respond(LongAnswer::body(content.into(), (reservation, in_hand)), json_length))
+}
+
+/// Work in a thread of its own, in as many at a time as there are workers.
+pub(crate) async fn in_thread<T: Send + 'static>(
+    state: &AppState,
+    work: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+) -> Result<T, RequestError> {
     let turn = Arc::clone(&state.large_bodies).acquire_owned().await;
-    let state = Arc::clone(state);
     let work = move || {
         let _turn = turn;
         // where it isn't allowed, or isn't a thread's own, small requests wait somewhat longer
         let _ = setpriority_process(Some(gettid()), BATCH_NICENESS);
-        let (content, json_length) = work(&state, &call, &body, |length| reservation.resize(length))?;
-        Ok((content, json_length, reservation, in_hand))
+        work()
     };
-    let (content, json_length, reservation, in_hand) =
-        spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))?;
-    Ok(respond(LongAnswer::body(content.into(), (reservation, in_hand)), json_length))
+    spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))
 }
 
 /// The whole request body; one that is large is held in the reservation.
@@ -187,7 +197,7 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
 fn work(state: &AppState, call: &Call, body: &[u8], fits: impl FnOnce(usize) -> bool) -> Result<Content, RequestError> {
     let work = || {
         let (request, form) = decode(state, call, body)?;
-        let predictions = predict_batch_of(state, call, &request)?;
+        let predictions = predict_batch_of(state, call.endpoint, &call.id, &request)?;
         let content = encode(state, &form, &predictions);
         if !fits(content.0.len()) {
             return Err(RequestError::Overloaded);
@@ -237,10 +247,14 @@ fn encode(state: &AppState, form: &Form<'_>, predictions: &Predictions) -> Conte
 }
 
 /// The model's answers, counted.
-fn predict_batch_of(state: &AppState, call: &Call, request: &DecodedRequest<'_>) -> Result<Predictions, RequestError> {
-    let endpoint = call.endpoint;
+pub(crate) fn predict_batch_of(
+    state: &AppState,
+    endpoint: Endpoint,
+    id: &RequestId,
+    request: &DecodedRequest<'_>,
+) -> Result<Predictions, RequestError> {
     let predictions = state.predictor.predict(&request.batch).map_err(|error| {
-        error!("{} failed, request {}: {error}", endpoint.path(), call.id);
+        error!("{} failed, request {id}: {error}", endpoint.path());
         RequestError::Internal
     })?;
     state.metrics.predicted(endpoint, request.batch.rows);

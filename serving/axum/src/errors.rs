@@ -122,8 +122,12 @@ impl RequestError {
 
     /// The response body in the form of the Open Inference Protocol: `{"error": "..."}`.
     pub fn protocol_body(self) -> Vec<u8> {
-        let message = self.problems().into_iter().next().map(|problem| problem.msg);
-        json!({"error": message}).to_string().into_bytes()
+        json!({"error": self.message()}).to_string().into_bytes()
+    }
+
+    /// What is wrong, in words.
+    pub fn message(self) -> String {
+        self.problems().into_iter().next().map(|problem| problem.msg).unwrap_or_default()
     }
 
     fn problems(self) -> Vec<Problem> {

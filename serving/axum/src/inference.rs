@@ -3,9 +3,9 @@
 use axum::body::Bytes;
 use serde_json::json;
 
+use crate::inference_datatypes::{BOOL, BYTES};
 use crate::inference_inputs::InputSchema;
 use crate::inference_outputs::OutputSchema;
-use crate::inference_values::{BOOL, BYTES};
 use crate::manifest::{Feature, FeatureKind, Manifest};
 
 /// What the protocol needs of one model.
@@ -14,8 +14,8 @@ pub struct Inference {
     pub(crate) outputs: OutputSchema,
     pub(crate) server: Bytes,
     pub(crate) model: Bytes,
-    name: String,
-    version: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
 }
 
 /// What a path of the protocol leads to.

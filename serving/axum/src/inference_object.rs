@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::json_value::{Found, Inspect, Refused};
 
-const MAX_DIMENSIONS: usize = 8;
+pub(crate) const MAX_DIMENSIONS: usize = 8;
 
 /// A parameter's value.
 #[derive(Debug, PartialEq)]
@@ -54,6 +54,20 @@ pub(crate) struct Parameters {
     pub(crate) classification: Option<Scalar>,
     pub(crate) null_string: Option<Scalar>,
     pub(crate) shared_memory_region: Option<Scalar>,
+}
+
+impl Parameters {
+    /// The place of the parameter of this name.
+    pub(crate) fn by_name(&mut self, name: &str) -> Option<&mut Option<Scalar>> {
+        match name {
+            "binary_data" => Some(&mut self.binary_data),
+            "binary_data_output" => Some(&mut self.binary_data_output),
+            "classification" => Some(&mut self.classification),
+            "null_string" => Some(&mut self.null_string),
+            "shared_memory_region" => Some(&mut self.shared_memory_region),
+            _ => None,
+        }
+    }
 }
 
 /// An output that the client asks for.

@@ -6,9 +6,9 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use crate::errors::RequestError;
+use crate::inference_datatypes::{BOOL, BYTES};
 use crate::inference_object::{RequestOutput, Scalar};
 use crate::inference_request::{Content, InferRequest, invalid, quoted, refuse_unsupported};
-use crate::inference_values::{BOOL, BYTES};
 use crate::manifest::{ClassLabel, Manifest, Task};
 use crate::predictor::Predictions;
 
@@ -20,14 +20,14 @@ pub struct OutputSchema {
 
 /// A tensor that the model answers with: [N], or [N, width].
 pub(crate) struct Output {
-    name: String,
-    datatype: &'static str,
+    pub(crate) name: String,
+    pub(crate) datatype: &'static str,
     width: Option<usize>,
-    values: Values,
+    pub(crate) values: Values,
 }
 
 /// Which of the model's answers a tensor has.
-enum Values {
+pub(crate) enum Values {
     Labels,
     Numbers,
     /// The classes as the data has them: how each is written in JSON and in binary.
@@ -148,24 +148,32 @@ fn encode_class(class: &ClassLabel) -> (String, Vec<u8>) {
 }
 
 impl Output {
-    fn encode(&self, head: &mut Vec<u8>, binary: Option<&mut Vec<u8>>, predictions: &Predictions) {
-        let (labels, numbers): (&[i64], &[f32]) = match predictions {
-            Predictions::Classes { labels, probabilities } => (labels, probabilities),
-            Predictions::Values(values) => (&[], values),
+    /// How long its dimensions are for these predictions.
+    pub(crate) fn shape(&self, predictions: &Predictions) -> Vec<usize> {
+        let rows = match predictions {
+            Predictions::Classes { labels, .. } => labels.len(),
+            Predictions::Values(values) => values.len(),
         };
-        let rows = if self.width.is_none() && labels.is_empty() { numbers.len() } else { labels.len() };
-        let (name, datatype) = (quoted(&self.name), self.datatype);
-        let shape = self.width.map_or(format!("[{rows}]"), |width| format!("[{rows},{width}]"));
+        [rows].into_iter().chain(self.width).collect()
+    }
+
+    /// Add its values in binary form.
+    pub(crate) fn encode_binary(&self, binary: &mut Vec<u8>, predictions: &Predictions) {
+        let (labels, numbers) = parts(predictions);
+        match &self.values {
+            Values::Labels => binary.extend(labels.iter().flat_map(|label| label.to_le_bytes())),
+            Values::Numbers => binary.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
+            Values::Classes(classes) => labels.iter().for_each(|label| binary.extend(&classes[class(*label)].1)),
+        }
+    }
+
+    fn encode(&self, head: &mut Vec<u8>, binary: Option<&mut Vec<u8>>, predictions: &Predictions) {
+        let (labels, numbers) = parts(predictions);
+        let (name, datatype, shape) = (quoted(&self.name), self.datatype, json!(self.shape(predictions)));
         write!(head, "{{\"name\":{name},\"datatype\":\"{datatype}\",\"shape\":{shape},").expect(MEMORY);
-        // a label that is no class is a fault of the model, and ends as any other panic inside
-        let class = |label: &i64| usize::try_from(*label).expect("a class index");
         if let Some(binary) = binary {
             let start = binary.len();
-            match &self.values {
-                Values::Labels => binary.extend(labels.iter().flat_map(|label| label.to_le_bytes())),
-                Values::Numbers => binary.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
-                Values::Classes(classes) => labels.iter().for_each(|label| binary.extend(&classes[class(label)].1)),
-            }
+            self.encode_binary(binary, predictions);
             let size = binary.len() - start;
             write!(head, "\"parameters\":{{\"binary_data_size\":{size}}}}}").expect(MEMORY);
             return;
@@ -175,10 +183,23 @@ impl Output {
             Values::Labels => write_all(head, labels),
             // widened, as in the answers of `/predict`
             Values::Numbers => write_all(head, numbers.iter().map(|number| Value::from(f64::from(*number)))),
-            Values::Classes(classes) => write_all(head, labels.iter().map(|label| &classes[class(label)].0)),
+            Values::Classes(classes) => write_all(head, labels.iter().map(|label| &classes[class(*label)].0)),
         }
         head.extend(b"]}");
     }
+}
+
+/// Labels, and probabilities or values.
+pub(crate) fn parts(predictions: &Predictions) -> (&[i64], &[f32]) {
+    match predictions {
+        Predictions::Classes { labels, probabilities } => (labels, probabilities),
+        Predictions::Values(values) => (&[], values),
+    }
+}
+
+/// The class of a label. One that is no class is a fault of the model, and ends as any other panic inside.
+pub(crate) fn class(label: i64) -> usize {
+    usize::try_from(label).expect("a class index")
 }
 
 /// The values, with commas between them.

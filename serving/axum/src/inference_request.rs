@@ -7,6 +7,7 @@ use serde::de::DeserializeSeed;
 use serde_json::Value;
 
 use crate::errors::RequestError;
+use crate::grpc_contents::Contents;
 use crate::inference_object::{Object, Parameters, RequestInput, RequestOutput, Scalar};
 use crate::request_schema::{malformed, without_position};
 
@@ -38,6 +39,7 @@ pub(crate) struct Input<'a> {
 pub(crate) enum Data<'a> {
     Json(&'a str),
     Binary(&'a [u8]),
+    Typed(Contents<'a>),
 }
 
 impl<'a> InferRequest<'a> {

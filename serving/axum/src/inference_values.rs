@@ -6,14 +6,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use crate::errors::RequestError;
 use crate::faults::Fault;
+use crate::grpc_contents::Stop;
+use crate::inference_datatypes::{BOOL, BYTES, FLOATS};
 use crate::inference_request::{Data, Input, invalid_input};
 use crate::json_value::{Found, Refused};
 use crate::request_schema::without_position;
-
-pub(crate) const BOOL: &str = "BOOL";
-pub(crate) const BYTES: &str = "BYTES";
-pub(crate) const FLOATS: [&str; 2] = ["FP32", "FP64"];
-pub(crate) const INTEGERS: [&str; 8] = ["INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"];
 
 const FORM: &str = "data must be an array of values, flat or nested as the shape is";
 
@@ -27,6 +24,14 @@ pub(crate) fn read_values(input: &Input<'_>, columns: usize, take: Take<'_>) -> 
     let read = match input.data {
         Data::Json(text) => read_json(&mut reader, text, input, columns),
         Data::Binary(bytes) => reader.read_binary(bytes),
+        Data::Typed(contents) => {
+            let read = contents.read(reader.datatype, &mut |value| reader.put_given(value));
+            read.map_err(|stop| match stop {
+                Stop::Tensor(message) => Refusal::Tensor(message),
+                Stop::Value(message) => Refusal::Value(message),
+                Stop::NotTaken(refusal) => refusal,
+            })
+        }
     };
     if let Err(message) = read {
         let position =
@@ -73,8 +78,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Take a value of JSON, if it is one of the datatype.
-    fn put_json(&mut self, value: Found<'_>) -> Result<(), Refusal> {
+    /// Take a value that was given one by one, not in binary, if it is one of the datatype.
+    fn put_given(&mut self, value: Found<'_>) -> Result<(), Refusal> {
         let wrong = match (self.datatype, value) {
             (_, Found::Null) | (BYTES, Found::String(_)) | (BOOL, Found::Bool(_)) => None,
             (BYTES, _) => Some(Fault::NoString.message().to_owned()),
@@ -208,7 +213,7 @@ impl Element<'_, '_, '_> {
         if !self.inside_row && *self.rows.nested.get_or_insert(false) {
             return Err(E::custom(Refused)); // a value among rows
         }
-        self.rows.reader.put_json(value).map_err(|fault| {
+        self.rows.reader.put_given(value).map_err(|fault| {
             self.rows.reader.fault = Some(fault);
             E::custom(Refused)
         })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum_service::app::app;
 use axum_service::artifacts::read_artifact;
+use axum_service::grpc_server::serve_grpc;
 use axum_service::manifest::Manifest;
 use axum_service::manifest_file::read_manifest;
 use axum_service::metrics::Metrics;
@@ -21,8 +22,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Mutex, oneshot};
-use tokio::task::spawn_blocking;
+use tokio::sync::{Mutex, watch};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
@@ -85,7 +86,9 @@ impl Loader {
         let settings = Settings::read(&environment)?;
         write_log(settings.log_level);
         read_bundle(&settings)?;
-        std::net::TcpListener::bind(address(&settings)).map_err(|error| not_bound(&settings, &error))?;
+        for port in ports(&settings) {
+            std::net::TcpListener::bind(port.address(&settings)).map_err(|error| port.not_bound(&settings, &error))?;
+        }
         let runtime = load_runtime(&environment)?;
         let metrics = Arc::<Metrics>::default();
         let recorder = settings.record.as_ref().map(|settings| Recorder::start(settings, &metrics)).transpose()?;
@@ -124,34 +127,64 @@ fn read_bundle(settings: &Settings) -> Result<(Manifest, Vec<u8>), Failure> {
     Ok((manifest, model))
 }
 
-fn address(settings: &Settings) -> (&str, u16) {
-    (settings.host.as_str(), settings.port)
+/// A port, and the variable that names it.
+struct Port(&'static str, u16);
+
+impl Port {
+    fn address<'s>(&self, settings: &'s Settings) -> (&'s str, u16) {
+        (settings.host.as_str(), self.1)
+    }
+
+    async fn bind(&self, settings: &Settings) -> Result<TcpListener, String> {
+        TcpListener::bind(self.address(settings)).await.map_err(|error| self.not_bound(settings, &error))
+    }
+
+    fn not_bound(&self, settings: &Settings, error: &std::io::Error) -> String {
+        format!("SERVE_HOST={:?}, {}={}: {error}", settings.host, self.0, self.1)
+    }
 }
 
-fn not_bound(settings: &Settings, error: &std::io::Error) -> String {
-    format!("SERVE_HOST={:?}, SERVE_PORT={}: {error}", settings.host, settings.port)
+/// The port for HTTP, and the one for gRPC if there is one.
+fn ports(settings: &Settings) -> Vec<Port> {
+    let grpc = settings.grpc_port.map(|port| Port("SERVE_GRPC_PORT", port));
+    [Port("SERVE_PORT", settings.port)].into_iter().chain(grpc).collect()
 }
 
 /// Answer requests until a signal, then finish those that were accepted. SIGHUP replaces the model.
 async fn run(loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
     let settings = &loader.settings;
-    allow_files(2 * settings.max_connections * settings.workers + OTHER_FILES);
-    let listener = TcpListener::bind(address(settings)).await.map_err(|error| not_bound(settings, &error))?;
-    let address = listener.local_addr()?;
+    allow_files(3 * settings.max_connections * settings.workers + OTHER_FILES);
+    let mut listeners = Vec::new();
+    for port in ports(settings) {
+        listeners.push(port.bind(settings).await?);
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let current = Arc::new(ArcSwap::from_pointee(current));
     tokio::spawn(reload_at(signal(SignalKind::hangup())?, Arc::clone(&loader), Arc::clone(&current)));
-    let (stop, stopped) = oneshot::channel::<()>();
+    let stopping = watch::Sender::new(());
     let limits = ConnectionLimits {
         // per worker, as with workers that are processes
         connections: settings.max_connections * settings.workers,
         time: settings.request_time,
     };
-    let server = tokio::spawn(serve(listener, Arc::clone(&current), limits, async {
-        let _ = stopped.await;
-    }));
-    info!("listening on http://{address} with {} workers", settings.workers);
+    let mut servers = JoinSet::new();
+    for (listener, is_grpc) in listeners.into_iter().zip([false, true]) {
+        let (address, current, docs) = (listener.local_addr()?, Arc::clone(&current), settings.docs);
+        let mut stopping = stopping.subscribe();
+        let stop = async move { _ = stopping.changed().await };
+        if is_grpc {
+            servers
+                .spawn(async move { serve_grpc(listener, current, limits, docs, stop).await.map_err(Failure::from) });
+            info!("listening for gRPC on {address}");
+        } else {
+            servers.spawn(async move {
+                serve(listener, current, limits, stop).await;
+                Ok(())
+            });
+            info!("listening on http://{address} with {} workers", settings.workers);
+        }
+    }
     info!("{}", who_is_answered(settings));
 
     tokio::select! {
@@ -160,13 +193,17 @@ async fn run(loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
     }
     info!("stopping");
     current.load().state.set_ready(false);
-    let _ = stop.send(());
-    if let Ok(finished) = timeout(settings.shutdown_time, server).await {
-        finished?;
-    } else {
+    stopping.send_replace(());
+    let finished = async {
+        while let Some(finished) = servers.join_next().await {
+            finished??;
+        }
+        Ok(())
+    };
+    timeout(settings.shutdown_time, finished).await.unwrap_or_else(|_| {
         warn!("requests were unfinished when the time to stop was up");
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// At every signal take the API keys that are there, at once, and put an application of the bundle that is there in place

@@ -10,7 +10,9 @@ use axum::response::Response;
 
 use crate::routes::Endpoint;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header field that has it, in requests and in answers.
+pub(crate) const NAME: &str = "x-request-id";
+const REQUEST_ID: HeaderName = HeaderName::from_static(NAME);
 
 /// The longest one that is taken.
 const LONGEST: usize = 128;

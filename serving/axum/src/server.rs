@@ -34,7 +34,7 @@ use crate::state::AppState;
 /// What all connections may hold of unfinished heads.
 const UNFINISHED_BYTES: usize = 64 << 20;
 /// After a failure to accept that isn't a connection's own (no file descriptors, say), before the next one.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The application of a bundle. A request belongs to one of them from its first byte to its last.
 pub struct Current {
@@ -91,7 +91,7 @@ pub async fn serve(
     stopping.closed().await;
 }
 
-fn is_of_one_connection(kind: ErrorKind) -> bool {
+pub(crate) fn is_of_one_connection(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
 }
 

@@ -16,10 +16,11 @@ const PREFIX: &str = "SERVE_";
 /// A longer file of keys is not read.
 const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
 const DEFAULT_PORT: u64 = 3000;
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "SERVE_API_KEY",
     "SERVE_API_KEY_FILE",
     "SERVE_DOCS",
+    "SERVE_GRPC_PORT",
     "SERVE_HOST",
     "SERVE_LOG_LEVEL",
     "SERVE_MANIFEST_SHA256",
@@ -77,6 +78,8 @@ pub struct Settings {
     pub host: String,
     /// The TCP port to listen on.
     pub port: u16,
+    /// The TCP port for gRPC; None leaves it out.
+    pub grpc_port: Option<u16>,
     /// Threads that answer requests, each with an ONNX Runtime session.
     pub workers: usize,
     /// The longest request body.
@@ -138,6 +141,10 @@ impl Settings {
             manifest_sha256: pin(&text("SERVE_MANIFEST_SHA256").to_lowercase())?,
             host: or("SERVE_HOST", "127.0.0.1"),
             port: whole("SERVE_PORT", DEFAULT_PORT, 0, 65_535)?.try_into().unwrap_or_default(),
+            grpc_port: match text("SERVE_GRPC_PORT") {
+                "" => None,
+                _ => whole("SERVE_GRPC_PORT", 0, 0, 65_535)?.try_into().ok(),
+            },
             workers: size("SERVE_WORKERS", cpus, 1, 256)?,
             max_body_bytes,
             max_batch_rows: size("SERVE_MAX_BATCH_ROWS", 50_000, 1, 10_000_000)?,
@@ -228,7 +235,7 @@ mod tests {
     #[test]
     fn has_defaults_and_ignores_other_variables() {
         let settings = read(&[("HOME", "x"), ("SERVE_PORT", "  "), ("SERVE_HOST", "")]).unwrap();
-        assert_eq!((settings.port, settings.host.as_str()), (3000, "127.0.0.1"));
+        assert_eq!((settings.port, settings.grpc_port, settings.host.as_str()), (3000, None, "127.0.0.1"));
         assert_eq!((settings.max_body_bytes, settings.max_batch_rows), (16 << 20, 50_000));
         assert_eq!((settings.max_concurrency, settings.shutdown_time), (256, Duration::from_secs(10)));
         assert_eq!((settings.model_dir, settings.log_level), ("models".into(), LevelFilter::INFO));
@@ -239,6 +246,7 @@ mod tests {
     fn reads_what_the_environment_gives() {
         let settings = read(&[("SERVE_PORT", " 0 "), ("SERVE_WORKERS", "3"), ("SERVE_LOG_LEVEL", "ERROR")]).unwrap();
         assert_eq!((settings.port, settings.workers, settings.log_level), (0, 3, LevelFilter::ERROR));
+        assert_eq!(read(&[("SERVE_GRPC_PORT", "8033")]).unwrap().grpc_port, Some(8033));
         assert_eq!((settings.manifest_sha256, settings.record), (None, None));
         let record = read(&[("SERVE_RECORD_DIR", "a"), ("SERVE_RECORD_FIELDS", "b")]).unwrap().record.unwrap();
         assert_eq!((record.folder, record.sample, record.most_bytes), ("a".into(), 0.01, 1 << 30));
@@ -252,6 +260,7 @@ mod tests {
         let port = "a whole number from 0 to 65535 is needed";
         for value in ["65536", "-1", "+1", "1.0", "x", "٣", "99999999999999999999999"] {
             assert_eq!(message("SERVE_PORT", value), format!("SERVE_PORT={value:?}: {port}"));
+            assert_eq!(message("SERVE_GRPC_PORT", value), format!("SERVE_GRPC_PORT={value:?}: {port}"));
         }
         assert_eq!(
             message("SERVE_LOG_LEVEL", "loud"),

@@ -47,6 +47,7 @@ pub fn settings() -> Settings {
         docs: true,
         host: "127.0.0.1".to_owned(),
         port: 0,
+        grpc_port: None,
         workers: 1,
         max_body_bytes: 200_000,
         max_batch_rows: 3000,
