@@ -1,7 +1,7 @@
 """Locks on the files and folders that one process at a time may write to.
 
 A lock is held on a file of its own, which is removed when the lock is given up. The operating system gives it up itself
-when the process ends, however it ends, so that a killed run keeps nobody out.
+when the process ends, however it ends, so that a killed run locks out no later one.
 """
 
 import contextlib

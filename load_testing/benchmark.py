@@ -76,7 +76,7 @@ def choose_services(
     chosen = [spec for name, spec in known.items() if not names or name in names]
     missing = tuple(sentence for name, sentence in told.items() if not names or name in names)
     if not chosen:
-        raise ServiceError(f"no service is left that was asked for ({'; '.join(missing)})")
+        raise ServiceError(f"none of the services that were asked for can be measured ({'; '.join(missing)})")
     return chosen, missing
 
 
@@ -152,15 +152,19 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser("load_testing bench", __doc__.partition("\n")[0])
     parser.add_argument("--duration", type=real_number(), default=5, help="seconds of load per run")
-    parser.add_argument("--warm-up", type=real_number(above=False), default=1, help="uncounted seconds before each")
+    parser.add_argument(
+        "--warm-up", type=real_number(above=False), default=1, help="seconds of load before each run that don't count"
+    )
     parser.add_argument("--users", type=whole_number(1), default=32, help="clients, each with one connection")
-    parser.add_argument("--rounds", type=whole_number(1), default=3, help="turns that every service takes")
+    parser.add_argument("--rounds", type=whole_number(1), default=3, help="how often every service is measured")
     parser.add_argument("--cold-starts", type=whole_number(1), default=3, help="starts of each service to time")
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
     parser.add_argument(
         "--services", nargs="+", default=[], help="pickle, onnx, axum, or a baseline's name (default: all)"
     )
-    parser.add_argument("--workers", type=whole_number(1), help="of each service (default: half of the CPUs)")
+    parser.add_argument(
+        "--workers", type=whole_number(1), help="worker processes of each service (default: half of the CPUs)"
+    )
     parser.add_argument("--baselines", action="store_true", help="measure the services of load_testing/baselines too")
     parser.add_folders(REPORTS)
     return parser.read(arguments)

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser("load_testing container-bench", __doc__.partition("\n")[0])
     parser.add_argument("--hosts", nargs="+", required=True, metavar="URL", help="running services")
     parser.add_argument("--duration", type=real_number(), default=5, help="seconds of load per run")
-    parser.add_argument("--rounds", type=whole_number(1), default=1, help="turns that every service takes")
+    parser.add_argument("--rounds", type=whole_number(1), default=1, help="how often every service is measured")
     parser.add_argument("--users", type=whole_number(1), default=32, help="clients, each with one connection")
     parser.add_folders(REPORTS)
     options = parser.read(arguments)

@@ -65,7 +65,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--scenario", choices=list(SCENARIOS), default="mixed")
     parser.add_argument("--users", type=int, default=32, help="clients, each with one connection")
     parser.add_argument("--duration", type=float, default=10, metavar="SECONDS")
-    parser.add_argument("--warm-up", type=float, default=1, metavar="SECONDS", help="load before it that isn't counted")
+    parser.add_argument("--warm-up", type=float, default=1, metavar="SECONDS", help="load before it that doesn't count")
     parser.add_argument("--models", help="folder of the bundle (default: MODEL_DIR, else models)")
     parser.add_argument("--output", type=Path, help="JSON file (default: standard output)")
     parser.add_argument("--plans", action="store_true", help="read plans from standard input")

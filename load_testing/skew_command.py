@@ -41,7 +41,9 @@ def measure_all(urls: Sequence[str], models: Path, reference: Reference) -> Skew
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser("load_testing skew", __doc__.partition("\n")[0])
-    parser.add_argument("--hosts", nargs="+", default=[], metavar="URL", help="running services (default: starts all)")
+    parser.add_argument(
+        "--hosts", nargs="+", default=[], metavar="URL", help="services that run already (default: start all)"
+    )
     parser.add_folders(REPORTS)
     given = parser.read(arguments)
     try:

@@ -61,9 +61,11 @@ def add_options(parser: Parser) -> None:
     """What every training command takes, wherever its rows are."""
     parser.add_argument("--dataset", type=load_dataset, default="training.adult", help="module with a DATASET")
     parser.add_argument("--data-dir", type=file_path, default=Path("data/adult"), help="folder of the raw files")
-    parser.add_argument("--trials", type=whole_number(1), default=100, help="finished trials the study shall have")
     parser.add_argument(
-        "--seed", type=whole_number(0, MOST_SEED), default=42, help="of the folds, the sampler and the model"
+        "--trials", type=whole_number(1), default=100, help="how many finished trials the study should have"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, MOST_SEED), default=42, help="seed of the folds, the sampler and the model"
     )
     parser.add_argument("--storage", default="", help="Optuna storage URL (default: a file in the reports folder)")
     parser.add_argument("--fresh", action="store_true", help="forget the study's earlier trials")
@@ -71,7 +73,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--tune-only", action="store_true", help="help with a shared study, and publish nothing")
     parser.add_folders(Path("reports/training"))
     parser.add_argument("--score", default="", help="f<beta> or a scorer of scikit-learn (default: the data set's own)")
-    parser.add_argument("--objective", default="", help="<score>,latency: weigh latency, too (their Pareto front)")
+    parser.add_argument("--objective", default="", help="SCORE,latency: optimise latency as well (a Pareto front)")
     parser.add_argument("--strict", action="store_true", help="publish nothing if the model has learnt nothing")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--trial", type=whole_number(0), help="publish this trial of the study")
@@ -88,12 +90,16 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
     """What says that a single file is the data set."""
     group = parser.add_argument_group("a file of your own, in place of --dataset, --data and --data-dir")
     group.add_argument(
-        "--csv", type=file_path, help="CSV, TSV or Parquet file, perhaps in DATA_DIR; its schema is inferred and told"
+        "--csv",
+        type=file_path,
+        help="CSV, TSV or Parquet file, here or in the data folder; its schema is inferred and printed",
     )
     group.add_argument("--target", default="", help="the column to predict")
-    group.add_argument("--positive", default="", help="of two classes the one whose probability counts")
-    group.add_argument("--ignore", default="", help="columns that are no features, separated by commas")
-    group.add_argument("--task", choices=("classification", "regression"), default="", help="default: as the target is")
+    group.add_argument("--positive", default="", help="of two classes, the one whose probability is scored")
+    group.add_argument("--ignore", default="", help="columns that are not features, separated by commas")
+    group.add_argument(
+        "--task", choices=("classification", "regression"), default="", help="default: inferred from the target"
+    )
     add_csv_options(group)
 
 

@@ -104,7 +104,7 @@ def connect_storage(options: Options) -> RDBStorage | None:
     """The storage that the study shares with other processes; None if it is this process's own.
 
     Raises:
-        TrainingError: the storage can't be used, or is nobody else's where there is only help to give.
+        TrainingError: the storage can't be used, or is not shared, although this run is only to help.
     """
     storage = without_password(options.storage)
     try:

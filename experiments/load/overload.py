@@ -150,7 +150,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_folders(parser)
     parser.add_argument("--duration", type=real_number(), default=10.0, help="seconds per phase (default: %(default)s)")
-    parser.add_argument("--clients", type=whole_number(1), default=2000, help="the crowd (default: %(default)s)")
+    parser.add_argument(
+        "--clients", type=whole_number(1), default=2000, help="clients in the crowd (default: %(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -115,9 +115,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_folders(parser)
     parser.add_argument("--host", type=address, required=True, help="http://host:port of the proxy, or of a replica")
-    parser.add_argument("--container", nargs="+", default=[], metavar="NAME", help="whose CPU time is read")
+    parser.add_argument("--container", nargs="+", default=[], metavar="NAME", help="containers whose CPU time is read")
     parser.add_argument("--kill", metavar="NAME", help="a container that gets a signal under load")
-    parser.add_argument("--signal", choices=["KILL", "TERM"], default="KILL", help="which one it gets")
+    parser.add_argument("--signal", choices=["KILL", "TERM"], default="KILL", help="the signal that it gets")
     parser.add_argument("--scenario", choices=list(SCENARIOS), default="single")
     parser.add_argument("--users", type=whole_number(1), default=32, help="clients, each with one connection")
     parser.add_argument("--duration", type=real_number(), default=5, metavar="SECONDS")

@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_folders(parser)
     parser.add_argument("--duration", type=real_number(), default=60.0, help="seconds for each service")
-    parser.add_argument("--services", nargs="*", help="names (default: all that are built)")
+    parser.add_argument("--services", nargs="*", help="names of services (default: all that are built)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", type=load_dataset, default="training.adult", help="module with a DATASET")
     parser.add_argument("--data", default=AUTO, help="auto, the data set's own source, or synthetic")
     parser.add_argument("--data-dir", type=file_path, default=Path("data/adult"), help="folder of the raw files")
-    parser.add_argument("--seed", type=whole_number(0, MOST_SEED), default=42, help="of the models and the sample")
+    parser.add_argument("--seed", type=whole_number(0, MOST_SEED), default=42, help="seed of the models and the sample")
     parser.add_argument("--fast", action="store_true", help="fewer training rows and shorter rounds")
 
 

@@ -41,7 +41,7 @@ def connected(scheduler: str, packages: Sequence[str]) -> Iterator[Client]:
     project's packages whose code workers will run; it has to be the same there as here.
 
     Raises:
-        ClusterError: nobody answers at the address, no worker joins, or one has other versions or other code.
+        ClusterError: there is no answer at the address, no worker joins, or one has other versions or other code.
     """
     with event_loop() as loop:
         if not scheduler:

@@ -1,7 +1,7 @@
 """`make dask-scheduler`: a Dask scheduler for ENGINE=dask.
 
-Dask asks nobody who they are, and runs what it is sent: keep the port to a trusted network, or use Dask's own TLS
-(docs/scaling.md).
+Dask does not authenticate its clients, and runs what it is sent: keep the port to a trusted network, or use Dask's own
+TLS (docs/scaling.md).
 """
 
 import sys
@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Become the scheduler, until Ctrl-C."""
     parser = Parser("scale dask-scheduler", __doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="the address that workers and clients reach")
-    parser.add_argument("--port", type=whole_number(1, 65535), default=8786, help="the port there")
+    parser.add_argument("--host", default="127.0.0.1", help="address at which workers and clients reach it")
+    parser.add_argument("--port", type=whole_number(1, 65535), default=8786, help="port to listen on")
     given = parser.read(arguments)
     address = ("--host", given.host, "--port", str(given.port))
     return become_dask("scheduler", *address, "--no-dashboard", "--dashboard-address", "127.0.0.1:0")

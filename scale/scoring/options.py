@@ -59,13 +59,15 @@ def parse_options(arguments: Sequence[str] | None = None) -> ScoringOptions:
     parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
     parser.add_argument("--keep", type=_names, help="input columns to write beside the scores (default: all)")
     parser.add_argument("--shard", type=_shard, default=Shard(0, 1), help="i/n: only the i-th (from 0) of n shares")
-    parser.add_argument("--part-rows", type=whole_number(1), default=PART_ROWS, help="rows of a part")
+    parser.add_argument("--part-rows", type=whole_number(1), default=PART_ROWS, help="rows in each part of the output")
     parser.add_argument("--threads", type=whole_number(1), default=usable_cpus(), help="default: one per CPU")
     parser.add_argument("--fresh", action="store_true", help="replace what another run wrote to the output")
     parser.add_argument("--skip", action="store_true", help="leave out the files that can't be scored, and name them")
     add_csv_options(parser)
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="where parts are scored")
-    parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
+    parser.add_argument(
+        "--scheduler", default="", help="address of the Dask cluster, such as tcp://host:8786 (default: local)"
+    )
     given = vars(parser.read(arguments))
     csv = read_csv_options(given.pop("separator"), given.pop("empty"))
     options = ScoringOptions(**{**given, "input": str(given["input"]), "csv": csv})

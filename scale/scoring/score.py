@@ -37,7 +37,7 @@ def score(options: ScoringOptions) -> list[str]:
     missing = [part for part in mine if not (options.folder / part.name).exists()]
     speed = _score(job, options, missing, done=sum(part.rows for part in mine if part not in {*missing}))
     if changed := [file.path for file in job.files.values() if not file.is_unchanged()]:
-        raise ScoringError(f"{changed[0]}: changed while it was read; FRESH=1 scores the input anew")
+        raise ScoringError(f"{changed[0]}: changed while it was read; FRESH=1 scores all of the input again")
     summaries = [read_summary(options.folder / part.name) for part in mine]
     if options.single_file:
         merge([options.folder / part.name for part in planned], options.output)

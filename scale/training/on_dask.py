@@ -1,7 +1,7 @@
 """Rows that a Dask cluster's workers read: each its own files, of which XGBoost makes one model together.
 
-Workers and client see the files under the same paths. The cluster is connected to for every step of a run anew, so that
-none is needed while the study runs.
+Workers and client see the files under the same paths. The cluster is connected to again for every step of a run, so
+that none is needed while the study runs.
 """
 
 from collections.abc import Callable, Iterator, Sequence

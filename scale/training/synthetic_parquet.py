@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 written, 1 not."""
     parser = Parser("scale synthetic-parquet", __doc__)
     parser.add_argument("--dataset", type=load_dataset, default="training.adult", help="module with a DATASET")
-    parser.add_argument("--rows", type=whole_number(1), default=1_000_000, help="how many")
+    parser.add_argument("--rows", type=whole_number(1), default=1_000_000, help="how many rows to write")
     parser.add_argument("--output", type=file_path, required=True, help="an empty or new folder")
-    parser.add_argument("--seed", type=whole_number(0, MOST_SEED), default=42, help="same seed, same rows")
+    parser.add_argument("--seed", type=whole_number(0, MOST_SEED), default=42, help="the same seed gives the same rows")
     given = parser.read(arguments)
     try:
         paths = write_synthetic(given.dataset, given.rows, given.output, seed=given.seed)

@@ -63,9 +63,11 @@ class PartitionedOptions:
 def parse_partitioned_options(arguments: Sequence[str] | None = None) -> PartitionedOptions:
     """Read the command line; wrong usage exits with status 2."""
     parser = Parser("scale train", __doc__)
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who reads the Parquet files")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="what trains on the Parquet files")
     parser.add_argument("--sample-rows", type=whole_number(1), default=SAMPLE_ROWS, help="rows that the study sees")
-    parser.add_argument("--scheduler", default="", help="of the Dask cluster, such as tcp://host:8786 (default: local)")
+    parser.add_argument(
+        "--scheduler", default="", help="address of the Dask cluster, such as tcp://host:8786 (default: local)"
+    )
     parser.add_argument("--skip", action="store_true", help="leave out the files that can't be read, and name them")
     add_options(parser)
     given = vars(parser.read(arguments))

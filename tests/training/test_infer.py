@@ -327,5 +327,5 @@ def test_positive_is_written_as_the_file_writes_it():
 def test_a_name_that_says_no_kind_of_table_is_refused(tmp_path):
     path = tmp_path / "rows.xlsx"
     path.write_text("x,y\n1,a\n")
-    with pytest.raises(DataError, match=r"its name says no kind of table .*SEPARATOR="):
+    with pytest.raises(DataError, match=r"its name doesn't say what kind of table it is .*SEPARATOR="):
         infer_dataset(path, "y")

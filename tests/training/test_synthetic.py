@@ -95,7 +95,7 @@ def first(statistics):
         (lambda s: s.update(classes=["no", "yes"]), "classes"),
         (lambda s: s.pop("classes"), "missing required field"),
         (lambda s: s["network"].pop(), "other features"),
-        (lambda s: s["network"].append(first(s)), "one stands twice"),
+        (lambda s: s["network"].append(first(s)), "one is there twice"),
         (lambda s: s["network"].reverse(), "parents must come before"),
         (lambda s: first(s).update(feature="unheard_of"), "unheard_of"),
         (lambda s: first(s)["bins"].__setitem__(0, "Unheard of"), "'Unheard of'"),

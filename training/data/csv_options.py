@@ -10,7 +10,7 @@ MEANINGS = ("missing", "text")
 def add_csv_options(parser: argparse._ActionsContainer) -> None:
     """`--separator` and `--empty`."""
     parser.add_argument(
-        "--separator", type=separator, default="", help="of the fields in text files (default: a comma, in .tsv a tab)"
+        "--separator", type=separator, default="", help="between fields of text files (default: a comma, in .tsv a tab)"
     )
     parser.add_argument(
         "--empty", choices=MEANINGS, default=MEANINGS[0], help='what "" is in text files; without quotes it is missing'

@@ -21,7 +21,7 @@ def describe_features(dataset: Dataset, training: pl.DataFrame, wide: Collection
 
 
 def _describe(spec: FeatureSpec, column: pl.Series, dataset: Dataset, wide: bool) -> Feature:  # noqa: FBT001
-    # The example is the typical value of each column by itself: a real row is nobody's business but its owner's.
+    # The example is the typical value of each column by itself: a real row is private.
     common: dict[str, Any] = {"name": spec.name, "nullable": spec.nullable, "description": spec.description}
     seen = column.drop_nulls()
     if isinstance(spec, Boolean):

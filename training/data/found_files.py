@@ -10,7 +10,7 @@ from training.data.table_files import KINDS, is_table
 from training.errors import TableError
 
 NO_DATA = (".md", ".log", ".sh", ".py", ".crc", ".html", ".pdf", ".png", ".svg")
-"""Files beside data that nobody takes for data; every other file that can't be read may hold rows."""
+"""Files that often lie beside data and are not data; every other file that can't be read may hold rows."""
 
 MAX_SHOWN, MAX_LISTED = 5, 20
 

@@ -46,8 +46,8 @@ class RawRows:
 def load_rows(dataset: Dataset, data: str, folder: Path, *, seed: int = 42) -> RawRows:
     """The data set's rows by the choice `data`: `auto`, the data set's own source name, or `synthetic`.
 
-    `auto` falls back to synthetic rows, with a warning nobody can miss, only where the real files can't be had; files
-    that are there and wrong are an error.
+    `auto` falls back to synthetic rows, with a warning that can't be missed, only where the real files can't be had;
+    files that are there and wrong are an error.
 
     Raises:
         DataError: unknown choice, a local file isn't what the data set names, or a row breaks the schema.

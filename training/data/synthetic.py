@@ -95,7 +95,7 @@ def check_statistics(dataset: Dataset, statistics: Statistics) -> None:
     features = {feature.name: feature for feature in dataset.features}
     names = [node.feature for node in statistics.network]
     if sorted(names) != sorted(features):
-        raise ValueError(f"other features: {sorted(set(names) ^ set(features)) or 'one stands twice'}")
+        raise ValueError(f"other features: {sorted(set(names) ^ set(features)) or 'one is there twice'}")
     sizes: dict[str, int] = {}
     for node in statistics.network:
         if not set(node.parents) <= set(sizes):

@@ -192,7 +192,7 @@ def _parse_records(content: bytes, records: int, names: list[str], path: Path, o
     separator = _separator(path, options)
     frame = pl.read_csv(content, has_header=False, new_columns=names, separator=separator, infer_schema=False)
     if frame.height != records:
-        raise TableError(f"{path}: polars reads {frame.height} rows where {records} stand; is the quoting right?")
+        raise TableError(f"{path}: polars reads {frame.height} rows where there are {records}; is the quoting right?")
     return frame
 
 
@@ -237,7 +237,9 @@ def _read_header(block: Block | None, path: Path, options: CsvOptions) -> tuple[
 def _separator(path: Path, options: CsvOptions) -> str:
     separator = options.separator or SEPARATORS.get(_text_suffix(path), "")
     if not separator:
-        raise TableError(f"{path}: its name says no kind of table ({KINDS}); SEPARATOR= says that it is text")
+        raise TableError(
+            f"{path}: its name doesn't say what kind of table it is ({KINDS}); SEPARATOR= says that it is text"
+        )
     return separator
 
 

@@ -51,16 +51,18 @@ def _parser() -> Parser:
     parser.add_argument("--rows", type=file_path, help="Parquet or CSV file with rows to check the model on")
     add_csv_options(parser)
     parser.add_argument("--target", default="", help="the column that the model predicts")
-    parser.add_argument("--name", default="", help="of the model (default: the file's)")
+    parser.add_argument("--name", default="", help="name of the model (default: the file's)")
     parser.add_argument("--models", type=file_path, default=Path("models"), help="where the bundle is published")
     parser.add_argument("--positive", default="", help="of two classes, the positive one (default: the second)")
     parser.add_argument("--threshold", type=real_number(0, above=False), help="decision threshold (default: its own)")
     parser.add_argument(
         "--tolerance", type=real_number(), help="largest difference between model and graph, if not 1e-6"
     )
-    parser.add_argument("--classes", default="", help="of a graph: labels by class index, separated by commas")
-    parser.add_argument("--names", default="", help="of a graph: names of its columns, separated by commas")
-    parser.add_argument("--task", choices=TASKS, help="of a graph that doesn't tell")
+    parser.add_argument(
+        "--classes", default="", help="ONNX only: the labels in the order of the classes, separated by commas"
+    )
+    parser.add_argument("--names", default="", help="ONNX only: the names of the columns, separated by commas")
+    parser.add_argument("--task", choices=TASKS, help="ONNX only: the task of a graph whose outputs don't show it")
     return parser
 
 
@@ -88,7 +90,7 @@ def _package_graph(name: str, options: argparse.Namespace) -> tuple[Manifest, in
     names = [part.strip() for part in options.names.split(",") if part.strip()]
     classes = [part.strip() for part in options.classes.split(",") if part.strip()]
     if len(set(classes)) < len(classes):
-        raise ConversionError(f"CLASSES={options.classes}: a label stands there twice")
+        raise ConversionError(f"CLASSES={options.classes}: a label is there twice")
     source, table = graph_source(
         name, options.onnx, None if rows is None else rows.drop([options.target] if target is not None else []),
         names=names, classes=classes, task=options.task, positive=options.positive, threshold=options.threshold,

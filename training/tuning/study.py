@@ -99,7 +99,7 @@ def run_study(
     """Go on until the study has `trials` finished ones, which `objective` gives their values; `label` names the score.
     Returns False if Ctrl-C ended it early.
 
-    The sampler is seeded anew for each trial from how many are finished, so that a resumed study suggests what an
+    The sampler is seeded again for each trial, by how many are finished, so that a resumed study suggests what an
     uninterrupted one would have, instead of repeating its first draws.
 
     Raises:

@@ -81,7 +81,7 @@ class Tradeoff:
     def _standard(self, study: optuna.Study) -> Latency:
         """The reference graph's latency that all trials are told in; the first process of a study measures it.
 
-        It is read anew for every trial: of two processes that begin a study at once, the later one's stays.
+        It is read again for every trial: of two processes that begin a study at once, the later one's stays.
         """
         names = {count: _STANDARD.format(count) for count in (1, 100)}
         if any(name not in study.user_attrs for name in names.values()):

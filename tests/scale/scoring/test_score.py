@@ -173,7 +173,7 @@ def test_an_input_that_changes_meanwhile_is_not_called_scored(
     monkeypatch.setattr(scoring_run, "write_part", changing)
     assert run(source, tmp_path / "out") == 1
     assert capsys.readouterr().err.endswith(
-        f"error: {source}: changed while it was read; FRESH=1 scores the input anew\n"
+        f"error: {source}: changed while it was read; FRESH=1 scores all of the input again\n"
     )
 
 

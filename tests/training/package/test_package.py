@@ -320,7 +320,7 @@ def test_a_network_s_logits_become_probabilities(package, bundle, outputs, more,
     ("more", "message"),
     [
         (["--names", "a,b"], "NAMES has 2 different names, and the graph takes 3 columns"),
-        (["--classes", "x,y,x"], "CLASSES=x,y,x: a label stands there twice"),
+        (["--classes", "x,y,x"], "CLASSES=x,y,x: a label is there twice"),
         (["--classes", "x,y"], "CLASSES has 2 labels, and the graph gives probabilities of 3 classes"),
         (["--task", "regression"], "TASK=regression, but the graph gives 3 numbers for a row"),
     ],
