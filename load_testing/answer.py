@@ -151,7 +151,7 @@ def _agreement(rows: Sequence[SkewRow]) -> str:
     if not compared:
         return "No answers were compared with the reference."
     largest = max(row.result.max_abs_difference for row in rows)
-    return f"All {compared:,} compared answers are those of the reference, within {largest:.1e}."
+    return f"All {compared:,} compared answers agree with the reference, within {largest:.1e}."
 
 
 def _limits(contests: Sequence[Contest], cells: Sequence[LoadCell]) -> Iterator[str]:

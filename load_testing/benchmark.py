@@ -185,8 +185,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted: no report", file=sys.stderr)
         return 130
     question, verdict, paragraphs = result.answer()
-    print(*map(textwrap.fill, (f"{question} {verdict}", *paragraphs)), "", sep="\n\n")
-    print(*paths, sep="\n")
+    print(*map(textwrap.fill, (f"{question} {verdict}", *paragraphs)), sep="\n\n")
+    print("", *paths, sep="\n")
     if not result.ok:
         print("FAILED: wrong or missing answers, see the report", file=sys.stderr)
     return 0 if result.ok else 1

@@ -79,7 +79,7 @@ def usable_services(manifest: Manifest, *, baselines: bool = False) -> tuple[dic
     usable = {name: spec for name, spec in known.items() if spec.artifact in manifest.artifacts}
     left_out = [f"{name}: the bundle has no {known[name].artifact} to serve" for name in known.keys() - usable.keys()]
     if "axum" not in known:
-        left_out.append("axum: its release binary isn't built")
+        left_out.append("axum: its release binary isn't built (make build-axum)")
     return usable, tuple(sorted(left_out))
 
 

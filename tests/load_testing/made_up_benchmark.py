@@ -60,7 +60,7 @@ def make_skew_row(service, *, wrong=0):
     return SkewRow(service=service, route="/predict", result=result, failures={}, seconds=1.5)
 
 
-def make_result(*, cells, skew, left_out=("axum: its release binary isn't built",)):
+def make_result(*, cells, skew, left_out=("axum: its release binary isn't built (make build-axum)",)):
     facts = [
         ServiceFacts(
             service=name,

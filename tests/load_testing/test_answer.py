@@ -32,7 +32,7 @@ def test_onnx_that_is_faster_everywhere_is_worth_it():
         "With batches of 100, the ONNX service answers 100 requests/s, the pickle service 50: 2.0 times as many."
         in (told)
     )
-    assert "All 400 compared answers are those of the reference" in told
+    assert "All 400 compared answers agree with the reference" in told
     assert limits.startswith("The gain shrinks with the batch: 40 times for one row, 2.0 times for batches of 100.")
     assert "nothing of batches above 100 rows" in limits
 
@@ -83,7 +83,7 @@ def test_wrong_answers_come_before_any_speed():
         "Not as it is: the ONNX service got 12 requests under load and 3 of 200 compared rows wrong. "
         "Find out why first."
     )
-    assert "those of the reference" not in told
+    assert "agree with the reference" not in told
 
 
 def test_faults_of_a_service_that_is_not_compared_are_no_fault_of_onnx():

@@ -41,7 +41,7 @@ def test_right_answers_give_a_report_and_success(bench):
     assert cell["rows_per_second"]["median"] == pytest.approx(10 * cell["requests_per_second"]["median"])
     assert report["services"][0]["memory"]["used"] > 0
     assert report["services"][0]["artifact_bytes"] == 1500
-    assert report["left_out"] == ["axum: its release binary isn't built"]
+    assert report["left_out"] == ["axum: its release binary isn't built (make build-axum)"]
 
 
 def test_wrong_answers_fail_the_benchmark_and_are_reported(bench):
@@ -76,7 +76,9 @@ def test_chosen_services(monkeypatch, stub, manifest):
 
 def test_missing_rust_service_is_said_where_it_was_wanted(monkeypatch, stub, manifest):
     monkeypatch.setattr(services, "known_services", lambda **_: {"onnx": stub("onnx")})
-    assert choose_services([], manifest, baselines=False)[1] == ("axum: its release binary isn't built",)
+    assert choose_services([], manifest, baselines=False)[1] == (
+        "axum: its release binary isn't built (make build-axum)",
+    )
     assert choose_services(["onnx"], manifest, baselines=False)[1] == ()
     with pytest.raises(ServiceError, match="axum: its release binary isn't built"):
         choose_services(["axum"], manifest, baselines=False)

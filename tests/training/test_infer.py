@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from training.data.file_dataset import dataset_name, infer_dataset, module_text, schema_lines
-from training.data.infer import coarse_numbers, infer_column, infer_columns, infer_target
+from training.data.infer import coarse_numbers, infer_column, infer_columns
+from training.data.infer_target import infer_target
 from training.data.typed import typed_rows
 from training.dataset import Boolean, Date, Nominal, Numeric
 from training.errors import DataError
@@ -185,7 +186,7 @@ def test_the_module_that_is_written_is_the_same_data_set(csv, tmp_path):
 
 
 def test_a_missing_target_says_what_is_there(csv):
-    with pytest.raises(DataError, match=r"column 'Churn' is missing; there: 'id', .*spelt otherwise .*: 'churn'"):
+    with pytest.raises(DataError, match=r"column 'Churn' is missing; there are 'id', .*spelt otherwise .*: 'churn'"):
         infer_dataset(csv, "Churn")
     csv.write_text(CSV.replace(",", ";"))
     with pytest.raises(DataError, match="fields seem to be separated by ';': give SEPARATOR=';'"):

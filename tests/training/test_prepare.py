@@ -38,7 +38,7 @@ def test_columns_that_are_no_feature_are_no_matter(orchard):
 @pytest.mark.parametrize("column", ["weight", "grade", "soil", "sold"])
 def test_missing_column_is_named(orchard, column):
     dataset, frame = orchard
-    with pytest.raises(DataError, match=f"^orchard: column '{column}'.* is missing; there: '"):
+    with pytest.raises(DataError, match=f"^orchard: column '{column}'.* is missing; there are '"):
         check_frame(dataset, frame.drop(column))
 
 

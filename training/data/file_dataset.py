@@ -9,7 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
-from training.data.infer import Column, InferredTarget, infer_columns, infer_target
+from training.data.infer import Column, infer_columns
+from training.data.infer_target import InferredTarget, infer_target
 from training.data.table_files import AS_NAMED, CsvOptions, explain_missing, read_table
 from training.data.typed import labels_given, table_parser
 from training.dataset import Dataset, FeatureSpec, RemoteFile

@@ -9,15 +9,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from bundle.graph_names import Task
-from bundle.manifest import ClassLabel
 from training.data.typed import (
-    FALSE,
     MISSING_NUMBERS,
-    TRUE,
     as_booleans,
     as_dates,
-    as_integers,
     as_numbers,
     as_plain,
     is_missing_text,
@@ -25,10 +20,6 @@ from training.data.typed import (
 from training.dataset import Boolean, Date, FeatureSpec, Nominal, Numeric
 from training.errors import DataError
 
-MAX_INTEGER_CLASSES = 20
-"""A target of more distinct whole numbers is a quantity."""
-
-MAX_CLASSES = 100
 MIN_ROWS_TO_TELL_AN_ID = 20
 TEXT_LENGTH = 50
 """Longer on average, and mostly distinct: free text."""
@@ -55,14 +46,6 @@ class Column(NamedTuple):
 
     name: str
     feature: FeatureSpec | None
-    reason: str
-
-
-class InferredTarget(NamedTuple):
-    """`classes` is empty for a regression; of two classes the second is the positive one."""
-
-    task: Task
-    classes: tuple[ClassLabel, ...]
     reason: str
 
 
@@ -93,7 +76,7 @@ def infer_column(column: pl.Series) -> Column:
     seen = column.drop_nulls()
     if seen.is_empty():
         return Column(name, None, "it has no value in any row")
-    if _is_no_value(column):
+    if has_no_values(column):
         return Column(name, None, f"values of type {column.dtype} are no feature")
     if seen.n_unique() == 1 and len(seen) == len(column):
         return Column(name, None, f"constant: every row has {_quoted(seen.cast(pl.String)[0])}")
@@ -104,7 +87,8 @@ def infer_column(column: pl.Series) -> Column:
     return _boolean(column) or _number(column) or _date(column) or _category(column)
 
 
-def _is_no_value(column: pl.Series) -> bool:
+def has_no_values(column: pl.Series) -> bool:
+    """Its type is none that a feature or a target could have."""
     kind = column.dtype
     return kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Time, pl.Duration)
 
@@ -137,11 +121,11 @@ def _number(column: pl.Series) -> Column | None:
     if given.dtype == pl.String and given.str.contains(r"[.eE]").any():
         whole = False
     if whole and not missing and _is_id(name, numbers):
-        return Column(name, None, f"an id: every row has its own whole number, from {_low(numbers):.0f} on")
+        return Column(name, None, f"an id: every row has its own whole number, from {lowest(numbers):.0f} on")
     if not missing and numbers.n_unique() == 1:
-        return Column(name, None, f"constant: every row has {_low(numbers):g}")
+        return Column(name, None, f"constant: every row has {lowest(numbers):g}")
     kind = "whole numbers" if whole else "numbers"
-    reason = f"{kind} from {_low(numbers):g} to {_high(numbers):g}{_gaps(missing)}"
+    reason = f"{kind} from {lowest(numbers):g} to {highest(numbers):g}{_gaps(missing)}"
     if stand_ins := _stand_ins(column):
         reason += f"; {stand_ins} mean missing"
     return Column(name, Numeric(name=name, integer=whole, nullable=missing > 0), reason)
@@ -205,89 +189,21 @@ def _almost_numbers(column: pl.Series) -> str:
     return ""
 
 
-def infer_target(column: pl.Series, *, task: str = "", positive: str = "") -> InferredTarget:
-    """The task and the classes.
-
-    `task` is "" (to be inferred), `classification` or `regression`; `positive` the text of the positive class, or "".
-
-    Raises:
-        DataError: there is nothing to predict, too many classes, or no class of the name `positive`.
-    """
-    if _is_no_value(column):
-        raise DataError(f"TARGET={column.name}: values of type {column.dtype} can't be predicted")
-    seen = _labels_seen(as_plain(column).drop_nulls())
-    numbers = as_numbers(seen) if not seen.dtype.is_temporal() else pl.Series([None])
-    quantity = not numbers.is_empty() and not numbers.has_nulls() and seen.dtype != pl.Boolean
-    whole = quantity and bool((numbers == numbers.round()).all())
-    if seen.n_unique() < 2:
-        raise DataError(f"TARGET={column.name}: all rows have the same value; there is nothing to predict")
-    if task == "regression" and not quantity:
-        raise DataError(f"TARGET={column.name}: a regression needs numbers, but there is {seen[0]!r}")
-    if task == "regression" or (not task and quantity and not (whole and seen.n_unique() <= MAX_INTEGER_CLASSES)):
-        if positive:
-            raise DataError(f"POSITIVE={positive}: {column.name} is a number to be predicted, and has no classes")
-        return InferredTarget("regression", (), f"numbers from {_low(numbers):g} to {_high(numbers):g}: a regression")
-    return _classes(column.name, _labels(seen, whole=whole), positive)
-
-
-def _labels(seen: pl.Series, *, whole: bool) -> pl.Series:
-    booleans = as_booleans(seen)
-    if seen.dtype == pl.Boolean or (seen.dtype == pl.String and not booleans.has_nulls()):
-        return booleans
-    integers = as_integers(seen) if whole else booleans
-    return seen.cast(pl.String) if integers.has_nulls() else integers
-
-
-def _labels_seen(seen: pl.Series) -> pl.Series:
-    """The labels without texts such as NA, if all others are numbers or booleans."""
-    given = seen.filter(~is_missing_text(seen))
-    typed = seen.dtype == pl.String and (not as_numbers(given).has_nulls() or not as_booleans(given).has_nulls())
-    return given if typed else seen
-
-
-def _classes(name: str, labels: pl.Series, positive: str) -> InferredTarget:
-    counts = dict(labels.value_counts(sort=True).iter_rows())
-    if len(counts) > MAX_CLASSES:
-        raise DataError(f"TARGET={name}: {len(counts):,} different values are too many classes; is it an id?")
-    ordered = sorted(counts)
-    if len(ordered) > 2:
-        if positive:
-            raise DataError(f"POSITIVE={positive}: {name} has {len(ordered)} classes, and POSITIVE is for two")
-        return InferredTarget("multiclass_classification", tuple(ordered), f"{len(ordered)} classes")
-    texts = {_text(label): label for label in ordered}
-    positive = positive.lower() if isinstance(ordered[0], bool) else positive
-    if positive:
-        if positive not in texts:
-            raise DataError(f"POSITIVE={positive}: {name} has the classes {' and '.join(map(repr, texts))}")
-        chosen, reason = texts[positive], "POSITIVE names it"
-    elif not isinstance(ordered[1], str):
-        chosen, reason = ordered[1], "the larger label"
-    else:
-        chosen = min(ordered, key=lambda label: (counts[label], label))
-        reason = "the rarer class"
-    negative = ordered[0] if chosen == ordered[1] else ordered[1]
-    why = f"two classes; positive is {chosen!r}, {reason} ({counts[chosen] / labels.len():.1%} of the rows)"
-    return InferredTarget("binary_classification", (negative, chosen), why)
-
-
-def _text(label: ClassLabel) -> str:
-    """How a person writes the label in POSITIVE=."""
-    return {True: TRUE, False: FALSE}[label] if isinstance(label, bool) else str(label)
-
-
 def _is_id(name: str, numbers: pl.Series) -> bool:
     """Whole numbers, all different, that are named like an id or count the rows."""
     if len(numbers) < MIN_ROWS_TO_TELL_AN_ID or numbers.n_unique() < len(numbers):
         return False
-    counts_rows = _high(numbers) - _low(numbers) == len(numbers) - 1
+    counts_rows = highest(numbers) - lowest(numbers) == len(numbers) - 1
     return counts_rows or bool(_ID_NAME.search(name) or _CAMEL_ID.search(name))
 
 
-def _low(numbers: pl.Series) -> float:
+def lowest(numbers: pl.Series) -> float:
+    """The smallest number, for a sentence."""
     return float(numbers.to_numpy().min()) + 0.0  # no -0
 
 
-def _high(numbers: pl.Series) -> float:
+def highest(numbers: pl.Series) -> float:
+    """The largest number, for a sentence."""
     return float(numbers.to_numpy().max()) + 0.0
 
 

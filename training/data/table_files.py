@@ -141,7 +141,7 @@ def explain_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
     """That columns are missing, which ones are there, and the likely cause."""
     there = ", ".join(map(repr, columns[:MAX_NAMED])) + (" …" if len(columns) > MAX_NAMED else "")
     verb = "columns {} are" if len(missing) > 1 else "column {} is"
-    return f"{verb.format(', '.join(map(repr, missing)))} missing; there: {there}{_likely_cause(missing, columns)}"
+    return f"{verb.format(', '.join(map(repr, missing)))} missing; there are {there}{_likely_cause(missing, columns)}"
 
 
 def _likely_cause(missing: Sequence[str], columns: Sequence[str]) -> str:

@@ -14,8 +14,9 @@ from training.data.table_files import explain_missing
 from training.errors import ConversionError, TrainingError
 from training.package.bundle_it import make_bundle
 from training.package.columns import large_numbers, plain, read_rows
+from training.package.estimator import accept_unseen, load_estimator
 from training.package.from_graph import graph_source
-from training.package.from_pipeline import accept_unseen, load_estimator, pipeline_source, reference_target
+from training.package.from_pipeline import pipeline_source, reference_target
 
 TASKS = ("binary_classification", "multiclass_classification", "regression")
 

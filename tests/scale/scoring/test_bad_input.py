@@ -139,7 +139,7 @@ def test_kept_columns_must_be_there_and_not_be_named_like_scores(
     assert run(tmp_path / "rows.parquet", tmp_path / "out") == 1
     assert "named like a score; give KEEP without it" in capsys.readouterr().err
     assert run(tmp_path / "rows.parquet", tmp_path / "out", "--keep", "id") == 1
-    assert "KEEP: column 'id' is missing; there: " in capsys.readouterr().err
+    assert "KEEP: column 'id' is missing; there are " in capsys.readouterr().err
 
 
 def test_files_with_other_columns_have_no_single_output(

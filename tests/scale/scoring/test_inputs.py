@@ -135,10 +135,10 @@ def test_all_that_can_be_read_is_read_and_told(score, tmp_path: Path):
         ("b.csv", "", "in/b.csv: is empty; its first line must name the columns"),
         ("b.csv", ROW.encode("utf-16"), "in/b.csv: looks like UTF-16; convert it to UTF-8"),
         ("b.csv", "site,temp,hum\nnørth,2,3\n".encode("cp1252"), "in/b.csv, line 2: byte 0xF8 is not UTF-8"),
-        ("b.csv", ROW.replace(",", ";"), "there: 'site;temp;hum'; fields seem to be separated by ';'"),
+        ("b.csv", ROW.replace(",", ";"), "there are 'site;temp;hum'; fields seem to be separated by ';'"),
         ("b.csv", "site; temp ;hum\nnorth;1,5;2\n", "2 fields, but the header has 1; is the separator another one?"),
-        ("b.csv", " Site,temp,hum\n", "column 'site' is missing; there: ' Site', 'temp', 'hum'; spelt otherwise"),
-        ("b.csv", "north,3,5\nsouth,1,1\n", "there: 'north', '3', '5'; is the line with the columns' names missing?"),
+        ("b.csv", " Site,temp,hum\n", "column 'site' is missing; there are ' Site', 'temp', 'hum'; spelt otherwise"),
+        ("b.csv", "north,3,5\nsouth,1,1\n", "are 'north', '3', '5'; is the line with the columns' names missing?"),
         (
             "b.csv.gz",
             gzip.compress(ROW.encode() * 99, mtime=0)[:-9],
@@ -176,7 +176,7 @@ def test_all_files_that_cannot_be_scored_are_named_at_once(score):
 
 def test_skip_does_not_leave_out_everything(score):
     status, _, error = score({"a.csv": "x\n1\n"}, "--skip")
-    assert (status, error) == (1, "error: in/a.csv: columns 'site', 'temp', 'hum' are missing; there: 'x'\n")
+    assert (status, error) == (1, "error: in/a.csv: columns 'site', 'temp', 'hum' are missing; there are 'x'\n")
 
 
 def test_links_and_folders_that_a_glob_matches_are_followed(score, tmp_path: Path):

@@ -153,7 +153,7 @@ def test_a_run_publishes_a_bundle_like_any_other(folder, one_trial, tmp_path, ca
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda rows: rows.drop("age"), "rows.parquet: column 'age' is missing; there: 'workclass'"),
+        (lambda rows: rows.drop("age"), "rows.parquet: column 'age' is missing; there are 'workclass'"),
         (lambda rows: rows.with_columns(pl.lit("odd").alias("education")), "has unranked values ['odd']"),
         (
             lambda rows: rows.with_columns(pl.lit("forty").alias("age")),

@@ -212,7 +212,7 @@ def test_missing_columns_and_wrong_targets_are_named(package, capfd):
     assert package(model, rows) == 1
     assert "ROWS has no column 'mean radius'" in capfd.readouterr().err
     assert package(model, rows, target="bought") == 1
-    assert "column 'bought' is missing; there: " in capfd.readouterr().err
+    assert "column 'bought' is missing; there are " in capfd.readouterr().err
 
 
 class Doubler(BaseEstimator, TransformerMixin):
