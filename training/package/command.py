@@ -17,6 +17,7 @@ from training.package.columns import large_numbers, plain, read_rows
 from training.package.estimator import accept_unseen, load_estimator
 from training.package.from_graph import graph_source
 from training.package.from_pipeline import pipeline_source, reference_target
+from training.report.terminal import with_models
 
 TASKS = ("binary_classification", "multiclass_classification", "regression")
 
@@ -70,7 +71,6 @@ def _parser() -> Parser:
 def _package_pipeline(name: str, options: argparse.Namespace) -> tuple[Manifest, int]:
     print(f"unpickling {options.pipeline}, which runs what it says: package only what you trust", flush=True)
     rows = read_rows(options.rows, read_csv_options(options.separator, options.empty))
-    print(f"{options.rows}: {rows.height:,} rows, {rows.width} columns", flush=True)
     if options.target not in rows.columns:
         raise ConversionError(f"ROWS={options.rows}: {explain_missing([options.target], rows.columns)}")
     estimator, notes = accept_unseen(load_estimator(options.pipeline))
@@ -123,4 +123,4 @@ def _summarize(manifest: Manifest, models: Path, apart: int) -> None:
             print(f"           {apart} rows differ within the tolerance given; they are no reference rows")
     print(f"published  {models / manifest.name}.json ({', '.join(sorted(manifest.artifacts))})")
     services = "make serve-onnx | make serve-axum" + (" | make serve-pickle" if "pickle" in manifest.artifacts else "")
-    print(f"next       {services} | make bench | make skew")
+    print(f"next       {services} | make bench | make skew", *with_models(models), sep="\n")

@@ -33,8 +33,13 @@ def summary_lines(manifest: Manifest, models: Path, reports: Path) -> list[str]:
         "",
         f"report     {reports / 'report.md'}",
         "next       make serve-onnx | make serve-pickle | make bench | make skew | make visualize",
-        *([] if models == MODELS else [f"           each with MODELS={shlex.quote(str(models))}"]),
+        *with_models(models),
     ]
+
+
+def with_models(models: Path) -> list[str]:
+    """The line below "next" that says which folder the commands need, if it is not the default."""
+    return [] if models == MODELS else [f"           each with MODELS={shlex.quote(str(models))}"]
 
 
 def _data_and_study(manifest: Manifest) -> list[str]:
