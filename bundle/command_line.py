@@ -71,8 +71,8 @@ class Parser(argparse.ArgumentParser):
     def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """The options in `arguments`; None stands for those of the process and the variables that make was given."""
         if arguments is None:
+            self._by_make = GIVEN in os.environ
             made = self._from_make()
-            self._by_make = bool(made)
             sys.argv[2:] = arguments = [*sys.argv[2:], *made]  # what a report quotes is what was done
         given = self.parse_args(arguments)
         if self._reports is not None and given.reports is None:
@@ -103,11 +103,12 @@ class Parser(argparse.ArgumentParser):
         return f"error: {name}: {self.prog} has no such option; {hint}\n"
 
     def error(self, message: str) -> Never:
-        """Say what is wrong, by the name of the variable where make was given one, and exit with status 2."""
-        message = message.removeprefix("argument ")
+        """Say what is wrong, by the names of variables where make runs the command, and exit with status 2."""
+        message, help_option = message.removeprefix("argument "), f"{self.prog} --help"
         if self._by_make:
             message = re.sub(r"--([a-z][a-z-]*)", lambda match: match[1].replace("-", "_").upper(), message)
-        self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
+            help_option = "HELP=1"
+        self.exit(2, f"error: {message} ({help_option} lists the options)\n")
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

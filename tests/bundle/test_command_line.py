@@ -95,7 +95,17 @@ def test_help_fits_a_terminal_and_the_makefile_a_page():
 
 def test_a_wrong_value_is_told_by_the_name_that_it_was_given_under(makefile: Path):
     done = make(makefile, "show", "TRIALS=many")
-    assert done.stderr.startswith("error: TRIALS: 'many' is not a whole number above 0 (")
+    assert done.stderr.startswith("error: TRIALS: 'many' is not a whole number above 0 (HELP=1 lists the options)\n")
+
+
+def test_what_is_missing_is_told_by_the_names_of_variables():
+    command = [sys.executable, "-m", "training", "package"]
+    surroundings = {**os.environ, "MAKE_VARIABLES": ""}
+    done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: PIPELINE or ONNX is needed, one of them: the model to package (HELP=1 lists the options)\n"
+    )
 
 
 @pytest.mark.parametrize(

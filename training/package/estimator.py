@@ -25,6 +25,8 @@ def load_estimator(path: Path) -> Any:  # noqa: ANN401 - whatever was pickled
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of another version of scikit-learn: the gate tells whether it matters
             estimator = joblib.load(path)
+    except FileNotFoundError as error:
+        raise ConversionError(f"PIPELINE={path}: {error.strerror}") from error
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConversionError(f"PIPELINE={path} can't be unpickled: {reason}") from error
