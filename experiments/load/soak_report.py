@@ -77,7 +77,11 @@ class SoakReport(Result, frozen=True, kw_only=True):
             for result in self.results
             for fault, count in (*result.load.wrong.items(), *result.hostile.unexpected.items())
         )
-        return (Table("What became of it", ("", *(result.service for result in self.results)), rows, notes=faults),)
+        return (
+            Table(
+                "What happened to the requests", ("", *(result.service for result in self.results)), rows, notes=faults
+            ),
+        )
 
 
 def _column(result: SoakResult, kinds: tuple[str, ...]) -> dict[str, str]:
@@ -90,7 +94,7 @@ def _column(result: SoakResult, kinds: tuple[str, ...]) -> dict[str, str]:
         "faults injected": f"{sum(result.faults.values()):,}",
         **{f"- {kind}": f"{result.faults.get(kind, 0):,}" for kind in kinds},
         "refused in bursts (503)": f"{result.shed_in_bursts:,}",
-        "refused else (503), tried again": f"{load.shed:,}",
+        "refused otherwise (503), tried again": f"{load.shed:,}",
         "cut off, tried again": f"{load.cut_off:,}",
         "**lost**": f"{load.lost:,}",
         "**wrong**": f"{load.wrong.total():,}",
