@@ -26,15 +26,18 @@ class PolarsFrames:
 
     def _column(self, feature: Feature, values: NDArray[np.object_] | NDArray[np.float32]) -> pl.Series:
         if feature.kind in CATEGORICAL_KINDS:
-            texts = pl.Series(feature.name, values.tolist(), pl.String).replace(self._missing, None)
+            present = [None if text == self._missing else text for text in values.tolist()]
+            texts = pl.Series(feature.name, present, pl.String)
             return texts if feature.dtype in ("", "String") else texts.cast(_category_type(feature), strict=False)
-        numbers = pl.Series(feature.name, values).cast(pl.Float64)
-        if feature.dtype in ("", "Float64", "Float32"):
-            return numbers.cast(pl.Float32) if feature.dtype == "Float32" else numbers
-        present = numbers.fill_nan(None)
+        if feature.dtype == "Float32":
+            return pl.Series(feature.name, values)
+        numbers = pl.Series(feature.name, values.astype(np.float64))
+        if feature.dtype in ("", "Float64"):
+            return numbers
+        days_or_numbers = numbers.fill_nan(None)
         if feature.kind == "date":
-            present = present.cast(pl.Int32).cast(pl.Date)
-        return present.cast(getattr(pl, feature.dtype))
+            days_or_numbers = days_or_numbers.cast(pl.Int32).cast(pl.Date)
+        return days_or_numbers.cast(getattr(pl, feature.dtype))
 
 
 def _category_type(feature: Feature) -> pl.DataType:
