@@ -1,12 +1,15 @@
-"""uvloop, with a way to accept many connections at once."""
+"""uvloop, with a way to accept many connections at once, and with a listening socket for each worker."""
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
-from socket import socket
+from socket import SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET, socket
 from typing import Any
 
 import uvloop
+
+from serving.process.private_folder import of_parent
 
 logger = logging.getLogger("serving")
 
@@ -26,11 +29,14 @@ class EventLoop(uvloop.Loop):
         self._accepting: set[asyncio.Task[Any]] = set()
 
     async def create_server(self, protocol_factory: ProtocolFactory, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as asyncio's
-        """As asyncio's; a listening socket that is given is one of those of `accept_waiting`."""
-        server = await super().create_server(protocol_factory, *arguments, **options)
-        if (listening := options.get("sock")) is not None:
-            self._listening.append((listening, protocol_factory))
-        return server
+        """As asyncio's; a socket that is given is one of those of `accept_waiting`. One of several workers listens at
+        its address, on another socket.
+        """
+        if options.get("sock") is not None:
+            if of_parent() is not None:
+                options["sock"] = _at_address_of(options["sock"])
+            self._listening.append((options["sock"], protocol_factory))
+        return await super().create_server(protocol_factory, *arguments, **options)
 
     def accept_waiting(self, limit: int) -> None:
         """Accept the connections that are waiting now, at most `limit` for each listening socket."""
@@ -45,3 +51,17 @@ class EventLoop(uvloop.Loop):
                 task = self.create_task(self.connect_accepted_socket(protocol_factory, connection))
                 self._accepting.add(task)
                 task.add_done_callback(self._accepting.discard)
+
+
+def _at_address_of(shared: socket) -> socket:
+    """A worker's own socket, so that the kernel deals the connections out to the workers.
+
+    Whichever worker is idle takes all connections that wait at a shared one: often all of 32 that come at once.
+    """
+    if sys.platform != "linux":  # elsewhere one of the sockets gets all connections
+        return shared
+    own = socket(shared.family, shared.type)
+    own.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    own.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)
+    own.bind(shared.getsockname())
+    return own

@@ -4,8 +4,11 @@ import contextlib
 import json
 import re
 import socket
+import sys
+from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.services import PATIENCE_SECONDS, TestedService, running, wait_until
@@ -28,6 +31,27 @@ def test_the_metrics_of_several_workers_add_up(backend: str, models: Path, manif
 def counted(service: TestedService) -> float:
     text = service.client.get("/metrics").text
     return sum(map(float, re.findall(r'predict_request_seconds_count\{route="/predict",status="200"\} (\S+)', text)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers share a listening socket")
+def test_connections_that_come_at_once_are_dealt_out_to_the_workers(models: Path, tmp_path: Path):
+    with running("onnx", models, tmp_path, workers=2) as service, contextlib.ExitStack() as stack:
+        wait_until(lambda: len(connected(service, psutil.CONN_LISTEN)) == 2, service.log)
+        for _ in range(64):
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE_SECONDS))
+        wait_until(lambda: sum(connected(service, psutil.CONN_ESTABLISHED).values()) >= 64, service.log)
+        assert min(connected(service, psutil.CONN_ESTABLISHED).values()) > 8
+
+
+def connected(service: TestedService, status: str) -> Counter[int]:
+    """How many sockets of each worker at the service's port are in this state."""
+    return Counter(
+        worker.pid
+        for worker in psutil.Process(service.process.pid).children()
+        for connection in worker.net_connections("tcp")
+        if connection.laddr.port == service.port and connection.status == status
+    )
 
 
 @pytest.mark.parametrize(
