@@ -5,7 +5,6 @@ rows are those that are there anyway, to be answered in this turn.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +21,6 @@ TRIED_ROWS = 32
 """How many rows a model is tried with before its runs are shared."""
 
 Waiting = tuple[Batch, asyncio.Future[Predictions]]
-logger = logging.getLogger("serving")
 
 
 class SharedRuns:
