@@ -27,7 +27,6 @@ from serving.request_schema import RequestSchema
 from serving.response_schema import answers_of, assemble_row, assemble_rows
 from serving.settings import Settings
 from serving.shared_runs import RowEndpoint, can_share
-from serving.watching import Watcher
 
 PRIVATE = ("artifacts", "libraries", "study")
 """Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
@@ -45,7 +44,7 @@ class Application(FastAPI):
     backend: str
     manifest: Manifest
     metrics: Metrics
-    watchers: list[Watcher]
+    worker: Worker
     keys: ApiKeys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +121,7 @@ def create_app(
         PredictEndpoint("/predict/batch", requests.decode_rows, answers.encode_rows, assemble_rows, worker),
     )
     app.backend, app.manifest, app.metrics = predictor.backend, manifest, worker.metrics
-    app.endpoints, app.watchers = endpoints, worker.watchers
+    app.endpoints, app.worker = endpoints, worker
     protocol = InferenceProtocol(manifest, requests, worker, max_rows=settings.max_batch_rows)
     app.direct = {**{endpoint.route: endpoint for endpoint in endpoints}, **protocol.direct}
     app.router.routes += [Route(endpoint.route, endpoint, methods=["POST"]) for endpoint in endpoints]

@@ -12,7 +12,8 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import itemgetter
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -24,7 +25,7 @@ from serving.process.exchange import ARRIVED, OVERLOADED
 from serving.request_ids import HEADER, KEY, new_ids, take_or_make
 from serving.request_schema import Decode
 from serving.response_schema import Assemble, Encode
-from serving.watching import Steps, Watch, Watcher, begin
+from serving.watching import Steps, Watcher
 
 THREAD_BYTES = 64 << 10
 """A larger body (some 200 rows, a millisecond of work) is worked on in a thread, so that it delays no small request."""
@@ -41,6 +42,7 @@ Answer = tuple[bytes, int, Sequence[str], Headers]
 """A response's body, the number of rows, the feature of every unseen category in them, and the response's headers."""
 
 CONTENT_ENCODING = b"content-encoding"
+NAME_OF = itemgetter(0)
 NOTED = frozenset((HEADER, CONTENT_ENCODING))
 """The header fields that mean something here; most requests have none of them."""
 
@@ -84,11 +86,11 @@ class Reservation:
         self._held = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Worker:
     """What the endpoints of one process share. `max_wait` is in seconds, from a request's head to its turn.
 
-    `watchers` look at every request; they may be added until the first one comes.
+    `watcher` looks at every request; it may be set until the first one comes.
     """
 
     predictor: Predictor
@@ -97,7 +99,7 @@ class Worker:
     buffers: Buffers
     max_body_bytes: int
     max_wait: float
-    watchers: list[Watcher] = field(default_factory=list)
+    watcher: Watcher | None = None
 
 
 class Endpoint(ABC):
@@ -125,18 +127,13 @@ class Endpoint(ABC):
         started = perf_counter()
         status, answered = 200, False
         headers = JSON_HEADERS
-        encoding = None
-        for name, _ in scope["headers"]:
-            if name in NOTED:
-                request_id, encoding = read_noted(scope["headers"])
-                break
-        else:
-            request_id = next(new_ids)
+        request_id, encoding = read_noted(scope["headers"])
         scope[KEY] = request_id
         steps = self.steps
-        watches: Sequence[Watch] = ()
-        if self._worker.watchers:
-            watches, steps = begin(self._worker.watchers, scope, self.route, steps)
+        watch = None
+        if self._worker.watcher is not None:
+            watch = self._worker.watcher.begin(scope, self.route)
+            steps = steps if watch is None else watch.around(steps)
         reservation = Reservation(self._worker.buffers)
         try:
             try:
@@ -157,7 +154,7 @@ class Endpoint(ABC):
             answered = True
         finally:
             reservation.release()
-            for watch in watches:
+            if watch is not None:
                 watch.end(status if answered else None)
         self._worker.metrics.observe(self.route, status, perf_counter() - started)
 
@@ -209,6 +206,8 @@ def _step_back() -> None:
 
 def read_noted(headers: Headers) -> tuple[bytes, bytes | None]:
     """The request's id, and the encoding of its body if it has another one than none."""
+    if NOTED.isdisjoint(map(NAME_OF, headers)):
+        return next(new_ids), None
     ids = [value for name, value in headers if name == HEADER]
     encodings = [value for name, value in headers if name == CONTENT_ENCODING and value.lower() != b"identity"]
     return take_or_make(ids[0] if len(ids) == 1 else None), encodings[0] if encodings else None

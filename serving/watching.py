@@ -3,7 +3,7 @@
 Watching is done from the outside: a watched request is answered by other callables, which call those of the endpoint.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from starlette.types import Scope
@@ -39,15 +39,31 @@ class Watcher(Protocol):
         """A request has come, whose id is in the scope; `route` is that of the metrics. None: it is not watched."""
 
 
-def begin(watchers: Iterable[Watcher], scope: Scope, route: str, steps: Steps) -> tuple[Sequence[Watch], Steps]:
-    """Who watches a request, and the steps by which it is to be answered then."""
-    watches: list[Watch] | None = None
-    for watcher in watchers:
-        watch = watcher.begin(scope, route)
-        if watch is not None:
-            watches = [watch] if watches is None else [*watches, watch]
+class Together:
+    """Several watchers as one."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def begin(self, scope: Scope, route: str) -> Watch | None:
+        """A request has come; it is watched by those who want to."""
+        begun = [watcher.begin(scope, route) for watcher in self._watchers]
+        watches = [watch for watch in begun if watch is not None]
+        return _Watches(watches) if watches else None
+
+
+class _Watches:
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._watches = watches
+
+    def around(self, steps: Steps) -> Steps:
+        for watch in self._watches:
             steps = watch.around(steps)
-    return watches or (), steps
+        return steps
+
+    def end(self, status: int | None) -> None:
+        for watch in self._watches:
+            watch.end(status)
 
 
 class Observer(Protocol):

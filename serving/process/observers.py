@@ -2,7 +2,7 @@
 
 from serving.app import Application
 from serving.settings import Settings, SettingsError
-from serving.watching import Observer
+from serving.watching import Observer, Together
 
 
 class Observers:
@@ -25,7 +25,9 @@ class Observers:
 
     def watch(self, app: Application) -> None:
         """Let them watch the requests that this application answers."""
-        app.watchers.extend(observer.watcher(app.manifest) for observer in self._all)
+        watchers = [observer.watcher(app.manifest) for observer in self._all]
+        if watchers:
+            app.worker.watcher = watchers[0] if len(watchers) == 1 else Together(watchers)
 
     def start(self) -> None:
         """Begin to write what is seen."""

@@ -10,12 +10,12 @@ from serving.record.backlog import Backlog
 from serving.record.files import Files
 from serving.record.lines import CHUNK_ROWS, Answered
 
-FLUSH_SECONDS = 1.0
+FLUSH_SECONDS = 0.5
 FLUSH_BYTES = 64 << 10
-"""Text that is so old, or so long, is written."""
+"""Text that is so old, or so long, is written: with the time in the backlog, a second after it was answered."""
 
 BREATH_SECONDS = 0.0005
-"""What the writer leaves to the threads that answer requests after as many rows as it works on at once."""
+"""How long the writer rests after each of CHUNK_ROWS rows: the threads that answer requests need the interpreter."""
 
 CLOSE_SECONDS = 10.0
 """How long the end of a process waits for the rest to be written: longer only where the disk hangs."""
@@ -35,7 +35,7 @@ class Writer(threading.Thread):
         self._files = files
         self._counters = counters
         self._text: list[bytes] = []
-        self._bytes = self._rows = 0
+        self._bytes = self._rows = self._unbroken = 0
         self._since = 0.0
         self._failing = False
 
@@ -87,11 +87,17 @@ class Writer(threading.Thread):
                 added += rows
                 if self._bytes >= FLUSH_BYTES:
                     self._flush()
-                if rows == CHUNK_ROWS:
-                    time.sleep(BREATH_SECONDS)
+                self._breathe(rows)
         except Exception:
             logger.exception("rows of request %s can't be recorded", answered.request_id.decode())
             self._counters.unwritten.inc(answered.rows - added)
+
+    def _breathe(self, rows: int) -> None:
+        """Let the other threads get on, after as many rows as it works on at once."""
+        self._unbroken += rows
+        if self._unbroken >= CHUNK_ROWS and not self._backlog.closed:
+            self._unbroken = 0
+            time.sleep(BREATH_SECONDS)
 
     def _flush(self) -> None:
         rows, text = self._rows, b"".join(self._text)
