@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from operator import itemgetter
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
@@ -42,8 +41,7 @@ Answer = tuple[bytes, int, Sequence[str], Headers]
 """A response's body, the number of rows, the feature of every unseen category in them, and the response's headers."""
 
 CONTENT_ENCODING = b"content-encoding"
-NAME_OF = itemgetter(0)
-NOTED = frozenset((HEADER, CONTENT_ENCODING))
+NOTED = (HEADER, CONTENT_ENCODING)
 """The header fields that mean something here; most requests have none of them."""
 
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
@@ -206,7 +204,10 @@ def _step_back() -> None:
 
 def read_noted(headers: Headers) -> tuple[bytes, bytes | None]:
     """The request's id, and the encoding of its body if it has another one than none."""
-    if NOTED.isdisjoint(map(NAME_OF, headers)):
+    for name, _ in headers:
+        if name in NOTED:
+            break
+    else:
         return next(new_ids), None
     ids = [value for name, value in headers if name == HEADER]
     encodings = [value for name, value in headers if name == CONTENT_ENCODING and value.lower() != b"identity"]
