@@ -67,7 +67,7 @@ impl Writer {
         let prepared = self.folder.lock().map(drop).and_then(|()| {
             let left = salvage(self.folder.path())?;
             if left > 0 {
-                info!("{}: {left} files that were left unfinished are whole", self.folder.path().display());
+                info!("the record has {left} files more, which killed services had left");
             }
             Part::new(self.folder.path(), &mut self.names)?.finish()
         });
@@ -176,12 +176,12 @@ impl Writer {
         match (result, &mut self.failing) {
             (Ok(()), None) => {}
             (Ok(()), Some(lost)) => {
-                info!("SERVE_RECORD_DIR={folder}: the record is written again; {lost} rows were lost");
+                info!("the record is written again in {folder}; {lost} rows were lost");
                 self.failing = None;
             }
             (Err(_), Some(lost)) => *lost += rows,
             (Err(error), None) => {
-                error!("SERVE_RECORD_DIR={folder}: {}; rows are not recorded until that has changed", reason(&error));
+                error!("the record can't be written in {folder}, its rows are lost until it can: {}", reason(&error));
                 self.failing = Some(rows);
             }
         }
