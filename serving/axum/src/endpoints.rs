@@ -27,6 +27,7 @@ use crate::request_id::RequestId;
 use crate::request_schema::DecodedRequest;
 use crate::routes::Endpoint;
 use crate::state::AppState;
+use crate::traces::Trace;
 
 /// A larger body (some 200 rows, half a millisecond of work) is worked on in a thread of its own, so that it delays no
 /// small request.
@@ -56,11 +57,17 @@ pub(crate) async fn answer(state: Arc<AppState>, endpoint: Endpoint, request: Re
     let started = Instant::now();
     let form = if endpoint == Endpoint::Infer { protocol_error } else { RequestError::into_response };
     let id = RequestId::of(request.headers());
+    let trace = state.observers.traces.as_ref().and_then(|traces| traces.begin(endpoint, &id, request.headers()));
     let (status, mut response) = match admit(&state, request.headers()) {
         Err(error) => (error.status(), refuse(error, request.into_body(), state.request_time, form).await),
         Ok(in_hand) => {
-            match try_answer(&state, in_hand, Call::new(endpoint, id.clone(), request.headers()), request.into_body())
-                .await
+            match try_answer(
+                &state,
+                in_hand,
+                Call::new(endpoint, id.clone(), trace.clone(), request.headers()),
+                request.into_body(),
+            )
+            .await
             {
                 Ok(answer) => (StatusCode::OK, answer),
                 Err(error) => (error.status(), form(error)),
@@ -68,6 +75,9 @@ pub(crate) async fn answer(state: Arc<AppState>, endpoint: Endpoint, request: Re
         }
     };
     id.echo(&mut response);
+    if let Some(trace) = trace {
+        trace.end(status.as_u16());
+    }
     state.metrics.observe(endpoint, status.as_u16(), started.elapsed());
     response
 }
@@ -112,13 +122,22 @@ pub(crate) async fn discard(body: &mut Body, time: Duration) -> bool {
 struct Call {
     endpoint: Endpoint,
     id: RequestId,
+    trace: Option<Trace>,
     json_length: Option<HeaderValue>,
 }
 
 impl Call {
-    fn new(endpoint: Endpoint, id: RequestId, headers: &HeaderMap) -> Self {
+    fn new(endpoint: Endpoint, id: RequestId, trace: Option<Trace>, headers: &HeaderMap) -> Self {
         let json_length = (endpoint == Endpoint::Infer).then(|| headers.get(JSON_LENGTH).cloned()).flatten();
-        Self { endpoint, id, json_length }
+        Self { endpoint, id, trace, json_length }
+    }
+
+    /// Do a step of the work, which a trace shows as a span.
+    fn step<R>(&self, name: &'static str, work: impl FnOnce() -> R) -> R {
+        match &self.trace {
+            Some(trace) => trace.step(name, work),
+            None => work(),
+        }
     }
 }
 
@@ -196,13 +215,13 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
 /// does a panic.
 fn work(state: &AppState, call: &Call, body: &[u8], fits: impl FnOnce(usize) -> bool) -> Result<Content, RequestError> {
     let work = || {
-        let (request, form) = decode(state, call, body)?;
-        let predictions = predict_batch_of(state, call.endpoint, &call.id, &request)?;
-        let content = encode(state, &form, &predictions);
+        let (request, form) = call.step("decode", || decode(state, call, body))?;
+        let predictions = call.step("predict", || predict_batch_of(state, call.endpoint, &call.id, &request))?;
+        let content = call.step("encode", || encode(state, &form, &predictions));
         if !fits(content.0.len()) {
             return Err(RequestError::Overloaded);
         }
-        if let Some(record) = &state.record {
+        if let Some(record) = &state.observers.record {
             record.offer(&call.id, call.endpoint.path(), &request.batch, &predictions);
         }
         Ok(content)
@@ -258,6 +277,9 @@ pub(crate) fn predict_batch_of(
         RequestError::Internal
     })?;
     state.metrics.predicted(endpoint, request.batch.rows);
+    if let Some(trace) = &call.trace {
+        trace.rows(request.batch.rows);
+    }
     for index in &request.unseen {
         state.unseen[*index].inc();
     }

@@ -67,3 +67,6 @@ pub mod server;
 pub mod settings;
 pub mod state;
 pub mod string_tensor;
+pub mod trace_settings;
+#[cfg_attr(not(feature = "tracing-otlp"), path = "no_traces.rs")]
+pub mod traces;

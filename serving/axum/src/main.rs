@@ -17,7 +17,9 @@ use axum_service::onnx_runtime::{OnnxRuntime, load_runtime};
 use axum_service::record::{Record, Recorder};
 use axum_service::server::{ConnectionLimits, Current, serve};
 use axum_service::settings::{Environment, Settings, read_keys};
-use axum_service::state::AppState;
+use axum_service::state::{AppState, Observers};
+use axum_service::trace_settings::read_tracing;
+use axum_service::traces::{TracedModel, Traces};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(error.as_ref(), NOT_STARTED),
     };
     let runtime = runtime::Builder::new_multi_thread().worker_threads(loader.settings.workers).enable_all().build();
-    let recorder = loader.recorder.clone();
+    let (recorder, traces) = (loader.recorder.clone(), loader.traces.clone());
     let served = runtime.map_err(Failure::from).and_then(|runtime| {
         let served = runtime.block_on(run(Arc::new(loader), current));
         // a large batch may still be at work when the time to stop is up: nobody waits for it
@@ -57,6 +59,9 @@ fn main() -> ExitCode {
     });
     if let Some(recorder) = recorder {
         recorder.finish();
+    }
+    if let Some(traces) = traces {
+        traces.finish();
     }
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,6 +81,7 @@ struct Loader {
     runtime: OnnxRuntime,
     metrics: Arc<Metrics>,
     recorder: Option<Arc<Recorder>>,
+    traces: Option<Arc<Traces>>,
 }
 
 impl Loader {
@@ -84,6 +90,7 @@ impl Loader {
         let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
         let settings = Settings::read(&environment)?;
+        let is_traced = read_tracing(&environment)?;
         write_log(settings.log_level);
         read_bundle(&settings)?;
         for port in ports(&settings) {
@@ -92,7 +99,8 @@ impl Loader {
         let runtime = load_runtime(&environment)?;
         let metrics = Arc::<Metrics>::default();
         let recorder = settings.record.as_ref().map(|settings| Recorder::start(settings, &metrics)).transpose()?;
-        Ok(Self { environment, settings, runtime, metrics, recorder })
+        let traces = is_traced.then(Traces::start).transpose()?;
+        Ok(Self { environment, settings, runtime, metrics, recorder, traces })
     }
 
     /// Everything that can be wrong with a bundle is found here.
@@ -103,7 +111,9 @@ impl Loader {
         let predictor =
             OnnxPredictor::new(self.runtime.clone(), &manifest, model, settings.workers).map_err(unusable)?;
         let record = self.recorder.as_ref().map(|recorder| Record::new(recorder, &manifest)).transpose()?;
-        let state = AppState::recorded(Box::new(predictor), &manifest, settings, &self.metrics, record);
+        let traces = self.traces.as_ref().map(|traces| TracedModel::new(traces, &manifest));
+        let observers = Observers { record, traces };
+        let state = AppState::observed(Box::new(predictor), &manifest, settings, &self.metrics, observers);
         let state = state.map_err(unusable)?;
         info!("model version {}", manifest.version);
         Ok(Current { router: app(Arc::clone(&state)), state })

@@ -54,6 +54,12 @@ const LOG_LEVELS: [(&str, LevelFilter); 5] = [
 #[derive(Debug, PartialEq, Eq)]
 pub struct SettingsError(String);
 
+impl SettingsError {
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 impl fmt::Display for SettingsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)

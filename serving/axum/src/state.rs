@@ -20,6 +20,16 @@ use crate::request_schema::RequestSchema;
 use crate::response_schema::ResponseSchema;
 use crate::schemas::example_row;
 use crate::settings::Settings;
+use crate::traces::TracedModel;
+
+/// What looks at requests while they are answered, if anything does.
+#[derive(Default)]
+pub struct Observers {
+    /// The record of what is asked and answered.
+    pub record: Option<Record>,
+    /// Traces of it.
+    pub traces: Option<TracedModel>,
+}
 
 /// What requests share.
 pub struct AppState {
@@ -35,7 +45,7 @@ pub struct AppState {
     pub(crate) request_time: Duration,
     pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) keys: ApiKeys,
-    pub(crate) record: Option<Record>,
+    pub(crate) observers: Observers,
     ready: AtomicBool,
     pub(crate) documents: Documents,
 }
@@ -50,16 +60,16 @@ impl AppState {
         settings: &Settings,
         metrics: &Arc<Metrics>,
     ) -> Result<Arc<Self>, PredictionError> {
-        Self::recorded(predictor, manifest, settings, metrics, None)
+        Self::observed(predictor, manifest, settings, metrics, Observers::default())
     }
 
-    /// The same with a record of what is asked and answered.
-    pub fn recorded(
+    /// The same, with observers of what is asked and answered.
+    pub fn observed(
         predictor: Box<dyn Predictor>,
         manifest: &Manifest,
         settings: &Settings,
         metrics: &Arc<Metrics>,
-        record: Option<Record>,
+        observers: Observers,
     ) -> Result<Arc<Self>, PredictionError> {
         let mut state = Self {
             predictor,
@@ -75,7 +85,7 @@ impl AppState {
             request_time: settings.request_time,
             large_bodies: Arc::new(Semaphore::new(settings.workers)),
             keys: settings.api_keys.clone(),
-            record,
+            observers,
             ready: AtomicBool::new(false),
             documents: Documents::new(manifest, settings),
         };

@@ -8,9 +8,8 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum_service::app::app;
 use axum_service::metrics::Metrics;
-use axum_service::record::Record;
 use axum_service::settings::Settings;
-use axum_service::state::AppState;
+use axum_service::state::{AppState, Observers};
 use http_body_util::{BodyExt, Channel};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -50,12 +49,12 @@ impl Service {
     }
 
     pub fn with(settings: &Settings) -> Self {
-        Self::recorded(settings, &Arc::default(), None)
+        Self::observed(settings, &Arc::default(), Observers::default())
     }
 
-    pub fn recorded(settings: &Settings, metrics: &Arc<Metrics>, record: Option<Record>) -> Self {
+    pub fn observed(settings: &Settings, metrics: &Arc<Metrics>, observers: Observers) -> Self {
         let seen: Seen = Box::leak(Box::new(Mutex::new(Vec::new())));
-        let state = AppState::recorded(Box::new(Fake(seen)), &manifest(), settings, metrics, record).unwrap();
+        let state = AppState::observed(Box::new(Fake(seen)), &manifest(), settings, metrics, observers).unwrap();
         seen.lock().unwrap().clear(); // the example row
         Self { router: app(Arc::clone(&state)), state, seen }
     }

@@ -8,3 +8,5 @@ mod record_faults;
 mod request_ids;
 mod startup;
 mod tasks;
+#[cfg(feature = "tracing-otlp")]
+mod traces;

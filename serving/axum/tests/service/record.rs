@@ -11,6 +11,7 @@ use axum::http::Request;
 use axum_service::metrics::Metrics;
 use axum_service::record::{Record, Recorder};
 use axum_service::record_settings::RecordSettings;
+use axum_service::state::Observers;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 
@@ -63,7 +64,11 @@ pub fn recording(settings_of_record: &RecordSettings) -> (Service, Arc<Metrics>,
     let metrics = Arc::<Metrics>::default();
     let recorder = Recorder::start(settings_of_record, &metrics).unwrap();
     let record = Record::new(&recorder, &manifest()).unwrap();
-    (Service::recorded(&settings(), &metrics, Some(record)), metrics, recorder)
+    (Service::observed(&settings(), &metrics, observed(record)), metrics, recorder)
+}
+
+fn observed(record: Record) -> Observers {
+    Observers { record: Some(record), ..Observers::default() }
 }
 
 /// Rows written, lost in the queue, lost in writing, and files removed.
@@ -170,7 +175,7 @@ async fn a_line_has_the_version_that_answered() {
         let mut manifest = manifest_json();
         manifest["version"] = json!(version);
         let record = Record::new(&recorder, &decode(&manifest)).unwrap();
-        ask(&Service::recorded(&settings(), &metrics, Some(record)), "/predict", row("1")).await;
+        ask(&Service::observed(&settings(), &metrics, observed(record)), "/predict", row("1")).await;
     }
     recorder.finish();
     let versions: Vec<Value> = folder.lines().iter_mut().map(|line| line["version"].take()).collect();
