@@ -100,8 +100,8 @@ trim: ## in your copy: remove scale/, experiments/, serving/axum/
 	  tests/serving/test_rust_modules.py)
 
 ##@ Experiments: docs/measuring.md has the results
-EXPERIMENTS := $(if $(wildcard experiments),study session-options tree-costs profile fairness workers overload soak report \
-  record tables)
+EXPERIMENTS := $(if $(wildcard experiments),study session-options tree-costs profile fairness workers protocols overload soak \
+  report record tables)
 $(EXPERIMENTS): $(READY)
 	$(run) experiments $@
 

@@ -217,6 +217,9 @@ fn work(state: &AppState, call: &Call, body: &[u8], fits: impl FnOnce(usize) -> 
     let work = || {
         let (request, form) = call.step("decode", || decode(state, call, body))?;
         let predictions = call.step("predict", || predict_batch_of(state, call.endpoint, &call.id, &request))?;
+        if let Some(trace) = &call.trace {
+            trace.rows(request.batch.rows);
+        }
         let content = call.step("encode", || encode(state, &form, &predictions));
         if !fits(content.0.len()) {
             return Err(RequestError::Overloaded);
@@ -277,9 +280,6 @@ pub(crate) fn predict_batch_of(
         RequestError::Internal
     })?;
     state.metrics.predicted(endpoint, request.batch.rows);
-    if let Some(trace) = &call.trace {
-        trace.rows(request.batch.rows);
-    }
     for index in &request.unseen {
         state.unseen[*index].inc();
     }

@@ -137,7 +137,7 @@ fn infer(
         let predictions = predict_batch_of(state, Endpoint::Infer, id, &decoded)?;
         let response = respond(inference, &asked, &outputs, &predictions);
         fits(&response)?;
-        if let Some(record) = &state.record {
+        if let Some(record) = &state.observers.record {
             record.offer(id, Endpoint::Infer.path(), &decoded.batch, &predictions);
         }
         Ok(response)
