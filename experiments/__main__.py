@@ -25,6 +25,7 @@ COMMANDS = {
     "profile": ("experiments.load.profile", "where the microseconds of a request go"),
     "workers": ("experiments.load.second_worker", "what a second worker is worth"),
     "fairness": ("experiments.load.fairness", "what large batches cost the small requests beside them"),
+    "protocols": ("experiments.load.protocols", "what a request costs by each protocol"),
     "overload": ("experiments.load.overload", "what a service does with far more clients than it can serve"),
     "soak": ("experiments.load.soak", "load, hostile input and faults at once"),
     "replicas": ("experiments.load.replicas", "what a request costs replicas and the proxy in front of them"),

@@ -12,6 +12,7 @@ from experiments.load.fairness import FairnessReport
 from experiments.load.image_sizes import ImagesReport
 from experiments.load.overload import OverloadReport
 from experiments.load.profile import ProfileReport
+from experiments.load.protocols import ProtocolsReport
 from experiments.load.replicas import ReplicasReport
 from experiments.load.second_worker import WorkersReport
 from experiments.load.soak_report import SoakReport
@@ -29,6 +30,7 @@ KINDS: dict[str, type[Result]] = {
     "profile": ProfileReport,
     "workers": WorkersReport,
     "fairness": FairnessReport,
+    "protocols": ProtocolsReport,
     "overload": OverloadReport,
     "study": StudyResult,
     "session_options": SessionResult,
