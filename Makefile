@@ -45,7 +45,7 @@ serve-axum: build-axum $(READY) ## the ONNX graph from Rust, on :3000
 	@$(SERVING) $(WITH_RUNTIME) exec $(AXUM)
 
 build-axum:
-	@$(if $(filter build-axum,$(MAKECMDGOALS)),$(call takes,))command -v cargo >/dev/null || { echo "error: cargo is missing: install Rust (rustup) for the Rust service" >&2; exit 1; }
+	@$(if $(filter build-axum,$(MAKECMDGOALS)),$(call takes,))cargo --version >/dev/null 2>&1 || { echo "error: cargo is missing: install Rust (rustup) for the Rust service" >&2; exit 1; }
 	@cargo build --release --locked --manifest-path serving/axum/Cargo.toml
 skew: ## every reference row through every service [HOSTS=]
 bench: ## all services under the same load: is ONNX worth it?
@@ -96,8 +96,8 @@ audit: $(READY) ## vulnerabilities and licences of all packages
 
 # Nothing else imports these: who copies this repository may leave them out. What docs/ says of them stays.
 trim: ## in your copy: remove scale/, experiments/, serving/axum/
-	@$(call takes,)git rm -r --quiet $(wildcard scale experiments serving/axum tests/scale tests/experiments \
-	  tests/serving/test_rust_modules.py)
+	@$(call takes,)git rm -r --quiet $(wildcard scale experiments serving/axum tests/scale tests/experiments tests/serving/test_rust_modules.py)
+	@echo "removed; their targets in the Makefile and their parts of README.md and docs/ are yours to delete"
 
 ##@ Experiments: docs/measuring.md has the results
 EXPERIMENTS := $(if $(wildcard experiments),study session-options tree-costs profile fairness workers protocols overload soak \
