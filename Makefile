@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
-.DEFAULT_GOAL := help
 
 # Variables given on the command line are the options of the Python command that a target runs: TRIALS=5 is --trials 5
 # (bundle/command_line.py). They reach it through the environment as they were typed: no `$`, quote or space is read.
@@ -43,7 +42,6 @@ RUNTIME = import pathlib, onnxruntime; print(next(pathlib.Path(onnxruntime.__fil
 WITH_RUNTIME = ORT_DYLIB_PATH="$$($(PY) -c '$(RUNTIME)')"
 serve-axum: build-axum $(READY) ## the ONNX graph from Rust, on :3000
 	@$(SERVING) $(WITH_RUNTIME) exec $(AXUM)
-
 build-axum:
 	@$(if $(filter build-axum,$(MAKECMDGOALS)),$(call takes,))cargo --version >/dev/null 2>&1 || { echo "error: cargo is missing: install Rust (rustup) for the Rust service" >&2; exit 1; }
 	@cargo build --release --locked --manifest-path serving/axum/Cargo.toml
@@ -93,7 +91,6 @@ lock: $(READY)
 	@$(call takes,)requirements/lock.sh $(VENV)/bin/uv $(IMAGE_LOCKS) tracing setup audit
 audit: $(READY) ## vulnerabilities and licences of all packages
 	@$(call takes,)PYTHON='$(PYTHON)' .ci/audit $(IMAGE_LOCKS) tracing
-
 # Nothing else imports these: who copies this repository may leave them out. What docs/ says of them stays.
 trim: ## in your copy: remove scale/, experiments/, serving/axum/
 	@$(call takes,)git rm -r --quiet $(wildcard scale experiments serving/axum tests/scale tests/experiments tests/serving/test_rust_modules.py)
