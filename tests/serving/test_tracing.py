@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.contract.recording import lines
 from tests.services import ROOT, environment, running
 from tests.serving.collector import Collector, attributes, collecting
 
@@ -193,3 +194,12 @@ def test_what_is_not_asked_for_is_not_imported(
         [sys.executable, "-c", code], cwd=tmp_path, env=given, capture_output=True, text=True, check=True
     )
     assert set(found.stdout.split()) == modules
+
+
+@pytest.mark.slow
+def test_a_request_is_recorded_and_traced_under_one_id(collector: Collector, models: Path, row, tmp_path: Path):
+    with running("onnx", models, tmp_path, record_dir=tmp_path / "record", record_sample=1) as service:
+        answer = service.client.post("/predict", json=row)
+    (span,), (line,) = server_spans(collector), lines(tmp_path / "record")
+    assert attributes(span)["request_id"] == line["request_id"] == answer.headers["x-request-id"]
+    assert attributes(span)["rows"] == 1
