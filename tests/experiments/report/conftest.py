@@ -10,6 +10,7 @@ from experiments.load.fairness import FairnessCell, FairnessReport
 from experiments.load.image_sizes import ImageSize, ImagesReport
 from experiments.load.overload import OverloadReport, OverloadRow
 from experiments.load.profile import ProfileReport, ProfileRow
+from experiments.load.protocols import ProtocolCell, ProtocolsReport
 from experiments.load.replicas import ReplicasReport
 from experiments.load.second_worker import WorkersCell, WorkersReport
 from experiments.load.soak_faults import HostileCounts
@@ -81,6 +82,16 @@ def profile():
     row = ProfileRow(rows=1, whole=201.3, constant=84.1, rest=99.6,
                      stages={"decode": 17.8, "predict": 72.2, "encode": 6.5, "metrics": 5.2})  # fmt: skip
     return ProfileReport(**ORIGIN, command="python -m experiments profile", seconds=1, sizes=(row,))
+
+
+def protocols():
+    cpu, rate = Spread(50.0, 49.0, 51.0), Spread(9876.0, 9000.0, 9999.0)
+    names = ("JSON /predict", "gRPC")
+    cells = tuple(
+        ProtocolCell(service="axum", protocol=name, rows=1, request_bytes=295, cpu_us=cpu, rows_per_second=rate)
+        for name in names
+    )
+    return ProtocolsReport(**ORIGIN, command="python -m experiments protocols", seconds=1, rounds=3, cells=cells)
 
 
 def overload():
@@ -198,6 +209,7 @@ def reports(tmp_path, manifest):
         ("replicas.json", replicas()),
         ("workers.json", workers()),
         ("fairness.json", fairness()),
+        ("protocols.json", protocols()),
         ("images.json", images()),
         ("study/study.json", study()),
         ("study/session_options.json", sessions()),
