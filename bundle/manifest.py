@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from bundle.distributions import Distributions
 from bundle.errors import BundleError
 from bundle.files import read_regular
 from bundle.graph_names import Task
@@ -113,6 +114,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     `classes` is empty for a regressor; `positive_class` and `decision_threshold` are a binary classifier's alone. What
     only training knows is None in a bundle that was packaged. `frame` is what the pickle takes rows in.
+    `distributions` are what drift is measured against.
     """
 
     format_version: int
@@ -132,6 +134,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     study: Study | None = None
     data: Data | None = None
     parity: Parity | None = None
+    distributions: Distributions | None = None
     libraries: dict[str, str]
     artifacts: dict[ArtifactKind, Artifact]
 

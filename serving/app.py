@@ -28,7 +28,7 @@ from serving.response_schema import answers_of, assemble_row, assemble_rows
 from serving.settings import Settings
 from serving.shared_runs import RowEndpoint, can_share
 
-PRIVATE = ("artifacts", "libraries", "study")
+PRIVATE = ("artifacts", "libraries", "study", "distributions")
 """Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
 
 

@@ -11,7 +11,9 @@ from bundle.manifest import FORMAT_VERSION, Manifest, utc_now
 from bundle.training_record import Study, TrainingRecord
 from training.data.prepare import PreparedRows
 from training.export.artifacts import BundleContents
+from training.export.distributions import trained_distributions
 from training.export.publish import StagedArtifacts
+from training.model.evaluation import Scored
 from training.model.fitting import Model
 from training.model.folds import FOLDS
 from training.model.score import Score
@@ -45,9 +47,14 @@ def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, scor
 
 
 def describe_bundle(
-    rows: PreparedRows, model: Model, contents: BundleContents, record: TrainingRecord, staged: StagedArtifacts
+    rows: PreparedRows,
+    model: Model,
+    contents: BundleContents,
+    record: TrainingRecord,
+    staged: StagedArtifacts,
+    held_out: Scored,
 ) -> Manifest:
-    """The manifest of the staged artifacts."""
+    """The manifest of the staged artifacts. `held_out` is what the model gives for all held-out rows."""
     dataset = rows.dataset
     binary = dataset.task == "binary_classification"
     return Manifest(
@@ -67,6 +74,7 @@ def describe_bundle(
         study=record.study,
         data=record.data,
         parity=record.parity,
+        distributions=trained_distributions(rows, contents.interface.features, held_out, model.threshold),
         libraries=library_versions(),
         artifacts=staged.artifacts,
     )

@@ -179,7 +179,7 @@ def publish_model(
         parity=contents.parity,
     )
     staged = stage(rows.dataset.name, contents.artifacts)
-    manifest = describe_bundle(rows, model, contents, record, staged)
+    manifest = describe_bundle(rows, model, contents, record, staged, held_out)
     publish(manifest, staged, options.models)
     for doubt in doubts:
         print(f"warning: {doubt}", file=sys.stderr)

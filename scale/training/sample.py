@@ -161,7 +161,8 @@ def survey(partitions: Partitions, plan: Plan, for_each: ForEach = one_by_one) -
     check_split(dataset, rows, target)
     features = pipeline_frame(dataset, rows)
     held_out_target = targets(dataset, held_out)
-    return PreparedRows(dataset, rows, held_out, features, target, held_out_target, _describe(partitions, counts))
+    description, shown = _describe(partitions, counts), sum(frame.height for frame in witnesses.rows)
+    return PreparedRows(dataset, rows, held_out, features, target, held_out_target, description, witnesses=shown)
 
 
 def _describe(partitions: Partitions, counts: Mapping[str, int]) -> Data:

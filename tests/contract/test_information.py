@@ -28,7 +28,7 @@ def test_metadata_is_the_public_part_of_the_manifest(service: TestedService, man
     assert [feature["name"] for feature in metadata["features"]] == [feature.name for feature in manifest.features]
     assert metadata["metrics"]["held_out"] == manifest.metrics.held_out
     assert metadata["parity"]["label_mismatches"] == 0
-    assert not {"artifacts", "libraries", "study"} & metadata.keys()
+    assert not {"artifacts", "libraries", "study", "distributions"} & metadata.keys()
 
 
 def test_openapi_describes_the_request_as_the_manifest_does(service: TestedService, manifest):

@@ -28,7 +28,8 @@ Feeds = dict[str, NDArray[Any]]
 class PreparedRows:
     """`training` and `held_out` as the data set gave them; `features` are the training rows as the pipeline takes them.
 
-    The targets are class indices (int64) or values (float64), [training rows] and [held-out rows].
+    The targets are class indices (int64) or values (float64), [training rows] and [held-out rows]. The last `witnesses`
+    training rows are there for what they show, such as a rare category, and not by chance.
     """
 
     dataset: Dataset
@@ -38,6 +39,7 @@ class PreparedRows:
     target: Target
     held_out_target: Target
     description: Data
+    witnesses: int = 0
 
     @cached_property
     def tokens(self) -> Tokens:

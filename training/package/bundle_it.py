@@ -10,11 +10,13 @@ import numpy as np
 import onnx
 import polars as pl
 
+from bundle.distributions import Distributions
 from bundle.manifest import FORMAT_VERSION, ArtifactKind, Manifest, utc_now
 from bundle.reference import CASE, HELD_OUT, ROW, TARGET
 from bundle.training_record import Parity
 from training.errors import ConversionError
 from training.export.artifacts import example_row, expected_of, write_reference
+from training.export.distributions import packaged_distributions
 from training.export.edge_cases import edge_cases
 from training.export.graphs import tree_count
 from training.export.interface import Interface, Tensors
@@ -29,13 +31,17 @@ REFERENCE_ROWS = 10_000
 
 @dataclass(frozen=True)
 class Source:
-    """A model to be packaged: its answers to tensors, its graphs, its pickle if it has one, and the libraries in it."""
+    """A model to be packaged: its answers to tensors, its graphs, its pickle if it has one, and the libraries in it.
+
+    `made_up`: nobody gave rows, so that those it is checked on say nothing of the model's traffic.
+    """
 
     interface: Interface
     graphs: Mapping[ArtifactKind, bytes]
     answer: Callable[[Tensors], Predictions]
     libraries: Sequence[str]
     pickled: bytes | None = None
+    made_up: bool = False
 
 
 def make_bundle(
@@ -53,7 +59,7 @@ def make_bundle(
     interface = source.interface
     reference = _reference(source, rows, target)
     tensors = interface.tensors(reference[ROW].struct.unnest())
-    expected = source.answer(tensors)
+    expected = answers = source.answer(tensors)
     finite = np.asarray(np.isfinite(expected.numbers).all(axis=1))
     if not finite[: rows.height].all():
         first = int(np.argmin(finite))
@@ -66,14 +72,19 @@ def make_bundle(
     contents["reference"] = write_reference(interface, *_chosen(reference, expected, kept))
     if source.pickled is not None:
         contents["pickle"] = source.pickled
+    distributions = None if source.made_up else packaged_distributions(interface, rows, _first(answers, rows.height))
     staged = stage(name, contents)
-    manifest = _manifest(name, source, compared.parity, target_name, staged)
+    manifest = _manifest(name, source, compared.parity, distributions, target_name, staged)
     publish(manifest, staged, models)
     return manifest, int((~compared.equal).sum())
 
 
 def _chosen(reference: pl.DataFrame, answers: Predictions, rows: np.ndarray) -> tuple[pl.DataFrame, Predictions]:
     return reference.filter(pl.Series(rows)), Predictions(answers.labels[rows], answers.numbers[rows])
+
+
+def _first(answers: Predictions, rows: int) -> Predictions:
+    return Predictions(answers.labels[:rows], answers.numbers[:rows])
 
 
 def _reference(source: Source, rows: pl.DataFrame, target: pl.Series | None) -> pl.DataFrame:
@@ -91,7 +102,10 @@ def _reference(source: Source, rows: pl.DataFrame, target: pl.Series | None) -> 
     return pl.concat([given, edges.select(ROW, CASE, pl.lit(None, dtype=kind).alias(TARGET))])
 
 
-def _manifest(name: str, source: Source, parity: Parity, target: str, staged: StagedArtifacts) -> Manifest:
+def _manifest(
+    name: str, source: Source, parity: Parity, distributions: Distributions | None, target: str,
+    staged: StagedArtifacts,
+) -> Manifest:  # fmt: skip
     interface = source.interface
     binary = interface.task == "binary_classification"
     return Manifest(
@@ -109,6 +123,7 @@ def _manifest(name: str, source: Source, parity: Parity, target: str, staged: St
         expected=expected_of(interface, source.answer(interface.tensors(example_row(interface)))),
         frame=interface.frame,
         parity=parity,
+        distributions=distributions,
         libraries=_versions(("numpy", "onnx", "onnxruntime", *source.libraries)),
         artifacts=staged.artifacts,
     )

@@ -66,7 +66,7 @@ def graph_source(
         return _decided(interface, _apply(steps, _run(original, inputs, interface, tensors)))
 
     named = _named(name, model, tensor, inputs, interface, steps)
-    return Source(interface, serialize_both(named), answer, []), table
+    return Source(interface, serialize_both(named), answer, [], made_up=rows is None), table
 
 
 def _check_rows_alone(sample: NDArray[np.float64], alone: Callable[[int], NDArray[np.float64]]) -> None:
