@@ -32,7 +32,7 @@ package visualize dashboard: $(READY)
 	$(run) training $@
 
 ##@ Services and their load
-SERVING = $(call takes,SERVE_% MODELS)$(if $(MODELS),SERVE_MODEL_DIR="$$MODELS")
+SERVING = $(call takes,SERVE_% OTEL_% MODELS)$(if $(MODELS),SERVE_MODEL_DIR="$$MODELS")
 serve-onnx: ## the ONNX graph from Python, on :8001 [MODELS= SERVE_*=]
 serve-pickle: ## the pickle from Python, on :8000
 serve-onnx serve-pickle: $(READY)
@@ -51,6 +51,10 @@ bench skew: $(READY)
 	$(run) load_testing $@
 load: $(READY) ## Locust, by its own settings: LOCUST_HOST= LOCUST_USERS= ...
 	@$(call takes,LOCUST_% MODELS)MODEL_DIR="$${MODELS:-models}" exec $(VENV)/bin/locust --config load_testing/locust.conf
+replay: ## recorded rows again, and compared [RECORD= HOST= MODELS=]
+drift: ## recorded rows against those of training [RECORD= SINCE=]
+replay drift: $(READY)
+	$(run) monitoring $@
 
 ##@ Containers
 up: ## train if needed, serve on :8000 :8001 :3000 [CSV= MODELS=]

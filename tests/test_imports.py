@@ -14,8 +14,11 @@ ALLOWED = {
     "training": ("training", "bundle"),
     "serving": ("serving", "bundle"),
     "load_testing": ("load_testing", "bundle"),
+    "monitoring": ("monitoring", "training", "load_testing", "bundle"),
     "scale": ("scale", "training", "bundle"),
-    "experiments": ("experiments", "training", "serving", "load_testing", "scale", "bundle", "tests.contract"),
+    "experiments": (
+        "experiments", "monitoring", "training", "serving", "load_testing", "scale", "bundle", "tests.contract",
+    ),  # fmt: skip
 }
 ROOMS = {*ALLOWED, "tests"}
 SOURCES = [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]

@@ -56,7 +56,7 @@ def test_it_passes_the_checks(copy: Path, command: tuple[str, ...]):
 
 
 def test_every_module_can_be_imported(copy: Path):
-    packages = ("bundle", "training", "serving", "load_testing")
+    packages = ("bundle", "training", "serving", "load_testing", "monitoring")
     paths = [path.relative_to(copy) for package in packages for path in (copy / package).rglob("*.py")]
     names = [".".join(path.with_suffix("").parts) for path in paths if path.stem not in ("__init__", "__main__")]
     names = [name for name in names if ".baselines.tutorial_" not in name]  # these are services: they load a bundle

@@ -1,0 +1,1 @@
+"""Recorded rows against the distributions that a bundle holds."""

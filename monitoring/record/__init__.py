@@ -1,0 +1,1 @@
+"""Reading what services have recorded."""

@@ -1,0 +1,94 @@
+"""The files of a record folder, and their lines in pieces of bounded size."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from monitoring.errors import RecordError
+
+WHOLE = re.compile(r"record-(?P<start>\d{8}T\d{6}\.\d{6}Z)-(?:onnx|pickle|axum)-\d+-\d+\.jsonl\.gz")
+"""Names of finished files."""
+
+UNFINISHED = re.compile(rf"\.{WHOLE.pattern}\.part")
+
+PIECE_BYTES = 4 << 20
+LONGEST_LINE = 16 << 20
+"""A longer line is damage: reading it whole could take any amount of memory."""
+
+_SLACK = timedelta(days=1)  # a file is finished a minute after its first row; clocks may have been set in between
+
+
+class DamagedFileError(Exception):
+    """A file can't be read to its end. The message says why."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What is in a record folder: finished files by name, how many are `unfinished`, and names of `other` things."""
+
+    files: tuple[Path, ...]
+    unfinished: int
+    others: tuple[str, ...]
+
+
+def list_folder(folder: Path, since: datetime | None = None) -> Folder:
+    """The files of the folder; those that were finished long before `since` are left out.
+
+    Raises:
+        RecordError: there is no such folder, or no finished file in it.
+    """
+    if not folder.is_dir():
+        raise RecordError(f"RECORD={folder}: no such folder; services write to SERVE_RECORD_DIR")
+    files, others, unfinished = [], [], 0
+    for path in sorted(folder.iterdir()):
+        if found := WHOLE.fullmatch(path.name):
+            if since is None or _start(found["start"]) >= since - _SLACK:
+                files.append(path)
+        elif UNFINISHED.fullmatch(path.name):
+            unfinished += 1
+        elif not path.name.startswith("."):
+            others.append(path.name)
+    if not files:
+        late = f" of {since:%Y-%m-%d %H:%M} UTC or later" if since else ""
+        waiting = f"; {unfinished} are still being written" if unfinished else ""
+        raise RecordError(f"RECORD={folder}: no finished file{late}{waiting}")
+    return Folder(tuple(files), unfinished, tuple(others))
+
+
+def read_pieces(path: Path) -> Iterator[list[bytes]]:
+    """The lines of a file, some megabytes of them at a time.
+
+    Raises:
+        DamagedFileError: not gzip, cut in the middle, or with a line without end; what came before has been given.
+        FileNotFoundError: the service has removed it meanwhile, to keep to its limit.
+    """
+    with gzip.open(path) as stream:
+        rest = b""
+        while chunk := _read(cast("BinaryIO", stream)):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > LONGEST_LINE:
+                raise DamagedFileError(f"a line of more than {LONGEST_LINE >> 20} MiB")
+            yield lines
+    if rest:
+        yield [rest]
+        raise DamagedFileError("its last line doesn't end: it was cut")
+
+
+def _read(stream: BinaryIO) -> bytes:
+    try:
+        return stream.read(PIECE_BYTES)
+    except (EOFError, OSError, zlib.error) as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise DamagedFileError(f"not whole gzip: {reason[0].lower()}{reason[1:]}") from error
+
+
+def _start(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:  # digits, but no date: a row's own time counts
+        return datetime.max.replace(tzinfo=UTC)

@@ -1,0 +1,86 @@
+"""What a report says of the record that it was made of."""
+
+from datetime import datetime
+
+import msgspec
+
+from monitoring.record.reader import Reading
+
+
+class SourceRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that one service recorded of one version of a model."""
+
+    model: str
+    version: str
+    service: str
+    rows: int
+
+
+class RecordSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read. `damaged` counts lines and files that are damaged, `damage` names the first of them; `early` rows
+    were recorded before SINCE; `unfinished` files are still being written, `removed` ones went while they were read.
+    """
+
+    folder: str
+    files: int
+    first: datetime | None
+    last: datetime | None
+    sources: tuple[SourceRows, ...]
+    early: int
+    unfinished: int
+    removed: int
+    others: tuple[str, ...]
+    damaged: int
+    damage: tuple[str, ...]
+
+    def __str__(self) -> str:
+        rows = sum(source.rows for source in self.sources)
+        times = f", {self.first:%Y-%m-%d %H:%M} to {self.last:%Y-%m-%d %H:%M} UTC" if self.first and self.last else ""
+        return f"{self.folder}: {self.files:,} files, {rows:,} rows{times}"
+
+
+def summarize(folder: str, reading: Reading) -> RecordSummary:
+    """The summary of a reading that has come to its end."""
+    return RecordSummary(
+        folder=folder,
+        files=len(reading.folder.files),
+        first=reading.first,
+        last=reading.last,
+        sources=tuple(
+            SourceRows(model=source.model, version=source.version, service=source.service, rows=rows)
+            for source, rows in sorted(reading.rows.items())
+        ),
+        early=reading.early,
+        unfinished=reading.folder.unfinished,
+        removed=reading.removed,
+        others=reading.folder.others,
+        damaged=reading.damaged,
+        damage=tuple(reading.damage),
+    )
+
+
+def record_notes(record: RecordSummary) -> tuple[str, ...]:
+    """What was not read, and why."""
+    notes = []
+    if record.damaged:
+        rest = record.damaged - len(record.damage)
+        notes += [f"Damaged: {place}." for place in record.damage]
+        notes += [f"Damaged: {rest:,} more places."] if rest else []
+    if record.early:
+        notes.append(f"{record.early:,} rows are older than SINCE.")
+    if record.unfinished:
+        notes.append(f"{record.unfinished:,} files are still being written, and were not read.")
+    if record.removed:
+        notes.append(f"{record.removed:,} files were removed by the service while the record was read.")
+    if record.others:
+        notes.append(f"Not files of a record, and not read: {', '.join(record.others[:10])}.")
+    return tuple(notes)
+
+
+def versions_seen(record: RecordSummary) -> str:
+    """Models, versions and their rows, for a sentence."""
+    counts: dict[str, int] = {}
+    for source in record.sources:
+        name = f"{source.model} {source.version}"
+        counts[name] = counts.get(name, 0) + source.rows
+    return ", ".join(f"{name} ({rows:,} rows)" for name, rows in counts.items()) or "no rows"

@@ -1,0 +1,59 @@
+"""Answers to rows that are asked again, and how rows that are refused are told from the others of their batch."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class RefusedError(Exception):
+    """These rows, or one of them, are refused. The message says why, in words that equal reasons share."""
+
+
+class FailedError(Exception):
+    """There was no usable answer, whatever the rows were. The message says why."""
+
+
+class Answers(NamedTuple):
+    """Class indices int64 [rows], 0 of a regressor, and probabilities float32 [rows, classes] or values [rows, 1]."""
+
+    labels: NDArray[np.int64]
+    numbers: NDArray[np.float32]
+
+
+@dataclass
+class Answered:
+    """`answers` to the rows at `places`; why others were `refused` or `failed`, by reason."""
+
+    places: list[int] = field(default_factory=list)
+    answers: list[Answers] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+    def together(self) -> Answers:
+        """The answers in the order of `places`."""
+        return Answers(*(np.concatenate([getattr(part, name) for part in self.answers]) for name in Answers._fields))
+
+
+Ask = Callable[[Sequence[int]], Answers]
+
+
+def ask_apart(ask: Ask, places: Sequence[int], answered: Answered) -> None:
+    """Ask for the rows at these places; if they are refused, for either half of them, down to single rows."""
+    try:
+        answers = ask(places)
+    except RefusedError as error:
+        if len(places) == 1:
+            answered.refused[str(error)] += 1
+            return
+        middle = len(places) // 2
+        ask_apart(ask, places[:middle], answered)
+        ask_apart(ask, places[middle:], answered)
+    except FailedError as error:
+        answered.failed[str(error)] += len(places)
+    else:
+        answered.places += places
+        answered.answers.append(answers)

@@ -1,0 +1,124 @@
+"""A running service, asked for recorded rows over HTTP: one request at a time, some rows each."""
+
+import http.client
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Never
+
+import msgspec
+import numpy as np
+
+from bundle.manifest import Manifest
+from load_testing.payloads import batch_body
+from load_testing.responses import Answers as Responses
+from load_testing.scenarios import parse_address
+from monitoring.errors import ReplayError
+from monitoring.record.reader import Line
+from monitoring.record.rows import Rows
+from monitoring.replay.answered import Answered, Answers, FailedError, RefusedError, ask_apart
+
+BATCH_ROWS = 100
+PATIENCE = 10
+"""So many requests in a row without a usable answer end the replay: what is down needn't be asked on."""
+
+_ROUTE = "/predict/batch"
+_TIMEOUT_SECONDS = 30
+_REFUSALS = (400, 413, 422)
+
+
+class RunningService:
+    """The service at a URL. It needs no bundle here: `/metadata` says what the model takes and gives."""
+
+    def __init__(self, url: str, api_key: str = "") -> None:
+        """Raises ReplayError: nothing answers there, or no service of this repository."""
+        self._url = url
+        self._connection = http.client.HTTPConnection(*parse_address(url), timeout=_TIMEOUT_SECONDS)
+        self._headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        )
+        self._failures = 0
+        self.manifest = self._read_manifest()
+        self._responses = Responses(self.manifest)
+        self._encode = msgspec.json.Encoder().encode
+        self.ways: Mapping[str, Callable[[Rows], Answered]] = {url: self._answer}
+        self.notes: Sequence[str] = ()
+
+    def _read_manifest(self) -> Manifest:
+        status, content = 0, b""
+        try:
+            with closing(self._connection):
+                status, content = self._exchange("GET", "/metadata", None)
+            if status != http.client.OK:
+                raise ReplayError(f"HOST={self._url}: HTTP {status} for /metadata: {content[:200].decode('replace')}")
+            public = {name: value for name, value in msgspec.json.decode(content).items() if value is not None}
+            return msgspec.convert({**public, "artifacts": {}, "libraries": {}}, Manifest)
+        except (OSError, http.client.HTTPException) as error:
+            raise ReplayError(f"HOST={self._url}: no answer ({error or type(error).__name__})") from error
+        except (msgspec.DecodeError, AttributeError) as error:
+            raise ReplayError(f"HOST={self._url}: its /metadata is not that of a model here: {error}") from error
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        self._connection.request(method, path, body, self._headers)
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def _answer(self, rows: Rows) -> Answered:
+        answered = Answered()
+        bodies = [self._encode(self._row(line)) for line in rows.lines]
+
+        def ask(places: Sequence[int]) -> Answers:
+            return self._ask([bodies[place] for place in places])
+
+        for start in range(0, len(bodies), BATCH_ROWS):
+            ask_apart(ask, list(range(start, min(start + BATCH_ROWS, len(bodies)))), answered)
+        return answered
+
+    def _row(self, line: Line) -> dict[str, Any]:
+        """The row as a client would send it; the token of unseen categories is a string that is no category."""
+        unseen = self.manifest.tokens.unseen
+        return {f.name: unseen if f.name in line.unseen else line.features[f.name] for f in self.manifest.features}
+
+    def _ask(self, bodies: Sequence[bytes]) -> Answers:
+        try:
+            status, content = self._exchange("POST", _ROUTE, batch_body(bodies))
+            if status in _REFUSALS:
+                self._failures = 0
+                raise RefusedError(_reason(status, content))
+            if status != http.client.OK:
+                raise FailedError(f"HTTP {status}")
+            answers = self._read(content, len(bodies))
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()  # http.client opens it again
+            self._give_up_after(f"no answer ({type(error).__name__})", error)
+        except FailedError as error:
+            self._give_up_after(str(error), error)
+        self._failures = 0
+        return answers
+
+    def _read(self, content: bytes, rows: int) -> Answers:
+        try:
+            predictions = self._responses.decode(content, batch=True)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise FailedError("an answer that can't be read") from error
+        if len(predictions) != rows:
+            raise FailedError("answers to another number of rows")
+        labels = [self._responses.class_index(prediction) for prediction in predictions]
+        numbers = [self._responses.numbers(prediction) for prediction in predictions]
+        return Answers(np.array(labels, dtype=np.int64), np.array(numbers, dtype=np.float32).reshape(rows, -1))
+
+    def _give_up_after(self, reason: str, error: Exception) -> Never:
+        """Raises FailedError; ReplayError if it is one too many in a row."""
+        self._failures += 1
+        if self._failures >= PATIENCE:
+            raise ReplayError(f"HOST={self._url}: {PATIENCE} requests in a row failed, the last: {reason}") from error
+        raise FailedError(reason) from error
+
+
+def _reason(status: int, content: bytes) -> str:
+    """Why rows were refused: the field and the kind of fault, without the row's own values."""
+    try:
+        first = msgspec.json.decode(content)["detail"][0]
+        field = [str(part) for part in first["loc"] if isinstance(part, str) and part != "body"]
+        return f"HTTP {status}, {'.'.join(field) or 'body'}: {first['type']}"
+    except (msgspec.DecodeError, KeyError, IndexError, TypeError):
+        return f"HTTP {status}"
