@@ -17,8 +17,15 @@ ALLOWED = {
     "monitoring": ("monitoring", "training", "load_testing", "bundle"),
     "scale": ("scale", "training", "bundle"),
     "experiments": (
-        "experiments", "monitoring", "training", "serving", "load_testing", "scale", "bundle", "tests.contract",
-    ),  # fmt: skip
+        "experiments",
+        "monitoring",
+        "training",
+        "serving",
+        "load_testing",
+        "scale",
+        "bundle",
+        "tests.contract",
+    ),
 }
 ROOMS = {*ALLOWED, "tests"}
 SOURCES = [path for package in ALLOWED for path in sorted((ROOT / package).rglob("*.py"))]

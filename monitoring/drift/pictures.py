@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import get_args
 
-from monitoring.drift.findings import Finding
+from monitoring.drift.findings import Finding, What
 from monitoring.drift.report import DriftReport, VariableShares
 
 WIDTH, HEIGHT = 320.0, 110.0
 """Of a chart's area, in the units of its picture; the text below it has 18 more."""
 
-MOST_BARS = 12
+MOST_BARS = 8
 """So many categories have a bar; the others share one."""
 
 _EPOCH = date(1970, 1, 1)
@@ -47,10 +48,17 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Timeline:
+    """An effect in every window, up to `highest`; thresholds are at the heights `limits`."""
+
+    title: str
+    columns: tuple[Column, ...]
+    limits: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Card:
-    """A variable of the page. `columns` (of numbers) or `bars` (of categories) are its distribution, `over_time` its
-    index in every window, with the threshold at height `limit`, None if it lies above the chart.
-    """
+    """A variable of the page. `columns` (of numbers) or `bars` (of categories) are its distribution."""
 
     title: str
     alarm: bool
@@ -59,10 +67,8 @@ class Card:
     labels: tuple[Label, ...]
     bars: tuple[Bar, ...]
     longest: float
-    over_time: tuple[Column, ...]
+    timelines: tuple[Timeline, ...]
     time_labels: tuple[Label, ...]
-    highest: float
-    limit: float | None
 
 
 def cards(report: DriftReport) -> list[Card]:
@@ -78,8 +84,9 @@ def cards(report: DriftReport) -> list[Card]:
 def _card(report: DriftReport, variable: VariableShares, findings: Sequence[Finding]) -> Card:
     columns, labels = _histogram(variable) if variable.edges else ((), ())
     bars = () if variable.edges else _bars(variable)
-    windows = [f for f in findings if f.window is not None and f.what == "distribution"]
-    highest = max([report.index * 1.2, *(f.effect for f in windows if f.p is not None)])
+    timelines = (
+        _timeline(report, [f for f in findings if f.window and f.what == what], what) for what in get_args(What)
+    )
     return Card(
         title=variable.name if variable.place == "feature" else f"{variable.name} (the model's)",
         alarm=any(finding.alarm for finding in findings),
@@ -88,10 +95,8 @@ def _card(report: DriftReport, variable: VariableShares, findings: Sequence[Find
         labels=labels,
         bars=bars,
         longest=max([bar.then for bar in bars] + [bar.now for bar in bars], default=1.0),
-        over_time=_over_time(report, windows, highest),
+        timelines=tuple(filter(None, timelines)),
         time_labels=_time_labels(report),
-        highest=highest,
-        limit=HEIGHT * (1 - report.index / highest),
     )
 
 
@@ -148,22 +153,33 @@ def _bars(variable: VariableShares) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
-def _over_time(report: DriftReport, findings: Sequence[Finding], highest: float) -> tuple[Column, ...]:
+def _timeline(report: DriftReport, findings: Sequence[Finding], what: What) -> Timeline | None:
+    """The index by window, always; a rate by window, if any of them is an alarm."""
+    if not findings or (what != "distribution" and not any(finding.alarm for finding in findings)):
+        return None
+    expected = findings[0].expected
+    least = report.index if expected is None else expected + report.rate
+    heights = [f.effect if f.found is None else f.found for f in findings]
+    highest = max([least * 1.2, *(height for height, f in zip(heights, findings, strict=True) if f.p is not None)])
     places = {window.start: place for place, window in enumerate(report.windows)}
     slot = WIDTH / max(1, len(places))
-    return tuple(
+    columns = tuple(
         Column(
             x=slot * places[finding.window] + slot * 0.15,
             width=slot * 0.7,
             then=0.0,
-            now=HEIGHT * min(1.0, finding.effect / highest),
-            title=f"{finding.window:%Y-%m-%d %H:%M}: PSI {finding.effect:.3f}, {finding.rows:,} rows, "
-            f"{report.judge(finding)}",
+            now=HEIGHT * min(1.0, height / highest),
+            title=f"{finding.window:%Y-%m-%d %H:%M}: {_line(report, finding)}, {finding.rows:,} rows",
             kind="alarm" if finding.alarm else "few" if finding.p is None else "now",
         )
-        for finding in findings
+        for finding, height in zip(findings, heights, strict=True)
         if finding.window is not None
     )
+    if expected is None:
+        return Timeline(f"PSI by window, to {highest:.2g}", columns, (HEIGHT * (1 - least / highest),))
+    title = f"{what.capitalize()} by window, to {100 * highest:.2g} %"
+    around = (end for end in (expected - report.rate, least) if end > 0)
+    return Timeline(title, columns, tuple(HEIGHT * (1 - end / highest) for end in around))
 
 
 def _time_labels(report: DriftReport) -> tuple[Label, ...]:

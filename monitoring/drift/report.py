@@ -14,8 +14,8 @@ from monitoring.drift.variables import Place, Variable
 from monitoring.record.summary import RecordSummary, record_notes
 
 _HEADS = (
-    "compared", "rows", "requests", "effective rows", "PSI", "by chance", "expected %", "found %", "p", "p corrected",
-    "verdict",
+    "compared", "verdict", "PSI", "by chance", "expected %", "found %", "p corrected", "p", "effective rows", "rows",
+    "requests",
 )  # fmt: skip
 
 
@@ -91,7 +91,9 @@ class DriftReport(ModelResult, frozen=True, kw_only=True):
             return f"No drift: {self.tests:,} tests, none of them significant and large enough."
         names = list(dict.fromkeys(finding.label for finding in self.alarms))
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-        return f"Drift: {shown}."
+        windows = [finding.window for finding in self.alarms if finding.window is not None]
+        since = f", first in the window from {min(windows):%Y-%m-%d %H:%M} UTC" if windows else ""
+        return f"Drift: {shown}{since}."
 
     def facts(self) -> dict[str, str]:
         """The model, the record, and what counts as drift."""
@@ -114,29 +116,28 @@ class DriftReport(ModelResult, frozen=True, kw_only=True):
         return (whole, *([self.table("Windows with drift", alarms)] if alarms else []))
 
     def table(self, title: str, findings: Sequence[Finding]) -> Table:
-        """A line for each finding, alarms first, then the largest effect."""
-        ordered = sorted(findings, key=lambda finding: (not finding.alarm, -abs(finding.effect)))
+        """A line for each finding; of the whole record alarms first, then the largest effect; by window in order."""
+        ordered = sorted(findings, key=lambda f: (str(f.window or ""), not f.alarm, -abs(f.effect)))
         windows = any(finding.window for finding in ordered)
         rows = [(*([_when(finding)] if windows else []), *self._cells(finding)) for finding in ordered]
         heads = (*(["from, UTC"] if windows else []), *_HEADS)
-        words = frozenset({0, 1, len(heads) - 1} if windows else {0, len(heads) - 1})
         bad = frozenset(number for number, finding in enumerate(ordered) if finding.alarm)
-        return Table(title, heads, tuple(rows), words, bad)
+        return Table(title, heads, tuple(rows), frozenset({0, 1, 2} if windows else {0, 1}), bad)
 
     def _cells(self, finding: Finding) -> tuple[str, ...]:
         is_rate = finding.what != "distribution"
         return (
             finding.label,
-            f"{finding.rows:,}",
-            f"{finding.requests:,}",
-            f"{finding.effective_rows:,.0f}",
+            self.judge(finding),
             "" if is_rate else f"{finding.effect:.3f}",
             "" if finding.by_chance is None else f"{finding.by_chance:.3f}",
             "" if finding.expected is None else f"{100 * finding.expected:.2f}",
             "" if finding.found is None else f"{100 * finding.found:.2f}",
-            "" if finding.p is None else f"{finding.p:.1e}",
             "" if finding.adjusted is None else f"{finding.adjusted:.1e}",
-            self.judge(finding),
+            "" if finding.p is None else f"{finding.p:.1e}",
+            f"{finding.effective_rows:,.0f}",
+            f"{finding.rows:,}",
+            f"{finding.requests:,}",
         )
 
     def judge(self, finding: Finding) -> str:

@@ -106,6 +106,8 @@ def same_rate(reference: int, reference_rows: int, found: float, rows: float, ef
     """P of rates this different or more if both are one: Fisher's exact test on effective rows."""
     scale = effective_rows / rows
     hits, trials = round(found * scale), round(effective_rows)
+    if not reference and not hits:  # most features' unseen categories: nothing to compare, and no time to be spent
+        return 1.0
     return float(stats.fisher_exact([[reference, reference_rows - reference], [hits, trials - hits]]).pvalue)
 
 

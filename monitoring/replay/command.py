@@ -11,6 +11,7 @@ all rows were answered.
 import argparse
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from bundle.command_line import REPORTS, Parser, real_number, whole_number
@@ -65,11 +66,12 @@ def replay(given: argparse.Namespace) -> ReplayReport:
     Raises:
         RecordError, BundleError, ReplayError: it can't be done.
     """
-    target: Target = open_target(given.host, given.models)
-    reader = RecordReader(given.record, given.since)
     rows = given.rows or (MOST_ROWS if given.host else None)
-    run = Replay(target, Limits(version=given.version, rows=rows, changed_by=given.changed_by), reader.reading)
-    run.over(reader)
+    limits = Limits(version=given.version, rows=rows, changed_by=given.changed_by)
+    with closing(open_target(given.host, given.models)) as target:
+        reader = RecordReader(given.record, given.since)
+        run = Replay(target, limits, reader.reading)
+        run.over(reader)
     manifest, record = target.manifest, summarize(str(given.record), reader.reading)
     if not run.tallies:
         reasons = "".join(f"; {count:,} rows: {reason}" for reason, count in run.left_out.items())

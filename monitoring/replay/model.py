@@ -37,6 +37,9 @@ class BundleModel:
         missing = [] if PICKLE in self.ways else ["the bundle has no pickle, so that only its graph answers"]
         self.notes: Sequence[str] = missing
 
+    def close(self) -> None:
+        """Nothing to give up but memory."""
+
     def _load(self, folder: Path) -> dict[str, Callable[[Tensors], Answers]]:
         manifest, ways = self.manifest, {}
         try:

@@ -33,6 +33,10 @@ class Target(Protocol):
         """What a reader must know."""
         ...
 
+    def close(self) -> None:
+        """Give up what it holds."""
+        ...
+
 
 @dataclass(frozen=True)
 class Limits:

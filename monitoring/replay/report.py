@@ -127,6 +127,7 @@ class ReplayReport(ModelResult, frozen=True, kw_only=True):
         rows = tuple(
             (
                 r.way,
+                r.verdict,
                 f"{r.recorded_version}{', the same' if r.same_version else ''}",
                 f"{r.rows:,}",
                 f"{r.changed:,}",
@@ -135,16 +136,15 @@ class ReplayReport(ModelResult, frozen=True, kw_only=True):
                 f"{r.mean:.1e}",
                 f"{sum(r.refused.values()):,}",
                 f"{sum(r.failed.values()):,}",
-                r.verdict,
             )
             for r in self.results
         )
         heads = (
-            "answered again by", "recorded version", "rows", changed, f"difference > {self.tolerance:g}", "largest",
-            "mean", "refused", "failed", "verdict",
+            "answered again by", "verdict", "recorded version", "rows", changed, f"difference > {self.tolerance:g}",
+            "largest", "mean", "refused", "failed",
         )  # fmt: skip
         bad = frozenset(number for number, result in enumerate(self.results) if not result.ok)
-        return Table("Comparisons", heads, rows, frozenset({0, 1, 9}), bad, self._reasons())
+        return Table("Comparisons", heads, rows, frozenset({0, 1, 2}), bad, self._reasons())
 
     def _reasons(self) -> tuple[str, ...]:
         return tuple(
@@ -189,14 +189,14 @@ class ReplayReport(ModelResult, frozen=True, kw_only=True):
     def _rows(self, result: Replayed) -> Table:
         rows = tuple(
             (
-                row.request_id, str(row.row), f"{row.time:%Y-%m-%d %H:%M:%S}", row.service,
-                self._answer(row.recorded_label, row.recorded), self._answer(row.label, row.answered),
-                f"{row.difference:.2g}",
+                f"{row.difference:.2g}", self._answer(row.recorded_label, row.recorded),
+                self._answer(row.label, row.answered), row.request_id, str(row.row), f"{row.time:%Y-%m-%d %H:%M:%S}",
+                row.service,
             )
             for row in result.differing
         )  # fmt: skip
-        heads = ("request id", "row", "time, UTC", "service", "recorded", "now", "difference")
-        return Table(self._name("Rows that differ most", result), heads, rows, frozenset({0, 2, 3}))
+        heads = ("difference", "recorded", "now", "request id", "row", "time, UTC", "service")
+        return Table(self._name("Rows that differ most", result), heads, rows, frozenset({0, 1, 2, 3, 5, 6}))
 
     def _answer(self, label: int, number: float | None) -> str:
         text = "not finite" if number is None else f"{number:.7g}"

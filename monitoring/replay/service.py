@@ -43,13 +43,18 @@ class RunningService:
         self.ways: Mapping[str, Callable[[Rows], Answered]] = {url: self._answer}
         self.notes: Sequence[str] = ()
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     def _read_manifest(self) -> Manifest:
         status, content = 0, b""
         try:
             with closing(self._connection):
                 status, content = self._exchange("GET", "/metadata", None)
             if status != http.client.OK:
-                raise ReplayError(f"HOST={self._url}: HTTP {status} for /metadata: {content[:200].decode('replace')}")
+                said = content[:200].decode(errors="replace")
+                raise ReplayError(f"HOST={self._url}: HTTP {status} for /metadata: {said}")
             public = {name: value for name, value in msgspec.json.decode(content).items() if value is not None}
             return msgspec.convert({**public, "artifacts": {}, "libraries": {}}, Manifest)
         except (OSError, http.client.HTTPException) as error:

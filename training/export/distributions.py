@@ -53,7 +53,7 @@ def packaged_distributions(interface: Interface, rows: pl.DataFrame, answers: Pr
     found = {}
     for feature in interface.features:
         column = rows[feature.name]
-        unseen = _unseen(feature, column, known_from=0 if feature.open else 1)
+        unseen = _unseen(feature, column, known_from=1)
         found[feature.name] = count_feature(feature, column, unseen=unseen, rare_to=1)
     count = len(interface.classes)
     score = answers.numbers.max(axis=1) if count > 2 else answers.numbers[:, interface.positive if count else 0]
@@ -119,11 +119,11 @@ def _rounded_quantiles(ordered: NDArray[np.float32]) -> list[float]:
 
 def _unseen(feature: Feature, column: pl.Series, known_from: int) -> int:
     """Rows whose category would be unknown without them: it has at most `known_from` rows, or is not known at all."""
-    if feature.kind != "nominal":
+    if feature.kind not in CATEGORICAL_KINDS or feature.open:
         return 0
     known = {*feature.categories, *feature.rare}
-    tallies = _tallies(column)
-    return sum(rows for name, rows in tallies.items() if not feature.open and (rows <= known_from or name not in known))
+    alone = known_from if feature.kind == "nominal" else 0  # ordinal categories are known whether rows have them or not
+    return sum(rows for name, rows in _tallies(column).items() if rows <= alone or name not in known)
 
 
 def _tallies(column: pl.Series) -> Mapping[str, int]:

@@ -1,0 +1,193 @@
+"""Reading a record: only whole files, in bounded pieces, and nothing damaged passes for sound."""
+
+import gzip
+import json
+from datetime import timedelta
+
+import msgspec
+import polars as pl
+import pytest
+
+from bundle.manifest import read_manifest
+from monitoring.errors import RecordError
+from monitoring.record import files
+from monitoring.record.reader import RecordReader
+from monitoring.record.rows import Misfit, Shape
+from monitoring.record.summary import record_notes, summarize
+from tests.contract.any_models import BINARY, REGRESSION
+from tests.monitoring.recorded_traffic import START, write_lines, write_record
+
+
+@pytest.fixture
+def record(tmp_path):
+    """Two files of four lines each, of the hand-made regressor, one request an hour."""
+    REGRESSION.write(tmp_path / "models")
+    rows = [*REGRESSION.rows, REGRESSION.rows[0], *REGRESSION.rows, REGRESSION.rows[1]]
+    write_record(tmp_path / "record", tmp_path / "models", rows, span=timedelta(hours=8), rows_of_a_file=4)
+    return tmp_path / "record"
+
+
+def read(folder, **options):
+    reader = RecordReader(folder, **options)
+    rows = [one for piece in reader for one in piece]
+    return rows, reader.reading
+
+
+def rewrite(path, change):
+    lines = gzip.decompress(path.read_bytes()).split(b"\n")
+    path.write_bytes(gzip.compress(b"\n".join(change(lines))))
+
+
+def test_rows_come_as_they_were_recorded(record, tmp_path):
+    rows, reading = read(record)
+    assert [one.line.request_id for one in rows] == [f"onnx-{number:08x}" for number in range(8)]
+    assert [one.number for one in rows] == [1, 2, 3, 4] * 2
+    assert reading.damaged == 0
+    assert (reading.first, reading.last) == (START, START + timedelta(hours=7))
+    (arranged,) = Shape(read_manifest(tmp_path / "models")).arrange(rows)
+    assert arranged.frame.schema == {
+        "is ripe": pl.Boolean, "is bio": pl.Boolean, "picked": pl.Date, "sold": pl.Date, "count": pl.Float64,
+        "worms": pl.Float64, "remark": pl.String,
+    }  # fmt: skip
+    assert arranged.frame["picked"].cast(pl.String).to_list()[:3] == ["2024-02-29", "0001-01-01", "9999-12-31"]
+    assert arranged.frame["is bio"].to_list()[:3] == [False, None, True]
+    assert arranged.numbers.shape == (8, 1)
+
+
+def test_polars_reads_what_the_test_writes(record):
+    assert pl.read_ndjson(min(record.iterdir())).height == 4
+
+
+def test_pieces_are_small_and_lines_whole(record, monkeypatch):
+    whole, _ = read(record)
+    monkeypatch.setattr(files, "PIECE_BYTES", 100)
+    pieces = list(RecordReader(record))
+    assert len(pieces) > 10
+    assert [one.line for piece in pieces for one in piece] == [one.line for one in whole]
+
+
+def test_unfinished_and_other_files_are_left_and_said(record):
+    first = min(record.iterdir())
+    (record / f".{first.name.replace('-0.', '-99.')}.part").write_bytes(b"half")
+    (record / "notes.txt").write_text("mine")
+    (record / ".in-use").write_text("")
+    rows, reading = read(record)
+    assert len(rows) == 8
+    notes = record_notes(summarize("record", reading))
+    assert notes == (
+        "1 files are still being written, and were not read.",
+        "Not files of a record, and not read: notes.txt.",
+    )
+
+
+def test_a_line_that_is_none_is_named_and_the_others_are_read(record):
+    path = sorted(record.iterdir())[1]
+    rewrite(
+        path,
+        lambda lines: [lines[0], b'{"time":', lines[1], lines[2].replace(b"Z", b"", 1), b"[1]", b"", lines[3], b""],
+    )
+    rows, reading = read(record)
+    assert len(rows) == 7
+    assert reading.damaged == 4
+    assert [place.partition(":")[0] for place in reading.damage] == [f"{path.name}, line {n}" for n in (2, 4, 5, 6)]
+    assert "time zone" in reading.damage[1]
+
+
+@pytest.mark.parametrize("cut", [30, -1, -8])
+def test_a_file_that_was_cut_is_named_and_its_whole_lines_are_read(record, cut):
+    path = sorted(record.iterdir())[1]
+    path.write_bytes(path.read_bytes()[:cut])
+    rows, reading = read(record)
+    assert 4 <= len(rows) <= 8
+    assert reading.damaged == 1
+    assert reading.damage[0].startswith(f"{path.name}, after line ")
+    assert "not whole gzip" in reading.damage[0]
+
+
+def test_what_is_no_gzip_or_ends_within_a_line_is_damage(record):
+    first, second = sorted(record.iterdir())
+    first.write_bytes(b"plain text")
+    rewrite(second, lambda lines: lines[:-1])
+    rows, reading = read(record)
+    assert len(rows) == 4
+    assert "not whole gzip" in reading.damage[0]
+    assert reading.damage[1].endswith("its last line doesn't end: it was cut")
+
+
+def test_a_line_without_end_is_not_read_into_memory(record, monkeypatch):
+    monkeypatch.setattr(files, "LONGEST_LINE", 10_000)
+    monkeypatch.setattr(files, "PIECE_BYTES", 1000)
+    min(record.iterdir()).write_bytes(gzip.compress(b"x" * 50_000))
+    _, reading = read(record)
+    assert reading.damage[0].endswith("a line of more than 0 MiB")
+
+
+def test_rows_before_since_are_left_and_old_files_not_opened(record):
+    rows, reading = read(record, since=START + timedelta(hours=5))
+    assert len(rows) == 3
+    assert reading.early == 5
+    assert len(reading.folder.files) == 2
+    with pytest.raises(RecordError, match=r"no finished file of 2026-11-26 .* or later"):
+        read(record, since=START + timedelta(days=3))
+
+
+def test_a_folder_that_is_none_or_has_no_finished_file_is_told(record, tmp_path):
+    with pytest.raises(RecordError, match="no such folder; services write to SERVE_RECORD_DIR"):
+        RecordReader(tmp_path / "nowhere")
+    for path in record.iterdir():
+        path.rename(record / f".{path.name}.part")
+    with pytest.raises(RecordError, match="no finished file; 2 are still being written"):
+        RecordReader(record)
+
+
+def test_a_file_that_the_service_removes_meanwhile_is_no_damage(record):
+    reader = RecordReader(record)
+    sorted(record.iterdir())[1].unlink()
+    assert sum(len(piece) for piece in reader) == 4
+    assert (reader.reading.removed, reader.reading.damaged) == (1, 0)
+
+
+WRONG = {
+    "feature 'is ripe' is boolean, and can't be 1": {"is ripe": 1},
+    "feature 'count' is numeric, and can't be True": {"count": True},
+    "feature 'picked' is date, and can't be '2024-02-30'": {"picked": "2024-02-30"},
+    "feature 'picked' is date, and can't be '20240229'": {"picked": "20240229"},
+    "feature 'remark' is nominal, and can't be 7": {"remark": 7},
+    "null are ['worms'], but named are missing [] and unseen []": {"worms": None},
+    "feature 'count' is missing, and can't be": {"count": None, "missing": ["count"]},
+    "feature 'sold' is unseen, and can't be": {"sold": None, "unseen": ["sold"]},
+    "null are [], but named are missing ['worms'] and unseen []": {"missing": ["worms"]},
+}
+
+
+@pytest.mark.parametrize("reason", WRONG)
+def test_a_row_that_contradicts_itself_or_the_model_is_told(record, tmp_path, reason):
+    rows, _ = read(record)
+    change = dict(WRONG[reason])
+    named = {name: change.pop(name) for name in ("missing", "unseen") if name in change}
+    line = msgspec.structs.replace(rows[0].line, features={**rows[0].line.features, **change}, **named)
+    rows[0] = rows[0]._replace(line=line)
+    misfit, rest = Shape(read_manifest(tmp_path / "models")).arrange(rows)
+    assert isinstance(misfit, Misfit)
+    assert (misfit.located, misfit.reason) == (rows[0], reason)
+    assert len(rest.lines) == 7
+
+
+def test_an_answer_of_another_task_is_told(record, tmp_path):
+    rows, _ = read(record)
+    shape = Shape(BINARY.write(tmp_path / "other"))
+    assert {one.reason for one in shape.arrange(rows)} == {"0 probabilities, but the model has 2 classes"}
+    two = msgspec.structs.replace(rows[0].line, probabilities=[0.5, 0.5], prediction=2)
+    (misfit,) = shape.arrange([rows[0]._replace(line=two)])
+    assert misfit.reason == "its prediction 2 is no class index"
+
+
+def test_rows_with_other_recorded_features_are_arranged_apart(record, tmp_path):
+    few = [json.loads(line) for line in gzip.decompress(min(record.iterdir()).read_bytes()).splitlines()]
+    for line in few:
+        line["features"] = {"count": line["features"]["count"]}
+        line["missing"] = []
+    write_lines(record, few)
+    rows, _ = read(record)
+    every, only_count = Shape(read_manifest(tmp_path / "models")).arrange(rows)
+    assert {len(every.frame.columns), len(only_count.frame.columns)} == {7, 1}
