@@ -1,6 +1,7 @@
 """A running service, asked for recorded rows over HTTP: one request at a time, some rows each."""
 
 import http.client
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Never
@@ -8,12 +9,13 @@ from typing import Any, Never
 import msgspec
 import numpy as np
 
+from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import Manifest
 from load_testing.payloads import batch_body
 from load_testing.responses import Answers as Responses
 from load_testing.scenarios import parse_address
 from monitoring.errors import ReplayError
-from monitoring.record.reader import Line
+from monitoring.record.reader import Line, Value
 from monitoring.record.rows import Rows
 from monitoring.replay.answered import Answered, Answers, FailedError, RefusedError, ask_apart
 
@@ -81,7 +83,10 @@ class RunningService:
     def _row(self, line: Line) -> dict[str, Any]:
         """The row as a client would send it; the token of unseen categories is a string that is no category."""
         unseen = self.manifest.tokens.unseen
-        return {f.name: unseen if f.name in line.unseen else line.features[f.name] for f in self.manifest.features}
+        return {
+            f.name: unseen if f.name in line.unseen else _sendable(line.features[f.name])
+            for f in self.manifest.features
+        }
 
     def _ask(self, bodies: Sequence[bytes]) -> Answers:
         try:
@@ -117,6 +122,13 @@ class RunningService:
         if self._failures >= PATIENCE:
             raise ReplayError(f"HOST={self._url}: {PATIENCE} requests in a row failed, the last: {reason}") from error
         raise FailedError(reason) from error
+
+
+def _sendable(value: Value) -> Value:
+    """The shortest decimal of the largest float32 number is larger than that number, and would be refused."""
+    if isinstance(value, int | float) and abs(value) > FLOAT32_MAX:
+        return math.copysign(FLOAT32_MAX, value)
+    return value
 
 
 def _reason(status: int, content: bytes) -> str:

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import read_manifest
 from monitoring.errors import ReplayError
 from monitoring.replay import comparison, service
@@ -194,8 +195,10 @@ def onnx(models, tmp_path_factory):
 
 
 def test_a_running_service_answers_again_over_http(held_out, models, tmp_path, run_replay, onnx):
-    rows = [{**row, "occupation": None, "native_country": "Atlantis"} for row in held_out[:150]] + held_out[:101]
-    write_record(tmp_path / "record", models, rows)
+    rows = [{**row, "occupation": None, "native_country": "Atlantis"} for row in held_out[:150]] + held_out[:100]
+    paths = write_record(tmp_path / "record", models, [{**rows[0], "fnlwgt": FLOAT32_MAX}, *rows])
+    # its shortest decimal is a larger number
+    change_lines(paths, lambda number, line: line["features"].update({} if number else {"fnlwgt": 3.4028235e38}))
     host = f"http://127.0.0.1:{onnx.port}"
     status, report = run_replay(tmp_path / "record", "--host", host)
     assert status == 0
