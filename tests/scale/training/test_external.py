@@ -18,10 +18,12 @@ from scale.training.partitions import DrawRange, Partitions, open_partitions
 from scale.training.sample import plan_parts
 from scale.training.train import PartitionedOptions, main, train_partitioned
 from training import adult
+from training.data.describe import describe_features
 from training.data.prepare import pipeline_frame, targets
 from training.data.synthetic import synthesize
 from training.dataset import Dataset
 from training.errors import DataError, TrainingError
+from training.export.distributions import trained_distributions
 from training.model.evaluation import Scored, measure
 from training.model.pipeline import build_pipeline
 from training.model.score import parse_score
@@ -98,6 +100,24 @@ def test_what_is_read_off_the_sample_is_what_all_training_rows_give(opened, smal
     every = read(opened, DrawRange(0, 1))
     assert rows.description.positive_fraction == pytest.approx(targets(adult.DATASET, every).mean())
     assert (rows.description.source, len(rows.description.files)) == ("synthetic", 3)
+
+
+def test_distributions_are_those_of_random_rows_not_of_the_witnesses(opened, small_batches):
+    plan = plan_parts(adult.DATASET, ROWS, 600)
+    rows = survey.survey(opened, plan)
+    sample, training = read(opened, plan.sample), read(opened, plan.training)
+    assert rows.witnesses > 100
+    features = describe_features(adult.DATASET, rows.training)
+    held_out = Scored(np.zeros(500, dtype=np.int64), np.linspace(0, 1, 500, dtype=np.float32))
+    found = trained_distributions(rows, features, held_out, 0.25)
+    assert found.rows == sample.height == rows.training.height - rows.witnesses
+    assert found.labels == (125, 375)
+    assert sum(found.features["age"].counts) == found.rows
+    assert sum(found.features["sex"].counts.values()) == found.rows
+    country = found.features["native_country"]
+    every = training["native_country"].drop_nulls().value_counts(name="rows")
+    rare = every.filter(pl.col("rows") <= adult.DATASET.min_frequency)["rows"].sum()
+    assert country.unseen == pytest.approx(rare * sample.height / training.height, rel=0.25)
 
 
 def test_the_model_is_as_good_as_one_fitted_in_memory(opened, small_batches):

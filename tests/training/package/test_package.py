@@ -147,6 +147,10 @@ def test_a_regressor_with_whole_numbers_and_booleans(package, bundle):
     assert reference["value"].is_finite().all()
     edges = reference.filter(pl.col(CASE) == "extreme:rooms")[ROW].struct.field("rooms")
     assert (edges == edges.floor()).all()
+    found = manifest.distributions
+    assert (found.rows, found.answered, found.answers_of, found.labels) == (150, 150, "rows", ())
+    assert sum(found.score.counts) == sum(found.features["size"].counts) == 150
+    assert found.features["lift"].counts == {"true": int(frame["lift"].sum()), "false": int((~frame["lift"]).sum())}
 
 
 def test_encoders_that_refuse_unseen_categories_take_them_in_the_bundle_and_it_is_said(package, bundle, capfd):
@@ -301,6 +305,7 @@ def test_a_network_s_logits_become_probabilities(package, bundle, outputs, more,
     assert package(graph, None, "--names", "weight,mean radius,age", *more) == 0
     manifest, reference, session = bundle()
     assert (manifest.task, manifest.classes) == (task, classes)
+    assert manifest.distributions is None  # no rows were given, and made-up ones say nothing of traffic
     assert [feature.name for feature in manifest.features] == ["weight", "mean radius", "age"]
     rows = np.stack([list(row.values()) for row in reference[ROW][:50]]).astype(np.float32)
     (raw,) = onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {"input": rows})
