@@ -18,6 +18,9 @@ _HEADS = (
     "requests",
 )  # fmt: skip
 
+_SMALLEST = 1e-99
+"""Of the p values that are shown; what lies below says no more."""
+
 
 class VariableShares(msgspec.Struct, frozen=True, kw_only=True):
     """The rows with a value, by cell: what the bundle expects and what was recorded, as parts of 1. `edges` are those
@@ -133,8 +136,8 @@ class DriftReport(ModelResult, frozen=True, kw_only=True):
             "" if finding.by_chance is None else f"{finding.by_chance:.3f}",
             "" if finding.expected is None else f"{100 * finding.expected:.2f}",
             "" if finding.found is None else f"{100 * finding.found:.2f}",
-            "" if finding.adjusted is None else f"{finding.adjusted:.1e}",
-            "" if finding.p is None else f"{finding.p:.1e}",
+            _chance(finding.adjusted),
+            _chance(finding.p),
             f"{finding.effective_rows:,.0f}",
             f"{finding.rows:,}",
             f"{finding.requests:,}",
@@ -156,6 +159,12 @@ class DriftReport(ModelResult, frozen=True, kw_only=True):
         if self.others:
             notes.append(f"Rows of other models and versions were not compared: {self.others}.")
         return (*notes, *record_notes(self.record))
+
+
+def _chance(p: float | None) -> str:
+    if p is None:
+        return ""
+    return f"{p:.1e}" if p >= _SMALLEST else f"< {_SMALLEST:g}"
 
 
 def _when(finding: Finding) -> str:

@@ -66,8 +66,8 @@ class ClusteredCounts:
         requests. Where all rows are in one cell it can't be estimated, and the rows of a request count as one.
         """
         rows = self.counts.sum()
-        if not rows:
-            return 0.0
+        if self.squared_sizes == rows:  # each is a request of its own
+            return float(rows)
         shares = self.counts / rows
         present = shares > 0
         if present.sum() < 2 or self.requests < 2:
