@@ -128,6 +128,7 @@ impl Connection {
             let mut connection = pin!(connection);
             // a connection that breaks off concerns its client alone
             tokio::select! {
+                biased; // which costs less: there is one end of the service, and many requests
                 _ = connection.as_mut() => {}
                 _ = stopping.changed() => {
                     connection.as_mut().graceful_shutdown();
