@@ -190,14 +190,15 @@ class Protocol(asyncio.Protocol):
         else:
             self._resume_reading()
 
-    def take_turn(self, together: int) -> None:
-        """Let the application begin with the present request, one of so many."""
+    def take_turn(self, together: int) -> bool:
+        """Let the application begin with the present request, one of so many, if the client is still there."""
         exchange = cast("Exchange", self._exchange)
         if exchange.gone:
-            return
+            return False
         exchange.scope[TOGETHER] = together
         exchange.task = self.loop.create_task(exchange.run(self._app))
         self._server.tasks.add(exchange.task)
+        return True
 
     def _advance(self) -> None:
         """Read what can be read of the input; count the rest of it, and read no more while it waits for its turn."""

@@ -15,8 +15,8 @@ class Waiting(Protocol):
 
     last_turn: int
 
-    def take_turn(self, together: int) -> None:
-        """Begin its request, one of so many, if there is still somebody to be answered."""
+    def take_turn(self, together: int) -> bool:
+        """Begin its request, one of so many. Returns whether there is still somebody to be answered."""
 
 
 _BY_LAST_TURN = attrgetter("last_turn")
@@ -35,8 +35,7 @@ class Turns:
         if self._open:
             self._queue.append(waiting)
         else:
-            self._open = True
-            self._begin(waiting, 1)
+            self._open = self._begin(waiting, 1)
 
     def close(self) -> None:
         """The first request of the turn is under way, and so all sockets have been read: begin the others."""
@@ -47,7 +46,7 @@ class Turns:
             for waiting in queue:
                 self._begin(waiting, len(queue))
 
-    def _begin(self, waiting: Waiting, together: int) -> None:
+    def _begin(self, waiting: Waiting, together: int) -> bool:
         self.count += 1
         waiting.last_turn = self.count
-        waiting.take_turn(together)
+        return waiting.take_turn(together)

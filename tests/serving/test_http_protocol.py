@@ -18,6 +18,7 @@ from serving.process.connections import (
     ConnectionLimits,
 )
 from serving.process.http_protocol import Protocol
+from serving.process.turns import Turns
 from tests.services import ROOT
 
 GET = b"GET /%d HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -130,6 +131,26 @@ def test_the_connection_whose_last_turn_was_longest_ago_comes_first():
         assert begun == [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 1, 7, 6, 2, 3, 4, 5]
 
     asyncio.run(run())
+
+
+def test_a_client_that_is_not_there_any_more_opens_no_turn():
+    class Client:
+        last_turn = turns = 0
+
+        def __init__(self, *, there: bool) -> None:
+            self.there = there
+
+        def take_turn(self, _: int) -> bool:
+            self.turns += 1
+            return self.there
+
+    turns = Turns()
+    clients = [Client(there=there) for there in (False, True, True)]
+    for client in clients:
+        turns.wait(client)
+    assert [client.turns for client in clients] == [1, 1, 0]
+    turns.close()
+    assert [client.turns for client in clients] == [1, 1, 1]
 
 
 def test_a_connection_that_sends_without_waiting_gets_one_request_in_a_turn():
