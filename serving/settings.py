@@ -89,11 +89,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
     Raises:
         SettingsError: a value is not what its variable takes, or a variable with the prefix is not known.
     """
-    if environment.get(f"{PREFIX}GRPC_PORT", "").strip():
-        raise SettingsError(f"{PREFIX}GRPC_PORT: only the Rust service speaks gRPC")
-    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in NAMES)
-    if unknown:
-        raise SettingsError(f"unknown variable {unknown[0]}; known are {', '.join(PREFIX + name for name in NAMES)}")
+    _refuse_unknown(environment)
 
     def text(name: str, default: str = "") -> str:
         return environment.get(PREFIX + name, "").strip() or default
@@ -148,6 +144,14 @@ def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: 
         else RecordSettings(folder=folder, sample=sample, most_bytes=most_bytes, fields=fields),
         tracing=_read_tracing(environment),
     )
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    if environment.get(f"{PREFIX}GRPC_PORT", "").strip():
+        raise SettingsError(f"{PREFIX}GRPC_PORT: only the Rust service speaks gRPC")
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in NAMES)
+    if unknown:
+        raise SettingsError(f"unknown variable {unknown[0]}; known are {', '.join(PREFIX + name for name in NAMES)}")
 
 
 def _read_tracing(environment: Mapping[str, str]) -> bool:
