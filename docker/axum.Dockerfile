@@ -34,6 +34,8 @@ LABEL org.opencontainers.image.title="train-to-serve: axum service" \
       org.opencontainers.image.description="Serves a model bundle over HTTP: its graph in ONNX Runtime, behind axum" \
       org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /app
+# where a volume for the record belongs to the service's user
+RUN install --directory --owner=10001 --group=10001 --mode=750 record
 COPY --from=dependencies /opt/venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.* $ORT_DYLIB_PATH
 COPY --from=build /src/axum/target/release/axum-service /usr/local/bin/
 USER 10001:10001

@@ -23,6 +23,8 @@ LABEL org.opencontainers.image.title="train-to-serve: pickle service" \
       org.opencontainers.image.description="Serves a model bundle over HTTP: its scikit-learn pipeline" \
       org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /app
+# where a volume for the record belongs to the service's user
+RUN install --directory --owner=10001 --group=10001 --mode=750 record
 COPY --from=dependencies /opt/venv /opt/venv
 COPY docker/healthcheck.py ./
 COPY bundle/*.py bundle/

@@ -82,7 +82,7 @@ def create_app(
     """
     if settings.record is not None:
         settings.record.recorded(manifest)
-    requests = RequestSchema(manifest, max_rows=settings.max_batch_rows)
+    requests = RequestSchema(manifest, max_rows=settings.max_batch_rows, piece_bytes=predictor.piece_bytes)
     example = check_expected_answer(predictor, requests, manifest)
     answers = answers_of(manifest)
     worker = Worker(

@@ -7,6 +7,7 @@ from bundle.manifest import Manifest
 from bundle.session_options import PROVIDERS, as_served
 from serving.expected_answer import model_failed
 from serving.predictor import Batch, Classes, Predictions, Predictor, Values
+from serving.request_schema import PIECE_BYTES
 
 
 class OnnxPredictor:
@@ -14,6 +15,7 @@ class OnnxPredictor:
 
     backend = "onnx"
     shares_runs = True
+    piece_bytes = PIECE_BYTES
 
     def __init__(self, model: bytes, manifest: Manifest) -> None:
         """Raises BundleError: ONNX Runtime can't run the graph."""

@@ -16,6 +16,7 @@ class PicklePredictor:
 
     backend = "pickle"
     shares_runs = False
+    piece_bytes = 320 << 10  # about a thousand rows: a call costs several milliseconds, however few they are
 
     def __init__(self, model: bytes, manifest: Manifest) -> None:
         """`model` must have been checked against the manifest: unpickling runs what the pickle says.

@@ -66,11 +66,13 @@ Predictions = Classes | Values
 
 class Predictor(Protocol):
     """A loaded model. `predict` may be called from any thread, one call at a time or several. `shares_runs`: whether
-    rows of several requests may be predicted in one call, if it gives the same answers.
+    rows of several requests may be predicted in one call, if it gives the same answers. `piece_bytes`: how much of a
+    batch's JSON is best given to it in one call.
     """
 
     backend: str
     shares_runs: bool
+    piece_bytes: int
 
     def predict(self, batch: Batch) -> Predictions:
         """The answers to every row of the batch: those of the manifest's task."""

@@ -24,7 +24,7 @@ REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a body that it doesn't take."""
 
 PIECE_BYTES = 32 << 10
-"""A batch is worked on in pieces of about a hundred rows: while a piece is decoded no other thread gets on."""
+"""About a hundred rows."""
 
 
 class Piece(NamedTuple):
@@ -41,9 +41,11 @@ Decode = Callable[[bytes], Iterable[Piece]]
 class RequestSchema:
     """Decodes the bodies of one model's requests."""
 
-    def __init__(self, manifest: Manifest, *, max_rows: int) -> None:
+    def __init__(self, manifest: Manifest, *, max_rows: int, piece_bytes: int = PIECE_BYTES) -> None:
+        """A batch is worked on in pieces of so many bytes: while a piece is decoded no other thread gets on."""
         self._manifest = manifest
         self._max_rows = max_rows
+        self._piece_bytes = piece_bytes
         self._categorical = manifest.categorical
         self._split = len(manifest.categorical)
         self._names = tuple(feature.name for feature in manifest.categorical)
@@ -96,7 +98,7 @@ class RequestSchema:
     def _pieces(self, body: bytes) -> Iterator[list[Any]]:
         done = 0
         try:
-            for piece in split_array(body, PIECE_BYTES):
+            for piece in split_array(body, self._piece_bytes):
                 rows = self._decode_rows(piece)
                 yield rows
                 done += len(rows)

@@ -18,6 +18,7 @@ class FakePredictor:
 
     backend = "fake"
     shares_runs = False
+    piece_bytes = 1 << 15
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error

@@ -26,6 +26,7 @@ class FirstNumber:
 
     backend = "fake"
     shares_runs = True
+    piece_bytes = 1 << 15
 
     def __init__(self) -> None:
         self.runs: list[list[float]] = []

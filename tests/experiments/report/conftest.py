@@ -21,9 +21,9 @@ from experiments.study.cells import Cell as StudyCell
 from experiments.study.results import StudyResult
 from experiments.study.session_results import OptionLatency, QuantizationResult, SessionResult, SettingResult, Skew
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share, TreeCosts
-from load_testing.results import Spread
 from load_testing.latency import LatencyHistogram
 from load_testing.plan import LoadResult
+from load_testing.results import Spread
 from load_testing.skew import SkewResult
 from load_testing.skew_measurement import SkewRow
 from load_testing.skew_report import SkewReport
