@@ -14,6 +14,10 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# Services that tests start send no traces to whoever runs the tests.
+for variable in [name for name in os.environ if name.startswith("OTEL_")]:
+    del os.environ[variable]
+
 from bundle.artifacts import BundleError
 from bundle.manifest import Manifest, read_manifest
 from training import adult

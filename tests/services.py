@@ -43,9 +43,11 @@ def command(backend: str) -> list[str]:
 
 
 def environment(models: Path, **settings: object) -> dict[str, str]:
-    """The test's environment with nothing of SERVE_ in it but the given settings."""
+    """The test's environment with nothing of SERVE_ in it but the given settings, and a free port for want of one: that
+    of a service may be taken by whoever runs the tests.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SERVE_")}
-    given = {f"SERVE_{name.upper()}": str(value) for name, value in settings.items()}
+    given = {"SERVE_PORT": "0"} | {f"SERVE_{name.upper()}": str(value) for name, value in settings.items()}
     return {**inherited, "ORT_DYLIB_PATH": onnxruntime_library(), "SERVE_MODEL_DIR": str(models), **given}
 
 

@@ -121,8 +121,10 @@ def test_a_good_digest_of_a_bad_graph_is_refused(copied: Path):
     assert refused(start("onnx", copied, workers=1), "the onnx model of adult_income_model", "does not work here")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("backend", ["onnx", "pickle"])
+@pytest.mark.parametrize(
+    ("backend", "workers"),
+    [("onnx", 1), ("onnx", 2), ("pickle", 1), pytest.param("pickle", 2, marks=pytest.mark.slow)],
+)
 def test_a_model_that_answers_otherwise_than_expected_is_refused(backend: str, workers: int, copied: Path):
     """With several workers as well: those that can't start are not started again and again."""
     (manifest,) = copied.glob("*.json")
