@@ -14,10 +14,6 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# Services that tests start send no traces to whoever runs the tests.
-for variable in [name for name in os.environ if name.startswith("OTEL_")]:
-    del os.environ[variable]
-
 from bundle.artifacts import BundleError
 from bundle.manifest import Manifest, read_manifest
 from training import adult
@@ -31,6 +27,12 @@ hypothesis.settings.register_profile(
     "same", derandomize=True, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
 hypothesis.settings.load_profile("same")
+
+
+def pytest_configure() -> None:
+    """Services that tests start send no traces to where those of whoever runs the tests go."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        del os.environ[name]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
