@@ -25,8 +25,9 @@ from serving.predictor import Predictor
 from serving.request_ids import HEADER, request_id
 from serving.request_schema import RequestSchema
 from serving.response_schema import answers_of, assemble_row, assemble_rows
+from serving.row_independence import can_share, rows_to_try
 from serving.settings import Settings
-from serving.shared_runs import RowEndpoint, can_share
+from serving.shared_runs import RowEndpoint
 
 PRIVATE = ("artifacts", "libraries", "study", "distributions")
 """Parts of the manifest that `/metadata` leaves out: what only those who run the service need."""
@@ -83,7 +84,7 @@ def create_app(
     if settings.record is not None:
         settings.record.recorded(manifest)
     requests = RequestSchema(manifest, max_rows=settings.max_batch_rows, piece_bytes=predictor.piece_bytes)
-    example = check_expected_answer(predictor, requests, manifest)
+    check_expected_answer(predictor, requests, manifest)
     answers = answers_of(manifest)
     worker = Worker(
         predictor=predictor,
@@ -115,7 +116,8 @@ def create_app(
     )
     app.keys = settings.api_keys
     app.state.ready = False
-    row_endpoint = RowEndpoint if predictor.shares_runs and can_share(predictor, example) else PredictEndpoint
+    shared = predictor.shares_runs and can_share(predictor, rows_to_try(manifest))
+    row_endpoint = RowEndpoint if shared else PredictEndpoint
     endpoints = (
         row_endpoint("/predict", requests.decode_row, answers.encode_row, assemble_row, worker),
         PredictEndpoint("/predict/batch", requests.decode_rows, answers.encode_rows, assemble_rows, worker),

@@ -13,12 +13,12 @@ from bundle.errors import BundleError
 from bundle.manifest import Expected, Manifest
 from bundle.tolerance import tolerance_of, value_scale
 from serving.errors import RequestError
-from serving.predictor import Batch, Classes, Predictions, Predictor
+from serving.predictor import Classes, Predictions, Predictor
 from serving.request_schema import RequestSchema
 
 
-def check_expected_answer(predictor: Predictor, requests: RequestSchema, manifest: Manifest) -> Batch:
-    """Let the model answer the row of the features' examples, the way a request is answered. Returns that row.
+def check_expected_answer(predictor: Predictor, requests: RequestSchema, manifest: Manifest) -> None:
+    """Let the model answer the row of the features' examples, the way a request is answered.
 
     Raises:
         BundleError: it gives another answer than the bundle expects, or none.
@@ -36,7 +36,6 @@ def check_expected_answer(predictor: Predictor, requests: RequestSchema, manifes
             f"{_model(manifest, predictor.backend)} answers its example with {_show(answer)}, but its bundle "
             f"expects {_show(manifest.expected)}: {_compare_libraries(manifest)}"
         )
-    return batch
 
 
 def model_failed(manifest: Manifest, backend: str, error: Exception) -> BundleError:

@@ -17,9 +17,6 @@ from serving.request_schema import Decode
 from serving.response_schema import Assemble, Encode
 from serving.watching import Steps
 
-TRIED_ROWS = 32
-"""How many rows a model is tried with before its runs are shared."""
-
 Waiting = tuple[Batch, asyncio.Future[Predictions]]
 
 
@@ -66,22 +63,6 @@ def predict_together(predictor: Predictor, rows: Sequence[Batch]) -> list[Predic
         return [predictor.predict(rows[0])]
     together = predictor.predict(Batch(*map(np.concatenate, zip(*rows, strict=True))))
     return [together.row(i) for i in range(len(rows))]
-
-
-def can_share(predictor: Predictor, row: Batch) -> bool:
-    """Whether rows like this one get the same answers alone and together, to the bit.
-
-    Nothing in ONNX promises it: a matrix may be multiplied by another routine than a vector, which adds in another
-    order. On the processors that this was tried on, no model of any kind showed it.
-    """
-    scales = np.linspace(0, 2, TRIED_ROWS, dtype=np.float32)
-    rows = [Batch(row.categorical, row.numeric * scale) for scale in scales]
-    together = predict_together(predictor, rows)
-    return all(_bits(predictor.predict(row)) == _bits(shared) for row, shared in zip(rows, together, strict=True))
-
-
-def _bits(predictions: Predictions) -> list[bytes]:
-    return [part.tobytes() for part in predictions]
 
 
 class RowEndpoint(PredictEndpoint):

@@ -15,10 +15,11 @@ from serving.app import create_app
 from serving.predictor import Batch, Classes
 from serving.process.connections import STATE_KEY, ConnectionLimits
 from serving.process.http_protocol import Protocol
-from serving.shared_runs import RowEndpoint, SharedRuns, can_share
+from serving.row_independence import TRIED_ROWS, can_share, rows_to_try
+from serving.shared_runs import RowEndpoint, SharedRuns
 from tests.serving.test_http_protocol import Transport
 
-FAULTY = 99.0
+FAULTY = 9999.0
 
 
 class FirstNumber:
@@ -40,10 +41,23 @@ class FirstNumber:
 
 
 class Company(FirstNumber):
-    """Its answers depend on how many rows there are."""
+    """Of one row in a hundred, its answers depend on how many rows there are: by the last bit."""
 
     def predict(self, batch: Batch) -> Classes:
-        return super().predict(Batch(batch.categorical, batch.numeric + np.float32(len(batch.numeric) > 1)))
+        labels, probabilities = super().predict(batch)
+        if len(labels) > 1:
+            rare = batch.numeric.sum(axis=1).view(np.int32) % 100 == 0
+            probabilities[rare] = np.nextafter(probabilities[rare], np.float32(np.inf))
+        return Classes(labels, probabilities)
+
+
+class Particular(FirstNumber):
+    """Fails at what no valid row need have."""
+
+    def predict(self, batch: Batch) -> Classes:
+        if len(self.runs) > 10:
+            raise ValueError("not such a row")
+        return super().predict(batch)
 
 
 def row(number: float) -> Batch:
@@ -90,12 +104,29 @@ def test_a_request_that_is_cancelled_takes_nobody_with_it(number: float):
 
 
 def test_a_model_whose_answers_depend_on_other_rows_runs_for_each_alone(manifest: Manifest, settings):
-    assert can_share(FirstNumber(), row(0.25))
-    assert not can_share(Company(), row(0.25))
-    for predictor, shared in ((FirstNumber(), True), (Company(), False)):
+    rows = rows_to_try(manifest)
+    assert can_share(FirstNumber(), rows)
+    assert not can_share(Company(), rows)
+    for predictor, shared in ((FirstNumber(), True), (Company(), False), (Particular(), False)):
         app = create_app(predictor, expecting_its_example(manifest), settings)
         assert isinstance(app.direct["/predict"], RowEndpoint) == shared
         assert not isinstance(app.direct["/predict/batch"], RowEndpoint)
+
+
+def test_a_model_is_tried_with_all_that_its_features_may_have(manifest: Manifest):
+    rows = rows_to_try(manifest)
+    assert (rows.categorical.shape[0], rows.numeric.shape[0], rows.numeric.dtype) == (TRIED_ROWS,) * 2 + (np.float32,)
+    for feature, texts in zip(manifest.categorical, rows.categorical.T, strict=True):
+        tokens = {manifest.tokens.unseen, *([manifest.tokens.missing] if feature.nullable else [])}
+        assert {*texts} - {*feature.rare, *feature.categories} == tokens
+        assert len({*texts} & {*feature.categories}) > len(feature.categories) / 2
+    for feature, numbers in zip(manifest.numeric, rows.numeric.T, strict=True):
+        assert np.isnan(numbers).any() == feature.nullable
+        assert np.unique(numbers).size > 20
+        assert not np.isinf(numbers).any()
+    again = rows_to_try(manifest)
+    assert rows.numeric.tobytes() == again.numeric.tobytes()
+    assert (rows.categorical == again.categorical).all()
 
 
 def expecting_its_example(manifest: Manifest) -> Manifest:
