@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable
 from socket import SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET, socket
-from typing import Any
+from typing import Any, NoReturn
 
 import uvloop
 
@@ -30,13 +31,21 @@ class EventLoop(uvloop.Loop):
 
     async def create_server(self, protocol_factory: ProtocolFactory, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as asyncio's
         """As asyncio's; a socket that is given is one of those of `accept_waiting`. One of several workers listens at
-        its address, on another socket.
+        its address, on another socket, and tells its parent that it does, or why it can't.
         """
-        if options.get("sock") is not None:
-            if of_parent() is not None:
-                options["sock"] = _at_address_of(options["sock"])
-            self._listening.append((options["sock"], protocol_factory))
-        return await super().create_server(protocol_factory, *arguments, **options)
+        given, private = options.get("sock"), of_parent()
+        if given is None:
+            return await super().create_server(protocol_factory, *arguments, **options)
+        try:
+            if private is not None:
+                options["sock"] = _at_address_of(given)
+            server = await super().create_server(protocol_factory, *arguments, **options)
+        except OSError as error:
+            _give_up(given, error)
+        self._listening.append((options["sock"], protocol_factory))
+        if private is not None:
+            private.ready.touch()
+        return server
 
     def accept_waiting(self, limit: int) -> None:
         """Accept the connections that are waiting now, at most `limit` for each listening socket."""
@@ -51,6 +60,17 @@ class EventLoop(uvloop.Loop):
                 task = self.create_task(self.connect_accepted_socket(protocol_factory, connection))
                 self._accepting.add(task)
                 task.add_done_callback(self._accepting.discard)
+
+
+def _give_up(given: socket, error: OSError) -> NoReturn:
+    """End the process, which can't listen: at once, as the application, which has started, would be told to fail."""
+    host, port, *_ = given.getsockname()
+    reason = f"{host} port {port} can't be listened at: {error.strerror}"
+    if (private := of_parent()) is not None:
+        private.write_failure(reason)
+    logger.error(reason)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _at_address_of(shared: socket) -> socket:

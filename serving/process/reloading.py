@@ -110,8 +110,6 @@ class ReloadingApplication:
         loop.add_signal_handler(signal.SIGHUP, start_reload)
         loop.add_signal_handler(signal.SIGUSR1, self.reload_keys)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, RELOADING_SIGNALS)
-        if (private := of_parent()) is not None:
-            private.ready.touch()
         try:
             yield {STATE_KEY: self._limits}
         finally:

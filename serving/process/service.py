@@ -4,7 +4,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -16,12 +15,13 @@ from uvicorn.config import LOGGING_CONFIG
 
 from bundle.errors import BundleError
 from bundle.manifest import ArtifactKind
+from serving.process.address import claimed_address
 from serving.process.copies import Copies, copy_bundle
 from serving.process.http_protocol import Protocol
 from serving.process.private_folder import PrivateFolder
 from serving.process.reloading import RELOADING_SIGNALS, Build, ReloadingApplication
 from serving.process.supervisor import Supervisor
-from serving.settings import PREFIX, Settings, SettingsError, read_settings
+from serving.settings import Settings, SettingsError, read_settings
 
 NOT_STARTED = 2
 
@@ -39,11 +39,11 @@ def run(module: str, build: Build, artifact: ArtifactKind, *, default_port: int)
     signal.pthread_sigmask(signal.SIG_BLOCK, RELOADING_SIGNALS)
     try:
         settings = read_settings(default_port=default_port)
-        _check_address(settings)
-        _allow_files(2 * settings.max_connections + OTHER_FILES)
-        if settings.workers > 1:
-            return _run_workers(module, artifact, settings)
-        return _run_alone(ReloadingApplication(build, settings), settings)
+        with claimed_address(settings):
+            _allow_files(2 * settings.max_connections + OTHER_FILES)
+            if settings.workers > 1:
+                return _run_workers(module, artifact, settings)
+            return _run_alone(ReloadingApplication(build, settings), settings)
     except (SettingsError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return NOT_STARTED
@@ -93,18 +93,6 @@ def _share(settings: Settings, artifact: ArtifactKind, private: PrivateFolder) -
     except OSError as error:
         raise BundleError(f"{private.path}: can't be written for the workers: {error.strerror}") from error
     return copies
-
-
-def _check_address(settings: Settings) -> None:
-    """Raises SettingsError: it can't be listened on."""
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise SettingsError(
-                f"{PREFIX}HOST={settings.host!r}, {PREFIX}PORT={settings.port}: {error.strerror}"
-            ) from error
 
 
 def _configure(application: ReloadingApplication | str, settings: Settings) -> Config:

@@ -4,11 +4,13 @@ import hashlib
 import json
 import pickle
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from load_testing.services import reserved_port
 from tests.services import ROOT, command, environment, running
 
 
@@ -143,9 +145,46 @@ def test_a_model_that_answers_otherwise_than_expected_is_refused(backend: str, w
 
 
 def test_a_taken_port_ends_the_start(models: Path):
-    import socket  # noqa: PLC0415
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert start("onnx", models, workers=1, port=taken.getsockname()[1]).returncode != 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_two_services_that_are_started_at_once_one_gets_the_port(workers: int, models: Path):
+    with reserved_port() as port:
+        given = environment(models, workers=2, port=port)
+        with subprocess.Popen(
+            command("onnx"), cwd=ROOT, env=given, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as first:
+            try:
+                assert first.stderr is not None
+                while "Uvicorn running on" not in first.stderr.readline():  # it is bound, and nobody listens yet
+                    assert first.poll() is None
+                assert refused(start("onnx", models, workers=workers, port=port), f"PORT={port}", "in use")
+            finally:
+                first.terminate()
+                first.communicate()
+
+
+@pytest.mark.slow
+def test_a_service_whose_workers_can_not_listen_ends(models: Path):
+    with reserved_port() as port, socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with subprocess.Popen(
+            command("onnx"), cwd=ROOT, env=environment(models, workers=2, port=port), stderr=subprocess.PIPE, text=True
+        ) as service:
+            try:
+                assert service.stderr is not None
+                while "Uvicorn running on" not in service.stderr.readline():
+                    assert service.poll() is None
+                other.bind(("127.0.0.1", port))
+                other.listen()
+                told = service.communicate(timeout=30)[1]
+            finally:
+                service.kill()
+        assert service.returncode == 2
+        assert told.splitlines()[-1] == f"error: 127.0.0.1 port {port} can't be listened at: Address already in use"
+        assert "Traceback" not in told
