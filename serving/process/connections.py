@@ -34,6 +34,9 @@ LINGER_SECONDS = 5.0
 LINGER_BYTES = 32 << 20
 """How much it reads in that time."""
 
+ARRIVING_SECONDS = 0.05
+"""How long a service that stops waits for requests that are on their way on its connections."""
+
 SWEEP_SECONDS = 0.5
 """How often the connections' times are looked at: so much later than its limit a connection may end."""
 

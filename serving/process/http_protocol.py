@@ -15,7 +15,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from serving.errors import Overloaded, RequestError, RequestTimeout
-from serving.process.connections import LINGER_BYTES, LINGER_SECONDS, STATE_KEY, ConnectionLimits
+from serving.process.connections import ARRIVING_SECONDS, LINGER_BYTES, LINGER_SECONDS, STATE_KEY, ConnectionLimits
 from serving.process.exchange import ARRIVED, OVERLOADED, STATUS_LINES, TOGETHER, Exchange, Headers
 from serving.process.request_parser import HEAD_END, RequestHead, RequestParser, check_unfinished, decode_path
 from serving.request_ids import HEADER, request_id
@@ -126,8 +126,16 @@ class Protocol(asyncio.Protocol):
             self.drained = None
 
     def shutdown(self) -> None:
-        """Called by the server when it stops: what has arrived is answered, then the connection ends."""
+        """Called by the server when it stops: what has arrived is answered, then the connection ends.
+
+        That includes what the kernel has and nobody has read yet: to close then would reset the connection.
+        """
         self._stopping = True
+        # In two steps, as all sockets are read between them, however long the loop has been busy.
+        later = self.loop.call_later
+        later(ARRIVING_SECONDS / 2, later, ARRIVING_SECONDS / 2, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
         if self._exchange is None:
             self.transport.close()
 

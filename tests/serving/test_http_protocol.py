@@ -11,6 +11,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from serving.process.connections import (
+    ARRIVING_SECONDS,
     FRAMING_BYTES,
     OWN_BYTES,
     STATE_KEY,
@@ -258,6 +259,22 @@ def test_a_refusal_waits_for_its_turn(behind: bytes):
         connection.protocol.data_received(GET % 2)
         await connection.settle()
         assert connection.paths == ["/1"]
+
+    asyncio.run(run())
+
+
+def test_a_request_that_is_on_its_way_when_the_service_stops_is_answered():
+    async def run() -> None:
+        asking, idle = LoneConnection(), LoneConnection()
+        asking.may_answer.set()
+        for lone in (asking, idle):
+            lone.protocol.shutdown()
+        asking.protocol.data_received(b"GET /late HTTP/1.1\r\nhost: a\r\n\r\n")
+        await asking.settle()
+        assert asking.statuses() == [200]
+        assert b"connection: close\r\n" in asking.transport.written
+        await asyncio.sleep(2 * ARRIVING_SECONDS)
+        assert (asking.transport.events, idle.transport.events) == (["eof"], ["close"])
 
     asyncio.run(run())
 
