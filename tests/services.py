@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from load_testing.services import reserved_port
@@ -94,6 +96,16 @@ def is_ready(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) 
     with contextlib.suppress(httpx.TransportError):
         return client.get("/health/ready").status_code == 200
     return False
+
+
+def connected(service: TestedService, status: str) -> Counter[int]:
+    """How many sockets of each worker at the service's port are in this state."""
+    return Counter(
+        worker.pid
+        for worker in psutil.Process(service.process.pid).children()
+        for connection in worker.net_connections("tcp")
+        if connection.laddr.port == service.port and connection.status == status
+    )
 
 
 def wait_until(condition: Callable[[], object], log: Path | None = None) -> None:

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.services import PATIENCE_SECONDS, TestedService, running, wait_until
+from tests.services import PATIENCE_SECONDS, TestedService, connected, running, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_a_killed_worker_is_replaced_even_if_the_bundle_is_damaged_by_then(
     copied = Path(shutil.copytree(models, tmp_path / "models", symlinks=True))
     row = {feature.name: feature.example for feature in manifest.features}
     with running(backend, copied, tmp_path, workers=2) as service:
-        wait_until(lambda: len(workers(service)) == 2, service.log)
+        wait_until(lambda: len(connected(service, psutil.CONN_LISTEN)) == 2, service.log)
         killed = min(workers(service))
         expected = service.client.post("/predict", json=row).json()
         (copied / f"{manifest.name}.json").write_text("{")

@@ -5,13 +5,12 @@ import json
 import re
 import socket
 import sys
-from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.services import PATIENCE_SECONDS, TestedService, running, wait_until
+from tests.services import PATIENCE_SECONDS, TestedService, connected, running, wait_until
 
 REQUESTS = 200
 
@@ -42,16 +41,6 @@ def test_connections_that_come_at_once_are_dealt_out_to_the_workers(models: Path
             stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE_SECONDS))
         wait_until(lambda: sum(connected(service, psutil.CONN_ESTABLISHED).values()) >= 64, service.log)
         assert min(connected(service, psutil.CONN_ESTABLISHED).values()) > 8
-
-
-def connected(service: TestedService, status: str) -> Counter[int]:
-    """How many sockets of each worker at the service's port are in this state."""
-    return Counter(
-        worker.pid
-        for worker in psutil.Process(service.process.pid).children()
-        for connection in worker.net_connections("tcp")
-        if connection.laddr.port == service.port and connection.status == status
-    )
 
 
 @pytest.mark.parametrize(
