@@ -32,6 +32,7 @@ use crate::grpc_messages::DESCRIPTORS;
 use crate::grpc_messages::grpc_inference_service_server::{GrpcInferenceServiceServer, SERVICE_NAME};
 use crate::grpc_service::{Call, Service};
 use crate::grpc_status::http_status;
+use crate::request_id::RequestId;
 use crate::routes::Endpoint;
 use crate::server::{ACCEPT_PAUSE, ConnectionLimits, Current, is_of_one_connection};
 use crate::state::AppState;
@@ -160,17 +161,33 @@ impl TowerService<Request<Body>> for Door {
     }
 }
 
+/// The answer to a call, which an inference has its name in, whoever gives the answer.
 async fn answer(state: Arc<AppState>, routes: Routes, request: Request<Body>) -> Response<Answering<Held>> {
+    if request.uri().path() != INFER {
+        return answer_call(state, routes, request, None).await;
+    }
+    let id = RequestId::of(request.headers());
+    let mut response = answer_call(state, routes, request, Some(id.clone())).await;
+    id.echo(&mut response);
+    response
+}
+
+async fn answer_call(
+    state: Arc<AppState>,
+    routes: Routes,
+    request: Request<Body>,
+    infer: Option<RequestId>,
+) -> Response<Answering<Held>> {
     let started = Instant::now();
     let path = request.uri().path();
-    let (is_infer, is_unary) = (path == INFER, path.starts_with(INFERENCE));
+    let (is_infer, is_unary) = (infer.is_some(), path.starts_with(INFERENCE));
     if !OPEN_CALLS.contains(&path) && !state.keys.is_empty() && !state.keys.admit(request.headers()) {
         return refuse(RequestError::Unauthorized);
     }
     let answers = request.extensions().get::<Arc<Answers>>().cloned();
     let response = match admit(&state, is_infer) {
         Ok(hold) => {
-            let request = prepare(&state, &hold, request, is_unary);
+            let request = prepare(&state, &hold, request, is_unary, infer);
             let response = pass(routes, request).await;
             // the others may go on as long as the client likes
             let needed = answers.filter(|_| is_unary).map(|answers| (answers.begin(), hold));
@@ -192,10 +209,19 @@ fn admit(state: &AppState, is_infer: bool) -> Result<Arc<Hold>, RequestError> {
 }
 
 /// The request with its limits, and with what it is answered with.
-fn prepare(state: &Arc<AppState>, hold: &Arc<Hold>, request: Request<Body>, is_unary: bool) -> Request<Arriving> {
-    let limit = if request.uri().path() == INFER { state.max_body_bytes } else { SHORT_BODY_BYTES };
+fn prepare(
+    state: &Arc<AppState>,
+    hold: &Arc<Hold>,
+    request: Request<Body>,
+    is_unary: bool,
+    infer: Option<RequestId>,
+) -> Request<Arriving> {
+    let limit = if infer.is_some() { state.max_body_bytes } else { SHORT_BODY_BYTES };
     let mut request = request.map(|body| Arriving::new(body, Arc::clone(hold), limit, state.request_time, is_unary));
     request.extensions_mut().insert(Call { state: Arc::clone(state), hold: Arc::clone(hold) });
+    if let Some(id) = infer {
+        request.extensions_mut().insert(id);
+    }
     request
 }
 

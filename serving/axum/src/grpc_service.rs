@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use prost::Message;
 use serde::de::DeserializeOwned;
-use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, async_trait};
 use tracing::error;
 
@@ -21,7 +20,7 @@ use crate::grpc_messages::{
 };
 use crate::grpc_request::GrpcRequest;
 use crate::grpc_response::{check_model, respond};
-use crate::request_id::{NAME, RequestId};
+use crate::request_id::RequestId;
 use crate::routes::Endpoint;
 use crate::state::AppState;
 
@@ -84,21 +83,8 @@ impl GrpcInferenceService for Service {
 
     async fn model_infer(&self, request: Request<Unread>) -> Result<Response<ModelInferResponse>, Status> {
         let call = Call::of(request.extensions())?;
-        let id = RequestId::of(request.metadata().as_ref());
-        let answer = answer(call, id.clone(), request.into_inner()).await;
-        let named = |metadata: &mut MetadataMap| id.as_str().parse().map(|id| metadata.insert(NAME, id));
-        match answer {
-            Ok(response) => {
-                let mut response = Response::new(response);
-                let _ = named(response.metadata_mut());
-                Ok(response)
-            }
-            Err(error) => {
-                let mut status = Status::from(error);
-                let _ = named(status.metadata_mut());
-                Err(status)
-            }
-        }
+        let id = request.extensions().get::<RequestId>().cloned().ok_or(RequestError::Internal)?;
+        Ok(Response::new(answer(call, id, request.into_inner()).await?))
     }
 }
 

@@ -51,7 +51,7 @@ impl RequestId {
     }
 
     /// Name the request in its answer.
-    pub fn echo(self, response: &mut Response) {
+    pub fn echo<B>(self, response: &mut Response<B>) {
         response.headers_mut().insert(REQUEST_ID, self.0);
     }
 }
