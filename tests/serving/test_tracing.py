@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.contract.recording import lines
-from tests.services import ROOT, environment, running
+from tests.services import ROOT, connected, environment, running, wait_until
 from tests.serving.collector import Collector, attributes, collecting
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -72,6 +73,7 @@ def test_every_worker_sends_its_spans_and_the_last_ones_before_it_ends(
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
     names = [f"request-{index}" for index in range(30)]
     with running(backend, models, tmp_path, workers=2) as service:
+        wait_until(lambda: len(connected(service, psutil.CONN_LISTEN)) == 2, service.log)
         for name in names:
             service.client.post("/predict", json=row, headers={"x-request-id": name, "connection": "close"})
         assert not collector.spans
