@@ -9,7 +9,7 @@ import msgspec
 
 from bundle.files import encode_result, write_files
 from bundle.machine import Machine
-from bundle.table import Table, to_markdown
+from bundle.table import Table, printable, to_markdown
 
 
 class Answer(NamedTuple):
@@ -86,11 +86,11 @@ def result_as_markdown(result: Result, pictures: Mapping[str, str] | None = None
     if not result.ok:
         lines += ["", "**FAILED**: an answer was wrong or missing, see below."]
     for table in result.tables():
-        lines += ["", f"## {table.title}", "", to_markdown(table)]
+        lines += ["", f"## {printable(table.title)}", "", to_markdown(table)]
     for name, file in (pictures or {}).items():
         lines += ["", f"## {name}", "", f"![{name}]({file})"]
     if result.notes():
-        lines += ["", "## Notes", "", *(f"- {note}" for note in result.notes())]
+        lines += ["", "## Notes", "", *(f"- {printable(note)}" for note in result.notes())]
     return "\n".join([*lines, ""])
 
 

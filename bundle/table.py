@@ -3,6 +3,7 @@
 import html
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 
 _EMPHASISED = re.compile(r"\*\*(.+?)\*\*")
@@ -24,9 +25,24 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
+def printable(text: str) -> str:
+    """The text in one line, what can't be printed as its escape: names come from files and services that anybody may
+    have written, and must neither control a terminal nor pass for lines of their own.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one.encode("unicode_escape").decode() if _controls(one) else one for one in text)
+
+
+def _controls(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category.startswith("C") or category in ("Zl", "Zp")  # other spaces than the usual one are fine
+
+
 def to_text(table: Table) -> str:
-    """For a terminal: columns under their heads, without the title."""
-    lines = [table.heads, *(tuple(_EMPHASISED.sub(r"\1", text) for text in row) for row in table.rows)]
+    """For a terminal: columns under their heads, without the title; what can't be printed is escaped."""
+    lines = [tuple(map(printable, table.heads))]
+    lines += [tuple(printable(_EMPHASISED.sub(r"\1", text)) for text in row) for row in table.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     aligned = [
         "  ".join(
@@ -35,7 +51,7 @@ def to_text(table: Table) -> str:
         ).rstrip()
         for line in lines
     ]
-    return "\n".join([*aligned, *table.notes])
+    return "\n".join([*aligned, *map(printable, table.notes)])
 
 
 def to_markdown(table: Table) -> str:
@@ -45,11 +61,12 @@ def to_markdown(table: Table) -> str:
         "|" + "|".join("---" if column in table.words else "---:" for column in range(len(table.heads))) + "|",
         *map(_markdown_row, table.rows),
     ]
-    return "\n".join([*lines, *([""] if table.notes else []), *(f"- {note}" for note in table.notes)])
+    return "\n".join([*lines, *([""] if table.notes else []), *(f"- {printable(note)}" for note in table.notes)])
 
 
 def _markdown_row(texts: tuple[str, ...]) -> str:
-    return "".join(f"| {text} " if text else "| " for text in (text.replace("|", "\\|") for text in texts)) + "|"
+    escaped = (printable(text).replace("|", "\\|") for text in texts)
+    return "".join(f"| {text} " if text else "| " for text in escaped) + "|"
 
 
 def to_html(table: Table) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bundle.table import Table, byte_size, three_digits, to_html, to_markdown, to_text
+from bundle.table import Table, byte_size, printable, three_digits, to_html, to_markdown, to_text
 
 TABLE = Table(
     "Cats", ("name", "weight", "says"), (("Tom", "12", "a|b"), ("<Kit>", "**3**", "")), frozenset({0, 2}),
@@ -18,6 +18,15 @@ def test_markdown_keeps_its_columns_whatever_the_texts_are():
     assert to_markdown(TABLE) == (
         "| name | weight | says |\n|---|---:|---|\n| Tom | 12 | a\\|b |\n| <Kit> | **3** | |\n\n- weighed & counted"
     )
+
+
+def test_names_can_neither_control_a_terminal_nor_pass_for_other_lines():
+    hostile = "\x1b[2J\u202ea\nb\u2028"
+    escaped = r"\x1b[2J\u202ea\nb\u2028"
+    table = Table("", (hostile,), ((hostile,),), notes=(hostile,))
+    assert to_text(table).splitlines() == [escaped] * 3
+    assert to_markdown(table).splitlines() == [f"| {escaped} |", "|---|", f"| {escaped} |", "", f"- {escaped}"]
+    assert printable("schön\xa05 µs, 年齢 🙂") == "schön\xa05 µs, 年齢 🙂"
 
 
 def test_html_is_escaped_and_says_what_failed():
