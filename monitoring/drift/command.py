@@ -14,7 +14,7 @@ from bundle.errors import BundleError
 from bundle.lock import owning_reports
 from bundle.manifest import Manifest, read_manifest
 from bundle.result import write_result
-from bundle.table import to_text
+from bundle.table import printable, to_text
 from load_testing.model_result import origin
 from monitoring.drift.counting import Counter, whole_requests
 from monitoring.drift.findings import Thresholds, find
@@ -26,9 +26,11 @@ from monitoring.options import DAMAGED, FAILED, FINE, FOUND, add_record_options
 from monitoring.page import render
 from monitoring.record.reader import RecordReader
 from monitoring.record.rows import Misfit, Shape
-from monitoring.record.summary import summarize, versions_seen
+from monitoring.record.summary import first_damage, summarize, versions_seen
 
 MOST_WINDOWS = 100
+LONGEST_WINDOW = 24 * 36525
+"""Hours: a century."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -37,7 +39,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser("monitoring drift", __doc__.partition("\n")[0])
     add_record_options(parser)
     parser.add_folders(REPORTS)
-    parser.add_argument("--window", type=whole_number(1), default=24, help="length of the windows of time, in hours")
+    parser.add_argument(
+        "--window", type=whole_number(1, LONGEST_WINDOW), default=24, help="length of the windows of time, in hours"
+    )
     parser.add_argument("--alpha", type=real_number(), default=usual.alpha, help="corrected p below which it counts")
     parser.add_argument("--psi", type=real_number(), default=usual.index, help="population stability index from which")
     parser.add_argument("--rate", type=real_number(), default=usual.rate, help="difference of a rate from which")
@@ -67,11 +71,11 @@ def measure(given: argparse.Namespace) -> DriftReport:
                       manifest, timedelta(hours=given.window))  # fmt: skip
     reader = RecordReader(given.record, given.since)
     count_rows(counter, manifest, reader)
-    record = summarize(str(given.record), reader.reading)
+    record = summarize(given.record, reader.reading)
     if not counter.windows:
         raise RecordError(
             f"RECORD={given.record}: no row of {manifest.name} {manifest.version}, the bundle in {given.models}; "
-            f"there are {versions_seen(record)}"
+            f"there are {versions_seen(record)}{first_damage(record)}"
         )
     if len(counter.windows) > MOST_WINDOWS:
         raise RecordError(
@@ -99,7 +103,7 @@ def _report(given: argparse.Namespace, manifest: Manifest, counter: Counter, rea
     whole = counter.total()
     variables = shares_of(counter.variables, whole)
     recorded = {variable.name for variable in variables}
-    record = summarize(str(given.record), reader.reading)
+    record = summarize(given.record, reader.reading)
     other = [s for s in record.sources if (s.model, s.version) != (manifest.name, manifest.version)]
     return DriftReport(
         **origin(manifest),
@@ -130,11 +134,11 @@ def main(arguments: list[str] | None = None) -> int:
             page = render("drift.html.j2", report, cards=cards(report))
             paths = write_result(report, given.reports, {"drift.html": page.encode()})
     except (RecordError, BundleError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return FAILED
     for table in report.tables():
-        print(table.title, to_text(table), "", sep="\n")
-    print(report.verdict, *report.notes(), *paths, sep="\n")
+        print(printable(table.title), to_text(table), "", sep="\n")
+    print(*map(printable, (report.verdict, *report.notes())), *paths, sep="\n")
     if not report.ok:
         return FOUND
     return FINE if report.tests and not report.record.damaged else DAMAGED

@@ -37,7 +37,8 @@ class Folder:
 
 
 def list_folder(folder: Path, since: datetime | None = None) -> Folder:
-    """The files of the folder; those that were finished long before `since` are left out.
+    """The files of the folder; those that were finished long before `since` are left out. What has a file's name,
+    but is a folder, a pipe or the like, is no file of a record.
 
     Raises:
         RecordError: there is no such folder, or no finished file in it.
@@ -46,18 +47,27 @@ def list_folder(folder: Path, since: datetime | None = None) -> Folder:
         raise RecordError(f"RECORD={folder}: no such folder; services write to SERVE_RECORD_DIR")
     files, others, unfinished = [], [], 0
     for path in sorted(folder.iterdir()):
-        if found := WHOLE.fullmatch(path.name):
-            if since is None or _start(found["start"]) >= since - _SLACK:
+        if (found := WHOLE.fullmatch(path.name)) and not _is_something_else(path):
+            if since is None or since - _start(found["start"]) <= _SLACK:
                 files.append(path)
         elif UNFINISHED.fullmatch(path.name):
             unfinished += 1
         elif not path.name.startswith("."):
-            others.append(path.name)
+            others.append(readable(path.name))
     if not files:
         late = f" of {since:%Y-%m-%d %H:%M} UTC or later" if since else ""
         waiting = f"; {unfinished} are still being written" if unfinished else ""
         raise RecordError(f"RECORD={folder}: no finished file{late}{waiting}")
     return Folder(tuple(files), unfinished, tuple(others))
+
+
+def readable(name: str) -> str:
+    """A file's name; bytes of it that are no text are escaped, since nothing could be written with them."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _is_something_else(path: Path) -> bool:
+    return path.exists() and not path.is_file()  # one that has gone meanwhile was a file
 
 
 def read_pieces(path: Path) -> Iterator[list[bytes]]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -12,6 +12,8 @@ import msgspec
 from monitoring.record.files import DamagedFileError, Folder, list_folder, read_pieces
 
 Value = str | bool | int | float | None
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST_NAMED = 20
 """So many damaged places are named; the others are counted."""
@@ -108,9 +110,9 @@ class RecordReader:
         for number, text in enumerate(lines, start=first):
             try:
                 line = decode(text)
-                if line.time.tzinfo is None:
-                    raise ValueError("its time has no time zone")
-            except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+                if line.time.tzinfo is not UTC or line.time < _EARLIEST:
+                    raise ValueError("its time is not one since 1970 in UTC")
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
                 found.note_damage(f"{path.name}, line {number:,}", str(error))
                 continue
             if self._since is not None and line.time < self._since:

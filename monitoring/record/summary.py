@@ -1,9 +1,11 @@
 """What a report says of the record that it was made of."""
 
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
+from monitoring.record.files import readable
 from monitoring.record.reader import Reading
 
 
@@ -39,10 +41,10 @@ class RecordSummary(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.folder}: {self.files:,} files, {rows:,} rows{times}"
 
 
-def summarize(folder: str, reading: Reading) -> RecordSummary:
+def summarize(folder: Path, reading: Reading) -> RecordSummary:
     """The summary of a reading that has come to its end."""
     return RecordSummary(
-        folder=folder,
+        folder=readable(str(folder)),
         files=len(reading.folder.files),
         first=reading.first,
         last=reading.last,
@@ -75,6 +77,11 @@ def record_notes(record: RecordSummary) -> tuple[str, ...]:
     if record.others:
         notes.append(f"Not files of a record, and not read: {', '.join(record.others[:10])}.")
     return tuple(notes)
+
+
+def first_damage(record: RecordSummary) -> str:
+    """The first damaged place and how many there are, for the end of a sentence; empty if there is none."""
+    return f"; {record.damaged:,} damaged places, the first: {record.damage[0]}" if record.damage else ""
 
 
 def versions_seen(record: RecordSummary) -> str:

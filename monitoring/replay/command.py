@@ -18,14 +18,14 @@ from bundle.command_line import REPORTS, Parser, real_number, whole_number
 from bundle.errors import BundleError
 from bundle.lock import owning_reports
 from bundle.result import write_result
-from bundle.table import to_text
+from bundle.table import printable, to_text
 from load_testing.model_result import origin
 from load_testing.scenarios import parse_address
 from monitoring.errors import RecordError, ReplayError
 from monitoring.options import DAMAGED, FAILED, FINE, FOUND, add_record_options
 from monitoring.page import render
 from monitoring.record.reader import RecordReader
-from monitoring.record.summary import summarize, versions_seen
+from monitoring.record.summary import first_damage, summarize, versions_seen
 from monitoring.replay.model import BundleModel
 from monitoring.replay.replaying import Limits, Replay, Target
 from monitoring.replay.report import INTERVALS, ReplayReport, replayed
@@ -72,12 +72,12 @@ def replay(given: argparse.Namespace) -> ReplayReport:
         reader = RecordReader(given.record, given.since)
         run = Replay(target, limits, reader.reading)
         run.over(reader)
-    manifest, record = target.manifest, summarize(str(given.record), reader.reading)
+    manifest, record = target.manifest, summarize(given.record, reader.reading)
     if not run.tallies:
         reasons = "".join(f"; {count:,} rows: {reason}" for reason, count in run.left_out.items())
         raise RecordError(
             f"RECORD={given.record}: no row that {manifest.name} {manifest.version} could answer again; "
-            f"there are {versions_seen(record)}{reasons}"
+            f"there are {versions_seen(record)}{first_damage(record)}{reasons}"
         )
     results = (
         replayed(
@@ -111,11 +111,11 @@ def main(arguments: list[str] | None = None) -> int:
             page = render("replay.html.j2", report, intervals=INTERVALS)
             paths = write_result(report, given.reports, {"replay.html": page.encode()})
     except (RecordError, BundleError, ReplayError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return FAILED
     for result in (one for one in report.results if one.changed or one.beyond_tolerance):
-        print(*(f"{table.title}\n{to_text(table)}\n" for table in report.details(result)), sep="\n")
-    print(to_text(report.overview()), *report.notes(), *paths, sep="\n")
+        print(*(f"{printable(table.title)}\n{to_text(table)}\n" for table in report.details(result)), sep="\n")
+    print(to_text(report.overview()), *map(printable, report.notes()), *paths, sep="\n")
     if not report.ok:
         return FOUND
     complete = not report.record.damaged and not any(result.failed for result in report.results)

@@ -181,6 +181,9 @@ def test_what_cannot_be_done_ends_with_status_2_and_a_remedy(traffic, models, ma
     assert run_drift(tmp_path / "long")[0] == 2
     assert "WINDOW=24: the record would have 200 windows" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
+        run_drift(tmp_path / "record", "--window", "99999999999999")
+    assert stopped.value.code == 2
+    with pytest.raises(SystemExit) as stopped:
         main(["--record", str(record), "--alpha", "-1"])
     assert stopped.value.code == 2
 

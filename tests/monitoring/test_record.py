@@ -2,7 +2,9 @@
 
 import gzip
 import json
-from datetime import timedelta
+import os
+import re
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import polars as pl
@@ -73,7 +75,7 @@ def test_unfinished_and_other_files_are_left_and_said(record):
     (record / ".in-use").write_text("")
     rows, reading = read(record)
     assert len(rows) == 8
-    notes = record_notes(summarize("record", reading))
+    notes = record_notes(summarize(record, reading))
     assert notes == (
         "1 files are still being written, and were not read.",
         "Not files of a record, and not read: notes.txt.",
@@ -90,7 +92,47 @@ def test_a_line_that_is_none_is_named_and_the_others_are_read(record):
     assert len(rows) == 7
     assert reading.damaged == 4
     assert [place.partition(":")[0] for place in reading.damage] == [f"{path.name}, line {n}" for n in (2, 4, 5, 6)]
-    assert "time zone" in reading.damage[1]
+    assert "its time is not one since 1970 in UTC" in reading.damage[1]
+
+
+def test_a_line_that_is_nested_too_deep_is_damage(record):
+    path = min(record.iterdir())
+    rewrite(path, lambda lines: [b'{"more":' + b"[" * 100_000, *lines])
+    rows, reading = read(record)
+    assert (len(rows), reading.damaged) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "2026-11-27T00:00:00+01:00"]
+)
+def test_a_time_that_no_service_writes_is_damage(record, time):
+    path = min(record.iterdir())
+    rewrite(path, lambda lines: [json.dumps(json.loads(lines[0]) | {"time": time}).encode(), *lines[1:]])
+    rows, reading = read(record)
+    assert (len(rows), reading.damaged) == (7, 1)
+
+
+def test_the_first_point_in_time_is_one_since_which_rows_count(record):
+    assert len(read(record, since=datetime.min.replace(tzinfo=UTC))[0]) == 8
+
+
+def test_what_has_the_name_of_a_file_and_is_none_is_left_and_said(record):
+    first = min(record.iterdir())
+    pipe, folder = (record / re.sub(r"-\d+\.", f"-{number}.", first.name) for number in (98_000, 99_000))
+    os.mkfifo(pipe)
+    folder.mkdir()
+    rows, reading = read(record)
+    assert len(rows) == 8
+    assert set(reading.folder.others) == {pipe.name, folder.name}
+
+
+def test_a_name_that_is_no_text_can_be_written(record):
+    (record / os.fsdecode(b"caf\xe9")).write_bytes(b"")
+    _, reading = read(record)
+    summary = summarize(record.parent / os.fsdecode(b"\xff"), reading)
+    assert summary.others == (r"caf\xe9",)
+    assert summary.folder.endswith(r"\xff")
+    assert msgspec.json.encode(summary)
 
 
 @pytest.mark.parametrize("cut", [30, -1, -8])
