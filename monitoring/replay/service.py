@@ -2,8 +2,10 @@
 
 import http.client
 import math
+import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from threading import Timer
 from typing import Any, Never
 
 import msgspec
@@ -25,6 +27,11 @@ PATIENCE = 10
 
 _ROUTE = "/predict/batch"
 _TIMEOUT_SECONDS = 30
+"""How long nothing may come; a whole answer may take twice as long."""
+
+_LONGEST_ANSWER = 64 << 20
+"""Bytes, far more than metadata or the answers to a batch have."""
+
 _REFUSALS = (400, 413, 422)
 
 
@@ -61,13 +68,24 @@ class RunningService:
             return msgspec.convert({**public, "artifacts": {}, "libraries": {}}, Manifest)
         except (OSError, http.client.HTTPException) as error:
             raise ReplayError(f"HOST={self._url}: no answer ({error or type(error).__name__})") from error
-        except (msgspec.DecodeError, AttributeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError) as error:
             raise ReplayError(f"HOST={self._url}: its /metadata is not that of a model here: {error}") from error
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         self._connection.request(method, path, body, self._headers)
-        response = self._connection.getresponse()
-        return response.status, response.read()
+        watch = Timer(2 * _TIMEOUT_SECONDS, _break_off, [self._connection.sock])
+        watch.daemon = True
+        watch.start()
+        try:
+            response = self._connection.getresponse()
+            content = response.read(_LONGEST_ANSWER)
+            if len(content) == _LONGEST_ANSWER:
+                raise http.client.HTTPException(f"an answer of {_LONGEST_ANSWER:,} bytes or more")
+            if response.length:
+                raise http.client.IncompleteRead(content, response.length)
+            return response.status, content
+        finally:
+            watch.cancel()
 
     def _answer(self, rows: Rows) -> Answered:
         answered = Answered()
@@ -108,7 +126,7 @@ class RunningService:
     def _read(self, content: bytes, rows: int) -> Answers:
         try:
             predictions = self._responses.decode(content, batch=True)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise FailedError("an answer that can't be read") from error
         if len(predictions) != rows:
             raise FailedError("answers to another number of rows")
@@ -124,6 +142,11 @@ class RunningService:
         raise FailedError(reason) from error
 
 
+def _break_off(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended meanwhile
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 def _sendable(value: Value) -> Value:
     """The shortest decimal of the largest float32 number is larger than that number, and would be refused."""
     if isinstance(value, int | float) and abs(value) > FLOAT32_MAX:
@@ -137,5 +160,5 @@ def _reason(status: int, content: bytes) -> str:
         first = msgspec.json.decode(content)["detail"][0]
         field = [str(part) for part in first["loc"] if isinstance(part, str) and part != "body"]
         return f"HTTP {status}, {'.'.join(field) or 'body'}: {first['type']}"
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, IndexError, TypeError):
         return f"HTTP {status}"

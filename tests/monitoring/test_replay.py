@@ -1,8 +1,13 @@
 """Replay: no skew where there is none, and every difference that there is."""
 
+import contextlib
 import gzip
+import http.server
 import json
+import os
+import re
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -132,6 +137,32 @@ def test_damage_is_named_and_gives_a_status_of_its_own(held_out, models, tmp_pat
     assert f"Damaged: {paths[0].name}, line 4: feature 'age' is numeric, and can't be 'old'." in capsys.readouterr().out
 
 
+def test_a_record_that_is_all_damage_says_so(models, tmp_path, run_replay, run_drift, capsys):
+    (tmp_path / "record").mkdir()
+    path = tmp_path / "record/record-20261127T080000.000000Z-onnx-1-0.jsonl.gz"
+    path.write_bytes(gzip.compress(b"{}\n{}\n"))
+    for run in (run_replay, run_drift):
+        assert run(tmp_path / "record")[0] == 2
+        assert f"there are no rows; 2 damaged places, the first: {path.name}, line 1: " in capsys.readouterr().err
+
+
+def test_what_others_wrote_does_not_control_the_terminal(held_out, models, tmp_path, run_replay, run_drift, capsys):
+    record, hostile = tmp_path / "record", "\x1b[2J\n<script>"
+    write_record(record, models, held_out[:50], probabilities=[0.5, 0.5], request_id=hostile)
+    write_record(record, models, held_out[:50], version=hostile)
+    write_record(record, models, held_out[:50], model=hostile)
+    (record / f"{hostile}{os.fsdecode(bytes([0xFF]))}").write_bytes(b"")
+    assert run_replay(record)[0] == 1
+    run_drift(record)
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert r"\x1b[2J\n<script>" in said
+    pages = [(tmp_path / "reports" / name).read_text() for name in ("replay.html", "drift.html")]
+    assert not any("<script>" in page for page in pages)
+    for name in ("replay.md", "drift.md"):
+        assert "\x1b" not in (tmp_path / "reports" / name).read_text()
+
+
 def test_unseen_missing_and_rows_in_part_are_replayed(held_out, models, manifest, tmp_path, run_replay):
     rows = [{**row, "occupation": None, "native_country": "Atlantis"} for row in held_out[:60]]
     write_record(tmp_path / "record", models, rows)
@@ -259,6 +290,48 @@ def test_a_service_of_something_else_is_told(monkeypatch):
     monkeypatch.setattr(service.RunningService, "_exchange", lambda *_: (200, b'{"hello": 1}'))
     with pytest.raises(ReplayError, match="its /metadata is not that of a model here"):
         service.RunningService("http://127.0.0.1:9")
+
+
+@pytest.fixture
+def host():
+    """A service that gives the same answer to everything, and then waits for the end of the test; its URL."""
+    ended = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            with contextlib.suppress(OSError):
+                self.wfile.write(self.server.answer)
+            ended.wait()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        ended.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("length", "body", "reason"),
+    [
+        (1 << 40, b" " * 200_000, "no answer (an answer of 200,000 bytes or more)"),
+        (200_001, b" " * 200_001, "no answer (an answer of 200,000 bytes or more)"),
+        (100, b" ", "no answer (IncompleteRead(1 bytes read, 99 more expected))"),
+        (100_000, b"[" * 100_000, "its /metadata is not that of a model here"),
+        (3, b'"\xff"', "its /metadata is not that of a model here"),
+    ],
+    ids=["length", "size", "pause", "depth", "bytes"],
+)
+def test_a_hostile_service_takes_neither_memory_nor_time(host, monkeypatch, length, body, reason):
+    monkeypatch.setattr(service, "_LONGEST_ANSWER", 200_000)
+    monkeypatch.setattr(service, "Timer", lambda _, call, arguments: threading.Timer(0.2, call, arguments))
+    host.answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % length + body
+    with pytest.raises(ReplayError, match=re.escape(reason)):
+        service.RunningService(f"http://127.0.0.1:{host.server_port}")
 
 
 def test_a_bundle_without_a_pickle_is_replayed_by_its_graph(tmp_path, run_replay):
