@@ -10,6 +10,9 @@ FINE, FOUND, FAILED, DAMAGED = range(4)
 """Exit statuses: nothing was found; skew, change or drift was found; it could not be done, or wrong usage; nothing was
 found, but the record is damaged, so that not all of it was read."""
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+
 _SPAN = re.compile(r"(\d+)([mhdw])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 

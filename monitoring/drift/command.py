@@ -22,7 +22,7 @@ from monitoring.drift.pictures import cards
 from monitoring.drift.report import DriftReport, shares_of, window_rows
 from monitoring.drift.variables import variables_of
 from monitoring.errors import RecordError
-from monitoring.options import DAMAGED, FAILED, FINE, FOUND, add_record_options
+from monitoring.options import DAMAGED, FAILED, FINE, FOUND, INTERRUPTED, add_record_options
 from monitoring.page import render
 from monitoring.record.reader import RecordReader
 from monitoring.record.rows import Misfit, Shape
@@ -136,6 +136,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (RecordError, BundleError, OSError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        print("interrupted: no report", file=sys.stderr)
+        return INTERRUPTED
     for table in report.tables():
         print(printable(table.title), to_text(table), "", sep="\n")
     print(*map(printable, (report.verdict, *report.notes())), *paths, sep="\n")

@@ -22,7 +22,7 @@ from bundle.table import printable, to_text
 from load_testing.model_result import origin
 from load_testing.scenarios import parse_address
 from monitoring.errors import RecordError, ReplayError
-from monitoring.options import DAMAGED, FAILED, FINE, FOUND, add_record_options
+from monitoring.options import DAMAGED, FAILED, FINE, FOUND, INTERRUPTED, add_record_options
 from monitoring.page import render
 from monitoring.record.reader import RecordReader
 from monitoring.record.summary import first_damage, summarize, versions_seen
@@ -113,6 +113,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (RecordError, BundleError, ReplayError, OSError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        print("interrupted: no report", file=sys.stderr)
+        return INTERRUPTED
     for result in (one for one in report.results if one.changed or one.beyond_tolerance):
         print(*(f"{printable(table.title)}\n{to_text(table)}\n" for table in report.details(result)), sep="\n")
     print(to_text(report.overview()), *map(printable, report.notes()), *paths, sep="\n")

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import threading
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import read_manifest
 from monitoring.errors import ReplayError
+from monitoring.record.reader import RecordReader
 from monitoring.replay import comparison, service
 from monitoring.replay.answered import Answered, Answers, FailedError, RefusedError, ask_apart
 from monitoring.replay.command import main
@@ -144,6 +146,16 @@ def test_a_record_that_is_all_damage_says_so(models, tmp_path, run_replay, run_d
     for run in (run_replay, run_drift):
         assert run(tmp_path / "record")[0] == 2
         assert f"there are no rows; 2 damaged places, the first: {path.name}, line 1: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["replay", "drift"])
+def test_ctrl_c_leaves_no_report(held_out, models, tmp_path, run_replay, run_drift, monkeypatch, capsys, command):
+    write_record(tmp_path / "record", models, held_out[:5])
+    monkeypatch.setattr(RecordReader, "__iter__", Mock(side_effect=KeyboardInterrupt))
+    run = run_replay if command == "replay" else run_drift
+    assert run(tmp_path / "record") == (130, None)
+    assert capsys.readouterr().err == "interrupted: no report\n"
+    assert not list((tmp_path / "reports").iterdir())
 
 
 def test_what_others_wrote_does_not_control_the_terminal(held_out, models, tmp_path, run_replay, run_drift, capsys):
