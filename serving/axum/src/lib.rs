@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a data set. Feature names, categories, class labels and the threshold come from the manifest.
 
+pub mod allocator;
 pub mod api_keys;
 pub mod app;
 pub mod artifacts;

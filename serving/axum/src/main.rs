@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum_service::allocator::give_back;
 use axum_service::app::app;
 use axum_service::artifacts::read_artifact;
 use axum_service::grpc_server::serve_grpc;
@@ -233,6 +234,7 @@ async fn reload_model(turns: Arc<Mutex<()>>, loader: Arc<Loader>, current: Arc<A
         Ok(Ok(Ok(successor))) => {
             current.store(Arc::new(successor));
             info!("reloaded");
+            spawn_blocking(give_back); // what the old one had, and what loading took
         }
         Ok(Ok(Err(error))) => error!("not reloaded, the model stays: {error}"),
         Ok(Err(error)) => error!("not reloaded, the model stays: {error}"),
