@@ -22,6 +22,9 @@ _TYPES: dict[str, set[type]] = {
 }
 _DATE_LENGTH = 10
 
+_TOO_LARGE = 3.4028236e38
+"""No float32 is that large, not even as its shortest decimal."""
+
 
 class Rows(NamedTuple):
     """Rows of one version in which the same features were recorded.
@@ -123,7 +126,10 @@ def _can_be_unseen(feature: Feature) -> bool:
 def _all_fit(feature: Feature, values: Iterable[Value]) -> bool:
     if feature.kind == "date":
         return all(value is None or _is_date(value) for value in values)
-    return set(map(type, values)) <= _TYPES[feature.kind]
+    values = list(values)
+    if not set(map(type, values)) <= _TYPES[feature.kind]:
+        return False
+    return feature.kind != "numeric" or all(value is None or abs(value) < _TOO_LARGE for value in values)  # type: ignore[arg-type]
 
 
 def _misfit(feature: Feature, value: Value) -> str:

@@ -95,6 +95,16 @@ def test_a_line_that_is_none_is_named_and_the_others_are_read(record):
     assert "its time is not one since 1970 in UTC" in reading.damage[1]
 
 
+@pytest.mark.parametrize(("value", "fits"), [("3.4028235e38", True), ("-3.4028236e38", False), ("1e308", False)])
+def test_a_number_that_is_no_float32_fits_no_model(record, tmp_path, value, fits):
+    path = min(record.iterdir())
+    line = json.loads(gzip.decompress(path.read_bytes()).split(b"\n")[0])
+    line["features"]["worms"] = float(value)
+    rewrite(path, lambda lines: [json.dumps(line).encode(), *lines[1:]])
+    arranged = list(Shape(read_manifest(tmp_path / "models")).arrange(read(record)[0]))
+    assert any(isinstance(one, Misfit) for one in arranged) is not fits
+
+
 def test_a_line_that_is_nested_too_deep_is_damage(record):
     path = min(record.iterdir())
     rewrite(path, lambda lines: [b'{"more":' + b"[" * 100_000, *lines])
