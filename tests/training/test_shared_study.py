@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import optuna
@@ -18,7 +19,8 @@ from sqlalchemy import create_engine, text
 from bundle.manifest import read_manifest
 from tests.services import PATIENCE_SECONDS, wait_until
 from training.train import main
-from training.tuning.shared_study import is_shared
+from training.tuning import shared_study
+from training.tuning.shared_study import is_shared, run_shared_study
 from training.tuning.study import without_password
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/nowhere"))
@@ -99,6 +101,21 @@ def test_workers_share_a_study_and_one_of_them_may_die(storage: str, tmp_path: P
     again = tmp_path / "again"  # finds the study finished, and makes the same model of it
     assert run(storage, again).returncode == 0
     assert read_manifest(again / "models").version == manifest.version
+
+
+def test_a_trial_whose_process_died_before_its_first_sign_of_life_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shared_study, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(shared_study, "DEAD_SECONDS", 1)
+    monkeypatch.setattr(shared_study, "POLL_SECONDS", 0.1)
+    study = optuna.create_study(storage=shared_study.connect(f"sqlite:///{tmp_path / 'study.db'}"))
+    begun = optuna.trial.create_trial(state=TrialState.RUNNING)
+    study.add_trial(begun)  # by somebody who goes away with it
+    assert run_shared_study(
+        study, lambda trial: trial.suggest_float("x", 0, 1), trials=1, label="x", progress=StringIO()
+    )
+    assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def run(storage: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -89,6 +89,7 @@ def run_shared_study(
             raise Surplus
         return objective(trial)
 
+    seen: set[int] = set()
     with (
         progress_bar("study", "trial", file=progress, total=trials) as bar,
         warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"),
@@ -101,6 +102,7 @@ def run_shared_study(
                     study.optimize(take_place, n_trials=1, catch=(Surplus,))
                 else:
                     time.sleep(POLL_SECONDS)  # for those who are at the last ones, or have died at them
+                    _show_life_once(study, seen)
                     fail_stale_trials(study)
             bar.update(done - bar.n)
             show_best(bar, study, label)
@@ -109,6 +111,16 @@ def run_shared_study(
         except STORAGE_FAILURES as error:
             raise TrainingError(f"the study storage failed: {first_line(error)}") from error
     return True
+
+
+def _show_life_once(study: optuna.Study, seen: set[int]) -> None:
+    """A sign of life for each running trial, once. Optuna takes none for dead that never gave one, though its process
+    may have been killed before the first.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial._trial_id not in seen:  # noqa: SLF001 - no public name
+            seen.add(trial._trial_id)  # noqa: SLF001
+            study._storage.record_heartbeat(trial._trial_id)  # noqa: SLF001
 
 
 def _rank(study: optuna.Study, trial: optuna.Trial) -> int:
