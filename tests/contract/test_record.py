@@ -278,10 +278,10 @@ def test_all_files_together_keep_to_the_limit(
     most, numbers, names = 1 << 20, random.Random(1), [f.name for f in manifest.numeric]
     sizes = []
     with running(backend, models, tmp_path, record_dir=folder, record_bytes=most, **ALL) as service:
-        for sent in range(1, 41):
-            rows = [{**row, **{name: numbers.randrange(1 << 23) for name in names}} for _ in range(1000)]
+        for sent in range(1, 11):
+            rows = [{**row, **{name: numbers.randrange(1 << 23) for name in names}} for _ in range(4000)]
             assert service.client.post("/predict/batch", json=rows).status_code == 200
-            wait_until(lambda wanted=1000 * sent: accounted(service) == wanted, service.log)
+            wait_until(lambda wanted=4000 * sent: accounted(service) == wanted, service.log)
             sizes.append(sum(file.stat().st_size for file in folder.iterdir()))
         assert metric(service.client, "record_removed_files_total") > 0
         assert metric(service.client, 'record_lost_rows_total{reason="write"}') == 0
