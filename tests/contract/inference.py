@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from tritonclient.utils import triton_to_np_dtype
 
 from bundle.graph_names import CATEGORICAL, NUMERIC
 from bundle.manifest import CATEGORICAL_KINDS, Feature
@@ -110,3 +111,14 @@ def as_outputs(bundle: HandMade, predictions: Sequence[Row]) -> dict[str, Any]:
     label = f"predicted_{bundle.target}"
     names = {"label": "prediction", "probabilities": "probabilities", label: label}
     return {name: [one[key] for one in predictions] for name, key in names.items()}
+
+
+def as_array(tensor: dict[str, Any]) -> tuple[str, Any]:
+    """A tensor's datatype and values for Triton's clients. NumPy has no null: numbers have NaN, texts one that the
+    request names.
+    """
+    values = np.array(tensor["data"], dtype=object).reshape(tensor["shape"])
+    missing = np.equal(values, None)
+    kind = "FP32" if tensor["datatype"] == "BOOL" and missing.any() else tensor["datatype"]
+    values = np.where(missing, NULL if kind == "BYTES" else np.nan, values)
+    return kind, values.astype(triton_to_np_dtype(kind))

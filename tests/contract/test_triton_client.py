@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from tritonclient.utils import InferenceServerException, triton_to_np_dtype
+from tritonclient.utils import InferenceServerException
 
 from tests.contract.any_models import BINARY, REGRESSION
-from tests.contract.inference import NULL, as_outputs, by_feature, packed
+from tests.contract.inference import NULL, as_array, as_outputs, by_feature, packed
 from tests.contract.served import Served, only
 
 pytestmark = pytest.mark.slow
@@ -22,15 +22,12 @@ def client(served: Served) -> Iterator[triton.InferenceServerClient]:
 
 
 def inputs(tensors: Sequence[dict[str, Any]], *, binary: bool) -> list[triton.InferInput]:
-    """The client's own tensors. NumPy has no null: numbers have NaN, texts one that the request names."""
+    """The client's own tensors."""
     made = []
     for one in tensors:
-        values = np.array(one["data"], dtype=object).reshape(one["shape"])
-        missing = np.equal(values, None)
-        kind = "FP32" if one["datatype"] == "BOOL" and missing.any() else one["datatype"]
-        values = np.where(missing, NULL if kind == "BYTES" else np.nan, values)
+        kind, values = as_array(one)
         tensor = triton.InferInput(one["name"], one["shape"], kind)
-        tensor.set_data_from_numpy(values.astype(triton_to_np_dtype(kind)), binary_data=binary)
+        tensor.set_data_from_numpy(values, binary_data=binary)
         made.append(tensor)
     return made
 
