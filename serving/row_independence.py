@@ -6,6 +6,7 @@ in three: few rows of one kind don't show it.
 """
 
 import logging
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,9 @@ from serving.predictor import Batch, Predictions, Predictor
 
 TRIED_ROWS = 1024
 """How many rows a model is tried with. They take a tree ensemble some 20 ms."""
+
+TRIAL_SECONDS = 1.0
+"""How long a start may take for that. A model that needs longer answers each row by itself."""
 
 _MISSING_PART = 0.05
 """Of the values that may be missing, how many are."""
@@ -39,9 +43,17 @@ def rows_to_try(manifest: Manifest) -> Batch:
 
 
 def can_share(predictor: Predictor, rows: Batch) -> bool:
-    """Whether these rows get the same answers alone and together, to the bit. A model that fails at one can't share."""
+    """Whether these rows get the same answers alone and together, to the bit. A model that fails at one can't share,
+    nor one that takes longer than TRIAL_SECONDS for them, one by one.
+    """
+    deadline = time.perf_counter() + TRIAL_SECONDS
+    alone = []
     try:
-        alone = [_bits(predictor.predict(_part(rows, at, at + 1))) for at in range(len(rows.numeric))]
+        for at in range(len(rows.numeric)):
+            alone.append(_bits(predictor.predict(_part(rows, at, at + 1))))
+            if time.perf_counter() > deadline:
+                logger.info("rows don't share runs of the model: to try it takes too long")
+                return False
         return all(_bits(predictions) == alone[at] for at, predictions in _together(predictor, rows))
     except Exception as error:  # noqa: BLE001 - a model may raise anything, and may still be right for valid rows
         logger.info("rows don't share runs of the model: it fails at one that it was tried with: %s", error)

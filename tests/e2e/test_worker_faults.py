@@ -50,5 +50,5 @@ def test_a_killed_worker_is_replaced_even_if_the_bundle_is_damaged_by_then(
                     answered += 1
                 except httpx.TransportError:  # a connection that the killed worker had, or was to accept
                     lost += 1
-        assert lost <= 5
+        assert lost <= 2
         assert service.process.poll() is None

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from serving.record.salvage import salvage
 from serving.record.writer import Writer
 from tests.contract.any_models import BINARY, REGRESSION
 from tests.contract.recording import whole_files
+from tests.full_disk import files_of_at_most
 from tests.services import ROOT, wait_until
 
 MOST = 1 << 20
@@ -51,16 +51,6 @@ def member(text: str) -> bytes:
 
 def content(path: Path) -> list[str]:
     return [line for file in whole_files(path) for line in gzip.decompress(file.read_bytes()).decode().splitlines()]
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_full_disk_costs_the_rows_at_hand_and_no_others(tmp_path: Path):

@@ -113,6 +113,11 @@ def test_a_model_whose_answers_depend_on_other_rows_runs_for_each_alone(manifest
         assert not isinstance(app.direct["/predict/batch"], RowEndpoint)
 
 
+def test_a_model_that_takes_too_long_to_try_runs_for_each_alone(manifest: Manifest, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("serving.row_independence.TRIAL_SECONDS", 0.0)
+    assert not can_share(FirstNumber(), rows_to_try(manifest))
+
+
 def test_a_model_is_tried_with_all_that_its_features_may_have(manifest: Manifest):
     rows = rows_to_try(manifest)
     assert (rows.categorical.shape[0], rows.numeric.shape[0], rows.numeric.dtype) == (TRIED_ROWS,) * 2 + (np.float32,)

@@ -3,9 +3,6 @@
 The operating system itself refuses to write on: a limit on file sizes stands for the full disk.
 """
 
-import contextlib
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +10,10 @@ import polars as pl
 import pytest
 
 from scale.writing import writing
+from tests.full_disk import files_of_at_most
 from tests.scale.scoring.conftest import Run
 
 ROWS = 20_000
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def numbers() -> pl.Series:
