@@ -28,7 +28,7 @@ from load_testing.process_tree import memory
 from load_testing.report import write_reports
 from load_testing.results import LoadCell, LoadProtocol, ServiceFacts, Spread
 from load_testing.scenarios import SCENARIOS
-from load_testing.services import Service, ServiceError, ServiceSpec, running, usable_services
+from load_testing.services import PEERS, Service, ServiceError, ServiceSpec, running, usable_services
 from load_testing.skew_measurement import measure_skew
 
 
@@ -41,7 +41,7 @@ def benchmark(options: argparse.Namespace) -> Benchmark:
     """
     reference = read_reference(options.models)
     manifest = reference.manifest
-    specs, left_out = choose_services(options.services, manifest, baselines=options.baselines)
+    specs, left_out = choose_services(options.services, manifest, baselines=options.baselines, peers=options.peers)
     protocol = plan_protocol(options)
     with ExitStack() as stack:
         services, cold_starts = start_services(stack, specs, options.models, protocol)
@@ -61,18 +61,20 @@ def benchmark(options: argparse.Namespace) -> Benchmark:
 
 
 def choose_services(
-    names: Sequence[str], manifest: Manifest, *, baselines: bool
+    names: Sequence[str], manifest: Manifest, *, baselines: bool = False, peers: bool = False
 ) -> tuple[list[ServiceSpec], tuple[str, ...]]:
     """The services of these names (all that there are, if no name is given), and what is left out and why.
 
     Raises:
         ServiceError: a name is unknown, or nothing is left.
+        OSError: the environment of a peer couldn't be made.
     """
-    known, left_out = usable_services(manifest, baselines=baselines or bool(names))
+    others = PEERS if peers else [name for name in PEERS if name in names]
+    known, left_out = usable_services(manifest, baselines=baselines or bool(names), peers=others)
     told = {sentence.partition(":")[0]: sentence for sentence in left_out}
     unknown = sorted({*names} - {*known, *told})
     if unknown:
-        raise ServiceError(f"there is no service {unknown[0]!r}; there are {', '.join(known)}")
+        raise ServiceError(f"there is no service {unknown[0]!r}; there are {', '.join({**known, **PEERS})}")
     chosen = [spec for name, spec in known.items() if not names or name in names]
     missing = tuple(sentence for name, sentence in told.items() if not names or name in names)
     if not chosen:
@@ -160,12 +162,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cold-starts", type=whole_number(1), default=3, help="starts of each service to time")
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
     parser.add_argument(
-        "--services", nargs="+", default=[], help="pickle, onnx, axum, or a baseline's name (default: all)"
+        "--services", nargs="+", default=[], help="pickle, onnx, axum, a baseline or a peer (default: our own)"
     )
     parser.add_argument(
         "--workers", type=whole_number(1), help="worker processes of each service (default: half of the CPUs)"
     )
     parser.add_argument("--baselines", action="store_true", help="measure the services of load_testing/baselines too")
+    parser.add_argument("--peers", action="store_true", help="measure BentoML, LitServe and MLServer too")
     parser.add_folders(REPORTS)
     return parser.read(arguments)
 

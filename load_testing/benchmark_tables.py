@@ -16,6 +16,9 @@ LABELS = {
     "pickle": "**pickle service**",
     "tutorial-onnx": "FastAPI + ONNX, as usually written",
     "tutorial-onnx-one-thread": "FastAPI + ONNX on one thread, as usually written",
+    "bentoml": "BentoML + ONNX on one thread",
+    "litserve": "LitServe + ONNX on one thread",
+    "mlserver": "MLServer + ONNX on one thread",
     "onnx": "**ONNX service**",
     "axum": "**Rust service** (axum)",
 }

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import IO
 
 from bundle.manifest import ArtifactKind, Manifest
 from load_testing.cpus import on_cpus
+from load_testing.environments import UnreachableError, python_of
 
 ROOT = Path(__file__).resolve().parent.parent
 AXUM = ROOT / "serving/axum/target/release/axum-service"
@@ -43,6 +44,7 @@ class ServiceSpec:
     command: tuple[str, ...]
     artifact: ArtifactKind
     environment: tuple[tuple[str, str], ...] = ()
+    ready_path: str = "/health/ready"
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,40 @@ def known_services(*, baselines: bool = False) -> dict[str, ServiceSpec]:
     return {spec.name: spec for spec in specs}
 
 
-def usable_services(manifest: Manifest, *, baselines: bool = False) -> tuple[dict[str, ServiceSpec], tuple[str, ...]]:
-    """The services that can serve the bundle, by name, and a sentence for each one that can't and why."""
+PEERS = {"bentoml": "/readyz", "litserve": "/health/ready", "mlserver": "/v2/health/ready"}
+"""Name of a server in `load_testing/peers/` to the path that says when it is ready."""
+
+
+def usable_services(
+    manifest: Manifest, *, baselines: bool = False, peers: Iterable[str] = ()
+) -> tuple[dict[str, ServiceSpec], tuple[str, ...]]:
+    """The services that can serve the bundle, by name, and a sentence for each one that can't and why.
+
+    Raises:
+        OSError: the environment of a peer couldn't be made.
+    """
     known = known_services(baselines=baselines)
+    left_out = []
+    for name in peers:
+        try:
+            known[name] = peer_service(name)
+        except UnreachableError as reason:
+            left_out.append(f"{name}: {reason}")
     usable = {name: spec for name, spec in known.items() if spec.artifact in manifest.artifacts}
-    left_out = [f"{name}: the bundle has no {known[name].artifact} to serve" for name in known.keys() - usable.keys()]
+    left_out += [f"{name}: the bundle has no {known[name].artifact} to serve" for name in known.keys() - usable.keys()]
     if "axum" not in known:
         left_out.append("axum: its release binary isn't built (make build-axum)")
     return usable, tuple(sorted(left_out))
+
+
+def peer_service(name: str) -> ServiceSpec:
+    """A server of `PEERS`, in its own environment, which is made if it isn't there.
+
+    Raises:
+        UnreachableError, OSError: the environment can't be made; see `environments.python_of`.
+    """
+    command = (str(python_of(name)), "-m", f"load_testing.peers.{name}_service")
+    return ServiceSpec(name, command, "onnx", (("TUTORIAL_ONNX_THREADS", "1"),), PEERS[name])
 
 
 def module_service(name: str, module: str, artifact: ArtifactKind) -> ServiceSpec:
@@ -155,7 +183,7 @@ def _spawn(
 
 def _await_ready(spec: ServiceSpec, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while not _is_ready(port):
+    while not _is_ready(port, spec.ready_path):
         if process.poll() is not None:
             raise ServiceError(_breakdown(spec, f"ended with status {process.returncode} before it was ready", log))
         if time.monotonic() > deadline:
@@ -163,10 +191,10 @@ def _await_ready(spec: ServiceSpec, process: subprocess.Popen[bytes], port: int,
         time.sleep(_POLL_SECONDS)
 
 
-def _is_ready(port: int) -> bool:
+def _is_ready(port: int, path: str) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

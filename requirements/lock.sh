@@ -1,7 +1,7 @@
 #!/bin/sh
 # Resolve the versions in requirements/*.lock again: `requirements/lock.sh UV LOCK...`. The lock of development is resolved
-# first; the others, named by their extras in pyproject.toml, take its versions. Those of other people's clients are apart:
-# they need other versions.
+# first; the others, named by their extras in pyproject.toml, take its versions. Those of other people's clients and servers
+# are apart: they need other versions.
 set -eu
 uv=$1
 shift
@@ -16,4 +16,4 @@ compile() { # EXTRA [OPTION]...
 
 compile dev --upgrade
 for lock; do compile "$lock" --constraint requirements/dev.lock; done
-for clients in kserve mlserver; do compile "$clients" --upgrade; done
+for apart in kserve mlserver litserve bentoml; do compile "$apart" --upgrade; done

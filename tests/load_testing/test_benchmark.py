@@ -70,7 +70,8 @@ def test_chosen_services(monkeypatch, stub, manifest):
     monkeypatch.setattr(services, "known_services", lambda **_: specs)
     chosen, left_out = choose_services(["axum", "pickle"], manifest, baselines=False)
     assert ([spec.name for spec in chosen], left_out) == (["pickle", "axum"], ())
-    with pytest.raises(ServiceError, match="no service 'pickel'; there are pickle, onnx, axum"):
+    names = "pickle, onnx, axum, bentoml, litserve, mlserver"
+    with pytest.raises(ServiceError, match=f"no service 'pickel'; there are {names}"):
         choose_services(["pickel"], manifest, baselines=False)
 
 

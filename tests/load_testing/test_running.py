@@ -31,7 +31,7 @@ def test_service_that_dies_at_start_is_an_error_with_the_end_of_its_log(stub, mo
 
 def test_service_that_never_gets_ready_is_an_error(stub, model_folder, monkeypatch):
     monkeypatch.setattr(services, "READY_SECONDS", 0.0)
-    monkeypatch.setattr(services, "_is_ready", lambda _: False)
+    monkeypatch.setattr(services, "_is_ready", lambda *_: False)
     with (
         pytest.raises(ServiceError, match="was not ready within 0 s"),
         running(stub("honest"), model_folder, CPUS, workers=1),
