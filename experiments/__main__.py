@@ -28,7 +28,6 @@ COMMANDS = {
     "protocols": ("experiments.load.protocols", "what a request costs by each protocol"),
     "overload": ("experiments.load.overload", "what a service does with far more clients than it can serve"),
     "soak": ("experiments.load.soak", "load, hostile input and faults at once"),
-    "replicas": ("experiments.load.replicas", "what a request costs replicas and the proxy in front of them"),
     "images": ("experiments.load.image_sizes", "how large the container images are"),
     "report": ("experiments.report.page", "one page of all reports: reports/index.html"),
     "record": ("experiments.report.record", "copy the results in reports/ into experiments/results/"),

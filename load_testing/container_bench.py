@@ -36,7 +36,7 @@ class Line(msgspec.Struct):
 
 def measure(pool: GeneratorPool, options: argparse.Namespace) -> list[Line]:
     """Services take turns, so that a machine that grows slower in the meantime does so for all of them."""
-    parts: dict[tuple[str, str], list[LoadResult]] = {pair: [] for pair in product(SCENARIOS, options.hosts)}
+    parts: dict[tuple[str, str], list[LoadResult]] = {pair: [] for pair in product(options.scenarios, options.hosts)}
     for number, (scenario, url) in product(range(options.rounds), parts):
         plan = LoadPlan(url=url, scenario=scenario, users=options.users, seconds=options.duration)
         pool.run(msgspec.structs.replace(plan, seconds=min(1, options.duration)))  # warm-up
@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--duration", type=real_number(), default=5, help="seconds of load per run")
     parser.add_argument("--rounds", type=whole_number(1), default=1, help="how often every service is measured")
     parser.add_argument("--users", type=whole_number(1), default=32, help="clients, each with one connection")
+    parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
     parser.add_folders(REPORTS)
     options = parser.read(arguments)
     try:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import subprocess
 from typing import ClassVar
 
 import msgspec
@@ -12,7 +13,6 @@ from bundle.result import Result
 from bundle.table import Table
 from experiments.command import add_folders, publish
 from experiments.errors import ExperimentError
-from experiments.load.docker import docker
 from load_testing.services import ROOT
 
 
@@ -93,6 +93,21 @@ def measure_images(names: list[str]) -> ImagesReport:
         docker=version,
         images=tuple(sizes),
     )
+
+
+def docker(*arguments: str) -> str:
+    """What Docker's command line prints.
+
+    Raises:
+        ExperimentError: there is no such program, or it failed.
+    """
+    try:
+        done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    except OSError as error:
+        raise ExperimentError(f"docker: {error.strerror}") from error
+    if done.returncode:
+        raise ExperimentError(f"docker {arguments[0]}: {done.stderr.strip().partition(chr(10))[0]}")
+    return done.stdout.strip()
 
 
 def _size(image: str) -> int | None:

@@ -13,7 +13,6 @@ from experiments.load.image_sizes import ImagesReport
 from experiments.load.overload import OverloadReport
 from experiments.load.profile import ProfileReport
 from experiments.load.protocols import ProtocolsReport
-from experiments.load.replicas import ReplicasReport
 from experiments.load.second_worker import WorkersReport
 from experiments.load.soak_report import SoakReport
 from experiments.study.results import StudyResult
@@ -36,7 +35,6 @@ KINDS: dict[str, type[Result]] = {
     "session_options": SessionResult,
     "tree_costs": TreeCosts,
     "images": ImagesReport,
-    "replicas": ReplicasReport,
     "soak": SoakReport,
 }
 """In the order of the page. A kind's name is that of its recorded file; the type says the rest."""

@@ -11,7 +11,6 @@ from experiments.load.image_sizes import ImageSize, ImagesReport
 from experiments.load.overload import OverloadReport, OverloadRow
 from experiments.load.profile import ProfileReport, ProfileRow
 from experiments.load.protocols import ProtocolCell, ProtocolsReport
-from experiments.load.replicas import ReplicasReport
 from experiments.load.second_worker import WorkersCell, WorkersReport
 from experiments.load.soak_faults import HostileCounts
 from experiments.load.soak_load import LoadCounts
@@ -21,8 +20,6 @@ from experiments.study.cells import Cell as StudyCell
 from experiments.study.results import StudyResult
 from experiments.study.session_results import OptionLatency, QuantizationResult, SessionResult, SettingResult, Skew
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share, TreeCosts
-from load_testing.latency import LatencyHistogram
-from load_testing.plan import LoadResult
 from load_testing.results import Spread
 from load_testing.skew import SkewResult
 from load_testing.skew_measurement import SkewRow
@@ -101,17 +98,6 @@ def overload():
         p99_ms=912.3, failed=0, memory=123_000_000,
     )  # fmt: skip
     return OverloadReport(**ORIGIN, command="python -m experiments overload", seconds=1, phases=(row,))
-
-
-def replicas():
-    load = LoadResult(
-        requests=1000, rows=1000, failures={}, seconds=2, cpu_seconds=0.5, processes=1,
-        latencies=LatencyHistogram.of([1.0] * 1000),
-    )  # fmt: skip
-    return ReplicasReport(
-        **ORIGIN, command="python -m experiments replicas", host="http://proxy:1", load=load,
-        cpu_seconds={"proxy": 0.03},
-    )  # fmt: skip
 
 
 def images():
@@ -207,7 +193,6 @@ def reports(tmp_path, manifest):
         ("skew.json", skew()),
         ("profile.json", profile()),
         ("overload.json", overload()),
-        ("replicas.json", replicas()),
         ("workers.json", workers()),
         ("fairness.json", fairness()),
         ("protocols.json", protocols()),

@@ -48,7 +48,6 @@ def test_the_figures_are_those_of_the_result_files(reports, manifest):
     assert cells(part(page, "skew"), "o&lt;n&gt;nx")[:4] == ["/predict", "250", "100.000", "100.000"]
     assert cells(part(page, "profile"), "1") == ["201.3", "17.8", "72.2", "6.5", "5.2", "99.6", "84.1"]
     assert cells(part(page, "overload"), "onnx")[:3] == ["2,000", "5,432", "77"]
-    assert cells(part(page, "replicas"), "proxy") == ["30.0"]
     assert cells(part(page, "workers"), "single") == ["onnx", "50.0", "62.5", "1.60x", "0"]
     assert cells(part(page, "fairness"), "onnx")[-2:] == ["2.5", "98,765"]
     assert cells(part(page, "images"), "onnx") == ["271", "python:3", "109"]
