@@ -16,7 +16,7 @@ from xgboost import XGBClassifier
 
 from bundle.graph_names import LABEL, PROBABILITIES, VALUE
 from bundle.manifest import Tokens
-from bundle.session_options import as_served
+from bundle.session_options import PROVIDERS, as_served
 from experiments.study.conversion import TOKENS
 from experiments.study.families import ESTIMATOR
 from training.data.prepare import Feeds, packed_feeds
@@ -78,18 +78,21 @@ class OnnxGraph:
     """The packed graph in a session with the product's settings."""
 
     def __init__(self, content: bytes, threads: int) -> None:
-        self.session = onnxruntime.InferenceSession(
-            content, product_options(threads), providers=["CPUExecutionProvider"]
-        )
-        self._outputs = [node.name for node in self.session.get_outputs()]
+        self._session = open_session(content, product_options(threads))
+        self._outputs = [node.name for node in self._session.get_outputs()]
 
     def predict(self, batch: StudyBatch) -> Answer:
         """One run for the whole batch."""
-        results = self.session.run(self._outputs, batch.feeds)
+        results = self._session.run(self._outputs, batch.feeds)
         if self._outputs == [VALUE]:
             return Answer(None, results[0])
         named = dict(zip(self._outputs, results, strict=True))
         return Answer(named[LABEL], named[PROBABILITIES][:, 1])
+
+
+def open_session(content: bytes, options: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
+    """A session of the graph on the CPU, by default with the product's options."""
+    return onnxruntime.InferenceSession(content, options or product_options(), providers=PROVIDERS)
 
 
 def product_options(threads: int = 1) -> onnxruntime.SessionOptions:

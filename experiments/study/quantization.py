@@ -17,7 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantiz
 
 from bundle.graph_names import LABEL, PROBABILITIES
 from experiments.study.comparison import fit
-from experiments.study.contestants import NativePipeline, StudyBatch, product_options
+from experiments.study.contestants import NativePipeline, StudyBatch, open_session
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import mlp
 from experiments.study.session_measurement import Batches, ExpectedAnswers, latencies, measure_sessions, noise_of
@@ -110,7 +110,7 @@ def measure_quantization(
         "static INT8, all it finds": lambda: static(content, _calibration(rows)),
     }
     graphs = {way: make() for way, make in ways.items()}
-    openers = [partial(_open, graph) for graph in graphs.values()]
+    openers = [partial(open_session, graph) for graph in graphs.values()]
     sessions = [opener() for opener in openers]
     _, rounds = measure_sessions(openers, batches, budget)
     noise = {count: noise_of(measured) for count, measured in rounds.items()}
@@ -134,10 +134,6 @@ def measure_quantization(
             )
         )
     return results
-
-
-def _open(graph: bytes) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(graph, product_options(), providers=["CPUExecutionProvider"])
 
 
 def _calibration(rows: PreparedRows) -> Sequence[StudyBatch]:

@@ -12,10 +12,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime import SessionOptions
 
 from bundle.graph_names import LABEL, PROBABILITIES
-from experiments.study.contestants import StudyBatch, product_options
+from experiments.study.contestants import StudyBatch, open_session, product_options
 from experiments.study.node_profile import profile_nodes
 from experiments.study.session_results import OptionLatency, SettingResult, Skew, verdict
 from experiments.study.session_settings import Setting
@@ -119,19 +118,19 @@ def measure_settings(
             load_ms=1e3 * loads.medians[index],
             bytes=len(contents[index]),
             skew=expected.skew(openers[index]()),
-            placement=str(profile_nodes(contents[index], setting.make, setting.providers, some)),
+            placement=str(profile_nodes(contents[index], setting.make, some)),
         )
         for index, setting in enumerate(settings)
     ]
     return results, noise, len(loads.seconds[0])
 
 
-def optimized(content: bytes, make: Callable[[], SessionOptions] = product_options) -> bytes:
+def optimized(content: bytes) -> bytes:
     """The graph as ONNX Runtime saves it after its optimisations."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "optimized.onnx"
-        options = make()
+        options = product_options()
         options.optimized_model_filepath = str(path)
         options.log_severity_level = 3  # it warns that such a file may not suit another machine, which none gets
-        onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        open_session(content, options)
         return path.read_bytes()

@@ -1,13 +1,10 @@
 """`make session-options`: what each session option of ONNX Runtime does to the bundle's own graph.
 
-    ORT_PROVIDERS="TensorRT,CUDA" python -m experiments session-options
-
 The graph and the predictions that it must give are the bundle's; the rows to train and calibrate the quantised neural
 network come from the data set.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +25,7 @@ from experiments.study.machine import OthersClock, describe_machine
 from experiments.study.quantization import measure_quantization, train_mlp
 from experiments.study.session_measurement import ExpectedAnswers, measure_settings
 from experiments.study.session_results import SessionResult
-from experiments.study.session_settings import all_settings, provider_chain
+from experiments.study.session_settings import all_settings
 from experiments.study.timing import Budget
 from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset
@@ -61,12 +58,11 @@ def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: i
         raise ExperimentError(f"{models}: {manifest.name} is no binary classifier, which this study needs")
     expected = read_expected(rows.dataset, manifest, models)
     content = read_artifact(manifest, "onnx_packed", models)
-    chain, absent = provider_chain(os.environ)
     held_out = pipeline_frame(rows.dataset, rows.held_out)
     batches = {count: distinct_batches(rows.dataset, held_out, count, manifest.tokens) for count in BATCH_ROWS}
     clock = OthersClock()
     with progress_bar("session options", "step", total=3) as bar:
-        settings, noise, rounds = measure_settings(content, all_settings(chain), expected, batches, budget)
+        settings, noise, rounds = measure_settings(content, all_settings(), expected, batches, budget)
         bar.update()
         quantized = measure_quantization("trees", content, threshold, rows, batches, budget)
         bar.update()
@@ -81,7 +77,6 @@ def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: i
         others_cpus=clock.cpus(),
         rounds=rounds,
         noise=noise,
-        absent=absent,
         settings=tuple(settings),
         quantization=tuple(quantized),
     )

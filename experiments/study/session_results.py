@@ -31,7 +31,7 @@ class SettingResult(msgspec.Struct, frozen=True, kw_only=True):
     """A session setting on the bundle's packed graph.
 
     `latency` is {rows per call: latency}; `load_ms` the median time to make a session; `bytes` what it is made of;
-    `placement` says which provider runs which nodes.
+    `placement` says which nodes it runs.
     """
 
     name: str
@@ -56,10 +56,7 @@ class QuantizationResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionResult(ResultBesideOthers, frozen=True, kw_only=True):
-    """The whole comparison. `noise` is {rows: share by which a ratio must differ from 1 to count}.
-
-    `absent` are the providers that were asked for and that this build of ONNX Runtime doesn't have.
-    """
+    """The whole comparison. `noise` is {rows: share by which a ratio must differ from 1 to count}."""
 
     title: ClassVar = "Session options"
     file: ClassVar = "study/session_options.json"
@@ -70,7 +67,6 @@ class SessionResult(ResultBesideOthers, frozen=True, kw_only=True):
     version: str
     rounds: int
     noise: dict[int, float]
-    absent: tuple[str, ...]
     settings: tuple[SettingResult, ...]
     quantization: tuple[QuantizationResult, ...]
 
@@ -95,7 +91,7 @@ class SessionResult(ResultBesideOthers, frozen=True, kw_only=True):
         return ("; ".join(found) or f"none of {len(self.settings)} settings differs from the product's",)
 
     def tables(self) -> tuple[Table, ...]:
-        """Settings, which provider runs which nodes, and quantisation."""
+        """Settings, the nodes that they run, and quantisation."""
         sizes = len(self.noise)
         settings = ("setting", *self._heads(), "load ms", "KB", "max diff", "labels that differ")
         graphs = ("graph", "as", "operators added", "KB", *self._heads(), "max diff", "labels that differ", "F2",
@@ -108,15 +104,8 @@ class SessionResult(ResultBesideOthers, frozen=True, kw_only=True):
         graph_words = frozenset({0, 1, 2, *range(5, 4 + 2 * sizes, 2)})
         return (
             Table("Settings", settings, tuple(map(self._setting, self.settings)), settings_words),
-            Table("Which provider runs which nodes", ("settings", "nodes"), nodes, frozenset({0, 1})),
+            Table("Nodes", ("settings", "nodes"), nodes, frozenset({0, 1})),
             Table("Quantisation", graphs, tuple(map(self._graph, self.quantization)), graph_words),
-        )
-
-    def notes(self) -> tuple[str, ...]:
-        """Providers that are not there."""
-        return tuple(
-            f"{name}: asked for, but not in this build of ONNX Runtime; the chain goes on without it"
-            for name in self.absent
         )
 
     def _heads(self) -> tuple[str, ...]:

@@ -4,17 +4,15 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from xgboost import Booster, DMatrix, XGBClassifier
 
 from bundle.graph_names import NUMERIC
-from experiments.study.contestants import StudyBatch, product_options
+from experiments.study.contestants import StudyBatch, open_session, product_options
 from experiments.study.conversion import export_pipeline
 from experiments.study.families import ESTIMATOR, PREPROCESSING
 from experiments.study.node_profile import profile_nodes
-from experiments.study.session_settings import CPU
 from experiments.study.timing import Budget, measure
 from experiments.study.tree_costs_results import BatchCost, Cost, ShapeCost, Share
 from training.data.prepare import PreparedRows, pipeline_frame
@@ -35,10 +33,9 @@ class TreeGraph:
     def __init__(self, classifier: XGBClassifier) -> None:
         columns = [Input(f"f{i}", f"f{i}", text=False) for i in range(classifier.n_features_in_)]
         graph = pack(named_graph("trees", classifier, columns, Decision(2, 1, 0.5), missing=""))
-        content = graph.SerializeToString()
         self.booster: Booster = classifier.get_booster()
         self.count = self.booster.num_boosted_rounds()
-        self._session = onnxruntime.InferenceSession(content, product_options(), providers=[CPU])
+        self._session = open_session(graph.SerializeToString())
 
     def cost(self, batches: Sequence[Matrix], budget: Budget) -> Cost:
         """Both sides on the batches, one after the other, again and again."""
@@ -96,7 +93,7 @@ def measure_share(rows: PreparedRows, pipeline: Pipeline, budget: Budget) -> Sha
     steps = (lambda: preprocessing.transform(frame), lambda: estimator.predict_proba(matrix))
     native = [1e6 * seconds / frame.height for seconds in measure(steps, budget).lowest]
     graph = export_pipeline(rows.dataset, pipeline, 0.5)
-    seconds = profile_nodes(graph, product_options, (CPU,), batch, budget.most_rounds).seconds
+    seconds = profile_nodes(graph, product_options, batch, budget.most_rounds).seconds
     of_trees = 1e6 * seconds[TREES] / frame.height
     return Share(
         rows=frame.height,

@@ -150,7 +150,7 @@ def sessions():
     )  # fmt: skip
     return SessionResult(
         model="m", version="abc123", created=CREATED, command="python -m experiments.study.session_options",
-        machine=STUDY_MACHINE, others_cpus=0.25, rounds=11, noise={1: 0.15}, absent=("TurboProvider",),
+        machine=STUDY_MACHINE, others_cpus=0.25, rounds=11, noise={1: 0.15},
         settings=settings, quantization=(graph,),
     )  # fmt: skip
 
