@@ -96,14 +96,14 @@ def result_as_markdown(result: Result, pictures: Mapping[str, str] | None = None
 
 def write_result(result: Result, reports: Path, others: Mapping[str, bytes] | None = None) -> list[Path]:
     """Write the result's file, the same as Markdown, and `others` ({name: content}) beside them, each whole or not at
-    all. PNG pictures among them are shown in the Markdown. Returns the paths.
+    all. SVG pictures among them are shown in the Markdown. Returns the paths.
 
     Raises:
         OSError: they can't be written.
     """
     path = reports / result.file
     others = dict(others or {})
-    pictures = {picture_title(name): name for name in others if name.endswith(".png")}
+    pictures = {picture_title(name): name for name in others if name.endswith(".svg")}
     contents = {path.name: encode_result(result), f"{path.stem}.md": result_as_markdown(result, pictures).encode()}
     return write_files(path.parent, contents | others)
 

@@ -1,4 +1,4 @@
-"""The charts of the families' comparison, of session options and of tree costs."""
+"""The charts of the families' comparison and of tree costs."""
 
 import io
 import math
@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from experiments.study.cells import Cell, title
+from experiments.study.cells import title
 from experiments.study.results import StudyResult
 
-BLUE, ORANGE, SLOWER = "#2563eb", "#ea580c", "#fee2e2"
+SLOWER = "#fee2e2"
 PALETTE = (
     "#94a3b8", "#0f172a", "#059669", "#b45309", "#7c3aed", "#db2777", "#22d3ee", "#0ea5e9", "#2563eb", "#4338ca",
     "#172554",
@@ -19,16 +19,14 @@ PALETTE = (
 HOLLOW = "hollow: other processes left too few CPUs\n(such a point may lie beyond the chart)\n"
 MARKERS = "osD^vPX<>ph"
 COLORS = ("#ea580c", "#fdba74", "#2563eb", "#93c5fd")
-GREY = "#94a3b8"
-PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 
 
-def draw_speedup(result: StudyResult) -> Figure:
+def draw_speedup(result: StudyResult) -> bytes:
     """Speed-up over batch size, a panel per number of threads and a line per family."""
     panels = result.protocol.threads
     figure = Figure(figsize=(5.2 * len(panels) + 2.6, 5.4), layout="constrained")
-    figure.suptitle("Speed-up of ONNX Runtime over the native pipeline", x=0.01, ha="left", fontweight="bold")
-    for axes, threads in zip(_row(figure, len(panels)), panels, strict=True):
+    row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, threads in zip(row, panels, strict=True):
         _speedup_panel(axes, result, threads)
     figure.axes[0].set_ylabel("native time / ONNX time")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -37,21 +35,15 @@ def draw_speedup(result: StudyResult) -> Figure:
         handles, labels, loc="outside right upper", frameon=False, fontsize=8.5, labelspacing=0.9, title_fontsize=8.5,
         **legend,
     )  # fmt: skip
-    return figure
-
-
-def _row(figure: Figure, count: int) -> Sequence[Axes]:
-    axes: Sequence[Axes] = figure.subplots(1, count, sharey=True, squeeze=False)[0]
-    return axes
+    return _svg(figure, "Speed-up of ONNX Runtime over the native pipeline")
 
 
 def _speedup_panel(axes: Axes, result: StudyResult, threads: int) -> None:
     for index, family in enumerate(result.families):
-        cells = _measured(result.cells_of(family, threads))
+        cells = [cell for cell in result.cells_of(family, threads) if cell.speedup is not None]
         color, marker = PALETTE[index % len(PALETTE)], MARKERS[index % len(MARKERS)]
-        speedups = [cell.speedup or math.nan for cell in cells]
         axes.plot(
-            [cell.rows for cell in cells], speedups,
+            [cell.rows for cell in cells], [cell.speedup or math.nan for cell in cells],
             color=color, marker=marker, markersize=5, linewidth=1.4, label=title(family),
         )  # fmt: skip
         disturbed = [(cell.rows, cell.speedup) for cell in cells if cell.note]
@@ -74,39 +66,6 @@ def _speedup_panel(axes: Axes, result: StudyResult, threads: int) -> None:
     _rows_axis(axes, result)
 
 
-def draw_time_per_row(result: StudyResult) -> Figure:
-    """Time per row over batch size, both logarithmic: a panel per family, a line per side and number of threads."""
-    columns = min(4, len(result.families))
-    lines = math.ceil(len(result.families) / columns)
-    figure = Figure(figsize=(3.1 * columns + 0.6, 2.5 * lines + 0.9), layout="constrained")
-    figure.suptitle("Time per row", x=0.01, ha="left", fontweight="bold")
-    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, family in zip(panels.flat, result.families, strict=False):
-        for threads, style in zip(result.protocol.threads, ("-", "--", ":", "-."), strict=False):
-            cells = _measured(result.cells_of(family, threads))
-            rows = [cell.rows for cell in cells]
-            suffix = "one thread" if threads == 1 else f"{threads} threads"
-            native = [(cell.native_us or math.nan) / cell.rows for cell in cells]
-            onnx = [(cell.onnx_us or math.nan) / cell.rows for cell in cells]
-            axes.plot(rows, native, style, color=ORANGE, linewidth=1.4, marker="o", markersize=3,
-                      label=f"native pipeline, {suffix}")  # fmt: skip
-            axes.plot(rows, onnx, style, color=BLUE, linewidth=1.4, marker="o", markersize=3,
-                      label=f"ONNX Runtime, {suffix}")  # fmt: skip
-        axes.set(xscale="log", yscale="log")
-        axes.set_title(title(family), loc="left", fontsize=9)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        _rows_axis(axes, result)
-    for axes in panels.flat[len(result.families) :]:
-        axes.set_axis_off()
-    for axes in panels.flat[max(0, len(result.families) - columns) : len(result.families)]:
-        axes.tick_params(labelbottom=True)  # the lowest of its column, with an empty place below or none
-    figure.supxlabel("rows per call", fontsize=10)
-    figure.supylabel("µs per row", fontsize=10)
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=9)
-    return figure
-
-
 def _rows_axis(axes: Axes, result: StudyResult) -> None:
     axes.set_xticks(result.protocol.batch_rows)
     axes.xaxis.set_minor_locator(NullLocator())
@@ -116,24 +75,6 @@ def _rows_axis(axes: Axes, result: StudyResult) -> None:
     axes.grid(visible=True, color="#e2e8f0", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
-
-
-def _measured(cells: Sequence[Cell]) -> list[Cell]:
-    return [cell for cell in cells if cell.speedup is not None]
-
-
-def bars(title: str, values: Mapping[str, float], unit: str) -> bytes:
-    """A bar per value, from above; the first is the basis, at which a line stands."""
-    figure = Figure(figsize=(7.2, 1.3 + 0.3 * len(values)), layout="constrained")
-    axes = figure.subplots()
-    names = list(values)[::-1]
-    drawn = axes.barh(names, [values[name] for name in names], color=BLUE)
-    axes.bar_label(drawn, fmt="{:,.1f}", padding=3, fontsize=8, bbox=PLAIN)
-    axes.axvline(next(iter(values.values()), 0), color=GREY, linewidth=1, linestyle="--")
-    axes.margins(x=0.12)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.set_xlabel(unit)
-    return _svg(figure, title)
 
 
 def lines(title: str, across: Sequence[float], series: Mapping[str, Sequence[float]], units: tuple[str, str]) -> bytes:

@@ -18,7 +18,7 @@ class StudyResult(ResultBesideOthers, frozen=True, kw_only=True):
     title: ClassVar = "When ONNX is worth it"
     file: ClassVar = "study/study.json"
     made_by: ClassVar = "make study"
-    pictures: ClassVar = ("speedup.svg", "time_per_row.svg")
+    pictures: ClassVar = ("speedup.svg",)
 
     dataset: str
     data_source: str

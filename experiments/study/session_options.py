@@ -17,8 +17,6 @@ from bundle.reference import LABEL, PROBABILITIES, ROW
 from experiments.command import add_folders, publish
 from experiments.errors import ExperimentError
 from experiments.study.arguments import add_data_arguments, load
-from experiments.study.cells import count_rows
-from experiments.study.charts import bars
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import StudyBatch
 from experiments.study.machine import OthersClock, describe_machine
@@ -82,16 +80,6 @@ def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: i
     )
 
 
-def charts(result: SessionResult) -> dict[str, bytes]:
-    """A chart of all settings for each number of rows."""
-    found = {}
-    for rows in result.noise:
-        times = {setting.name: setting.latency[rows].us for setting in result.settings if rows in setting.latency}
-        title = f"Time per call of {count_rows(rows)}, by setting"
-        found[f"time_per_call_of_{rows}.svg"] = bars(title, times, "µs per call, median")
-    return found
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_folders(parser)
@@ -104,4 +92,4 @@ def run(options: argparse.Namespace) -> int:
     manifest = read_manifest(options.models)
     rows = load(options.dataset, options.data, options.data_dir, seed=options.seed)
     result = measure_all(rows, manifest, options.models, seed=options.seed, budget=budget)
-    return publish(result, options.reports, charts(result))
+    return publish(result, options.reports)

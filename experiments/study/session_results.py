@@ -61,7 +61,6 @@ class SessionResult(ResultBesideOthers, frozen=True, kw_only=True):
     title: ClassVar = "Session options"
     file: ClassVar = "study/session_options.json"
     made_by: ClassVar = "make session-options"
-    pictures: ClassVar = ("time_per_call_*.svg",)
 
     model: str
     version: str

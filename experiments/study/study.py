@@ -1,19 +1,15 @@
 """`make study`: when ONNX is worth it, by model family, batch size and threads."""
 
 import argparse
-import io
 from collections.abc import Sequence
-
-import msgspec
-import polars as pl
 
 from bundle.command_line import whole_number
 from bundle.machine import command_line
 from bundle.manifest import utc_now
 from experiments.command import add_folders, publish
 from experiments.study.arguments import add_data_arguments, load
-from experiments.study.cells import Cell, StudyProtocol
-from experiments.study.charts import draw_speedup, draw_time_per_row
+from experiments.study.cells import StudyProtocol
+from experiments.study.charts import draw_speedup
 from experiments.study.comparison import compare, steps
 from experiments.study.families import Family, all_families
 from experiments.study.machine import OthersClock, describe_machine
@@ -25,8 +21,6 @@ from training.progress import progress_bar
 BATCH_ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
 FAST_ROWS = 12_000
 THRESHOLD = 0.5
-SCHEMA = {name: {str: pl.String, int: pl.Int64}.get(kind, pl.Float64) for name, kind in Cell.__annotations__.items()}
-"""Of `study.parquet`: the fields of a cell."""
 
 
 def protocol(*, fast: bool, threads: Sequence[int]) -> StudyProtocol:
@@ -68,19 +62,6 @@ def study(rows: PreparedRows, families: Sequence[Family], plan: StudyProtocol, *
     )
 
 
-def other_files(result: StudyResult) -> dict[str, bytes]:
-    """The cells as Parquet, and the charts as SVG and PNG."""
-    table = io.BytesIO()
-    pl.DataFrame([msgspec.to_builtins(cell) for cell in result.cells], schema=SCHEMA).write_parquet(table)
-    contents = {"study.parquet": table.getvalue()}
-    for name, figure in (("speedup", draw_speedup(result)), ("time_per_row", draw_time_per_row(result))):
-        for kind in ("svg", "png"):
-            picture = io.BytesIO()
-            figure.savefig(picture, format=kind, dpi=120)
-            contents[f"{name}.{kind}"] = picture.getvalue()
-    return contents
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     names = list(dict.fromkeys(family.name for family in all_families()))
@@ -100,4 +81,4 @@ def run(options: argparse.Namespace) -> int:
     most_rows = FAST_ROWS if options.fast else None
     rows = load(options.dataset, options.data, options.data_dir, seed=options.seed, most_rows=most_rows)
     result = study(rows, families, plan, seed=options.seed)
-    return publish(result, options.reports, other_files(result))
+    return publish(result, options.reports, {"speedup.svg": draw_speedup(result)})

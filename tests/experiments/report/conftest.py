@@ -203,6 +203,6 @@ def reports(tmp_path, manifest):
         ("soak.json", soak()),
     ):
         (folder / name).write_bytes(msgspec.json.encode(result))
-    for name in ("speedup", "time_per_row", "time_per_call_of_1", "cost_by_batch_size"):
+    for name in ("speedup", "cost_by_batch_size"):
         (folder / f"study/{name}.svg").write_text(SVG.format(name))
     return folder

@@ -138,8 +138,6 @@ def test_command_writes_both_files(small_dataset, models, tmp_path, monkeypatch,
     assert {path.name for path in (tmp_path / "study").iterdir()} == {
         "session_options.json",
         "session_options.md",
-        "time_per_call_of_1.svg",
-        "time_per_call_of_1000.svg",
     }
 
 
