@@ -1,14 +1,15 @@
 """What a measurement leaves in `reports/`: its figures as JSON, and its tables as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
 from bundle.files import encode_result, write_files
-from bundle.machine import Machine
+from bundle.machine import Machine, command_line, describe_machine
+from bundle.manifest import utc_now
 from bundle.table import Table, printable, to_markdown
 
 
@@ -60,6 +61,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def notes(self) -> tuple[str, ...]:
         """What a reader must know in order not to read too much into the figures."""
         return ()
+
+
+def made_now(libraries: Iterable[str]) -> dict[str, Any]:
+    """The fields of a `Result` that this process has just made; `libraries` are those whose versions matter."""
+    return {"created": utc_now(), "command": command_line(), "machine": describe_machine(libraries)}
 
 
 def provenance(result: Result) -> dict[str, str]:

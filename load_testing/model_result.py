@@ -2,10 +2,21 @@
 
 from typing import Any
 
-from bundle.machine import command_line
-from bundle.manifest import Manifest, utc_now
-from bundle.result import Result
-from load_testing.machine import describe_machine
+from bundle.manifest import Manifest
+from bundle.result import Result, made_now
+
+LIBRARIES = (
+    "locust",
+    "gevent",
+    "onnxruntime",
+    "scikit-learn",
+    "xgboost-cpu",
+    "xgboost",
+    "fastapi",
+    "uvicorn",
+    "msgspec",
+)
+"""What is measured, and what measures."""
 
 
 class ModelResult(Result, frozen=True, kw_only=True):
@@ -26,7 +37,5 @@ def origin(manifest: Manifest) -> dict[str, Any]:
         "model": manifest.name,
         "version": manifest.version,
         "data_source": manifest.data_source,
-        "created": utc_now(),
-        "command": command_line(),
-        "machine": describe_machine(),
+        **made_now(LIBRARIES),
     }

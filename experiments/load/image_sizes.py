@@ -7,9 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from bundle.machine import command_line, describe_machine
-from bundle.manifest import utc_now
-from bundle.result import Result
+from bundle.result import Result, made_now
 from bundle.table import Table
 from experiments.command import add_folders, publish
 from experiments.errors import ExperimentError
@@ -86,13 +84,7 @@ def measure_images(names: list[str]) -> ImagesReport:
             raise ExperimentError(f"train-to-serve/{name}: no such image; `make images` builds it")
         sizes.append(ImageSize(image=name, bytes=size, base=base, base_bytes=_size(base)))
     version = docker("version", "--format", "{{.Server.Version}}")
-    return ImagesReport(
-        created=utc_now(),
-        command=command_line(),
-        machine=describe_machine(()),
-        docker=version,
-        images=tuple(sizes),
-    )
+    return ImagesReport(**made_now(()), docker=version, images=tuple(sizes))
 
 
 def docker(*arguments: str) -> str:

@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bundle.command_line import real_number
-from bundle.machine import command_line
-from bundle.manifest import utc_now
+from bundle.result import made_now
 from experiments.command import add_folders, publish
 from experiments.load.soak_faults import (
     BURST_CONNECTIONS,
@@ -30,7 +29,7 @@ from experiments.load.soak_faults import workers as workers_of
 from experiments.load.soak_load import HonestClients
 from experiments.load.soak_report import MemoryGrowth, SoakReport, SoakResult
 from load_testing.cpus import available_cpus
-from load_testing.machine import describe_machine
+from load_testing.model_result import LIBRARIES
 from load_testing.payloads import Reference, read_reference
 from load_testing.process_tree import memory
 from load_testing.scenarios import parse_address
@@ -108,5 +107,4 @@ def run(options: argparse.Namespace) -> int:
     for name in options.services or specs:
         print(f"{name}: {options.duration:g} s of load, hostile input and faults", flush=True)
         results.append(soak(specs[name], reference, options.models, options.duration))
-    report = SoakReport(created=utc_now(), command=command_line(), machine=describe_machine(), results=tuple(results))
-    return publish(report, options.reports)
+    return publish(SoakReport(**made_now(LIBRARIES), results=tuple(results)), options.reports)

@@ -2,20 +2,14 @@
 
 import os
 import time
+from typing import Any
 
 import psutil
 
-from bundle import machine
-from bundle.machine import Machine
-from bundle.result import Result
+from bundle.result import Result, made_now
 from training.manifest import LIBRARIES as TRAINING_LIBRARIES
 
 LIBRARIES = (*TRAINING_LIBRARIES, "xgboost-cpu", "xgboost", "skl2onnx")
-
-
-def describe_machine() -> Machine:
-    """This machine, with the versions of what is compared."""
-    return machine.describe_machine(LIBRARIES)
 
 
 class ResultBesideOthers(Result, frozen=True, kw_only=True):
@@ -38,6 +32,10 @@ class OthersClock:
         """The average until now."""
         others = (_busy_seconds() - self._busy) - (_own_seconds() - self._own)
         return max(0.0, others / (time.perf_counter() - self._started))
+
+    def origin(self) -> dict[str, Any]:
+        """The fields of `ResultBesideOthers`, for a result that was measured since then."""
+        return {**made_now(LIBRARIES), "others_cpus": self.cpus()}
 
 
 def _busy_seconds() -> float:

@@ -11,15 +11,14 @@ import numpy as np
 import polars as pl
 
 from bundle.artifacts import read_artifact
-from bundle.machine import command_line
-from bundle.manifest import Manifest, read_manifest, utc_now
+from bundle.manifest import Manifest, read_manifest
 from bundle.reference import LABEL, PROBABILITIES, ROW
 from experiments.command import add_folders, publish
 from experiments.errors import ExperimentError
 from experiments.study.arguments import add_data_arguments, load
 from experiments.study.comparison import distinct_batches
 from experiments.study.contestants import StudyBatch
-from experiments.study.machine import OthersClock, describe_machine
+from experiments.study.machine import OthersClock
 from experiments.study.quantization import measure_quantization, train_mlp
 from experiments.study.session_measurement import ExpectedAnswers, measure_settings
 from experiments.study.session_results import SessionResult
@@ -69,10 +68,7 @@ def measure_all(rows: PreparedRows, manifest: Manifest, models: Path, *, seed: i
     return SessionResult(
         model=manifest.name,
         version=manifest.version,
-        created=utc_now(),
-        command=command_line(),
-        machine=describe_machine(),
-        others_cpus=clock.cpus(),
+        **clock.origin(),
         rounds=rounds,
         noise=noise,
         settings=tuple(settings),

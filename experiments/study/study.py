@@ -4,15 +4,13 @@ import argparse
 from collections.abc import Sequence
 
 from bundle.command_line import whole_number
-from bundle.machine import command_line
-from bundle.manifest import utc_now
 from experiments.command import add_folders, publish
 from experiments.study.arguments import add_data_arguments, load
 from experiments.study.cells import StudyProtocol
 from experiments.study.charts import draw_speedup
 from experiments.study.comparison import compare, steps
 from experiments.study.families import Family, all_families
-from experiments.study.machine import OthersClock, describe_machine
+from experiments.study.machine import OthersClock
 from experiments.study.results import StudyResult
 from load_testing.cpus import available_cpus
 from training.data.prepare import PreparedRows
@@ -52,10 +50,7 @@ def study(rows: PreparedRows, families: Sequence[Family], plan: StudyProtocol, *
         data_source=rows.description.source,
         training_rows=rows.training.height,
         held_out_rows=rows.held_out.height,
-        created=utc_now(),
-        command=command_line(),
-        machine=describe_machine(),
-        others_cpus=clock.cpus(),
+        **clock.origin(),
         protocol=plan,
         families=tuple(facts),
         cells=tuple(cells),

@@ -10,14 +10,12 @@ import argparse
 
 import numpy as np
 
-from bundle.machine import command_line
-from bundle.manifest import utc_now
 from experiments.command import add_folders, publish
 from experiments.study.arguments import add_data_arguments, load
 from experiments.study.charts import lines
 from experiments.study.comparison import fit
 from experiments.study.families import PREPROCESSING, xgboost
-from experiments.study.machine import OthersClock, describe_machine
+from experiments.study.machine import OthersClock
 from experiments.study.timing import Budget
 from experiments.study.tree_cost_measurement import ROWS, measure_batches, measure_shape, measure_share
 from experiments.study.tree_costs_results import TreeCosts
@@ -45,10 +43,7 @@ def measure_all(rows: PreparedRows, *, seed: int, budget: Budget) -> TreeCosts:
     return TreeCosts(
         dataset=rows.dataset.name,
         data_source=rows.description.source,
-        created=utc_now(),
-        command=command_line(),
-        machine=describe_machine(),
-        others_cpus=clock.cpus(),
+        **clock.origin(),
         trees=USUAL[0],
         depth=USUAL[1],
         shapes=tuple(shapes),
