@@ -3,7 +3,6 @@
 import http.client
 import multiprocessing
 import os
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,29 +16,17 @@ from load_testing.services import ServiceError
 BATCH_ROWS = 10_000
 BATCH_CLIENTS = 2
 START_SECONDS = 60.0
-STOP_SECONDS = 30.0
-STOPPED = -1
-
-
-def connect(address: Address) -> http.client.HTTPConnection:
-    """A connection whose small requests are sent at once."""
-    connection = http.client.HTTPConnection(*address, timeout=60)
-    connection.connect()
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
 
 
 def send_batches(address: Address, body: bytes, sent: "Synchronized[int]") -> None:
-    """Send the batch again and again, counting in `sent`, until that is set to `STOPPED`."""
+    """Send the batch again and again, and count the answers in `sent`."""
     if hasattr(os, "nice"):
         os.nice(19)  # it is the service that is measured, not who gets the client's CPU
-    connection = connect(address)
+    connection = http.client.HTTPConnection(*address, timeout=60)
     while True:
         connection.request("POST", "/predict/batch", body)
         connection.getresponse().read()
         with sent.get_lock():
-            if sent.value == STOPPED:
-                return
             sent.value += 1
 
 
@@ -58,10 +45,7 @@ def batch_load(address: Address, reference: Reference) -> Iterator["Synchronized
         yield sent
         _check_alive(clients)
     finally:
-        with sent.get_lock():
-            sent.value = STOPPED
         for client in clients:
-            client.join(STOP_SECONDS)
             client.kill()
             client.join()
 

@@ -7,6 +7,8 @@ keep the same one-worker service busy with batches of 10,000 rows.
 import argparse
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import ClassVar
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from bundle.command_line import real_number
 from bundle.table import Table
 from experiments.command import add_folders, publish
-from experiments.load.batch_load import BATCH_ROWS, batch_load, connect
+from experiments.load.batch_load import BATCH_ROWS, batch_load
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
 from load_testing.latency import LatencyHistogram
 from load_testing.model_result import ModelResult, origin
@@ -72,19 +74,19 @@ class FairnessReport(ModelResult, frozen=True, kw_only=True):
 
 def latencies(address: Address, path: str, body: bytes | None, seconds: float) -> LatencyHistogram:
     """Of one request after the other (a GET if there is no body) on one connection."""
-    connection = connect(address)
     measured = []
     deadline = time.perf_counter() + seconds
-    while time.perf_counter() < deadline:
-        started = time.perf_counter()
-        connection.request("POST" if body else "GET", path, body)
-        answer = connection.getresponse()
-        answer.read()
-        measured.append(1e3 * (time.perf_counter() - started))
-        if answer.status != 200:
-            raise ServiceError(f"{path} answered {answer.status}")
-        time.sleep(PAUSE_SECONDS)
-    connection.close()
+    with closing(HTTPConnection(*address, timeout=60)) as connection:
+        connection.connect()
+        while time.perf_counter() < deadline:
+            started = time.perf_counter()
+            connection.request("POST" if body else "GET", path, body)
+            answer = connection.getresponse()
+            answer.read()
+            measured.append(1e3 * (time.perf_counter() - started))
+            if answer.status != 200:
+                raise ServiceError(f"{path} answered {answer.status}")
+            time.sleep(PAUSE_SECONDS)
     return LatencyHistogram.of(measured)
 
 

@@ -8,8 +8,9 @@ cell after the other is measured, in interleaved rounds. The client has other CP
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,6 @@ import msgspec
 from bundle.command_line import real_number, whole_number
 from bundle.table import Table
 from experiments.command import add_folders, publish
-from experiments.load.batch_load import connect
 from experiments.load.protocol_requests import ProtocolRequest, make_requests
 from load_testing.cpus import available_cpus, on_cpus, split_cpus
 from load_testing.model_result import ModelResult, origin
@@ -91,20 +91,17 @@ Answer = tuple[bytes, Any]
 @contextmanager
 def by_http(address: Address, request: ProtocolRequest) -> Iterator[Callable[[], Answer]]:
     """What sends the request and returns the answer, on a connection of its own."""
-    connection = connect(address)
+    with closing(HTTPConnection(*address, timeout=60)) as connection:
 
-    def send() -> Answer:
-        connection.request("POST", request.path or "", request.body, request.headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        if answer.status != 200:
-            raise ServiceError(f"{request.protocol}: {answer.status} {content[:200]!r}")
-        return content, answer.headers
+        def send() -> Answer:
+            connection.request("POST", request.path or "", request.body, request.headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status != 200:
+                raise ServiceError(f"{request.protocol}: {answer.status} {content[:200]!r}")
+            return content, answer.headers
 
-    try:
         yield send
-    finally:
-        connection.close()
 
 
 @contextmanager

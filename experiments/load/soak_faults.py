@@ -37,7 +37,7 @@ class HostileCounts(msgspec.Struct):
     """`tried` hostile requests and clients; `unexpected` has those that were answered otherwise than documented."""
 
     tried: int = 0
-    unexpected: Counter[str] = msgspec.field(default_factory=Counter)
+    unexpected: dict[str, int] = msgspec.field(default_factory=Counter)
 
 
 class Repeated(threading.Thread):

@@ -35,7 +35,7 @@ class LoadCounts(msgspec.Struct):
     shed: int = 0
     cut_off: int = 0
     lost: int = 0
-    wrong: Counter[str] = msgspec.field(default_factory=Counter)
+    wrong: dict[str, int] = msgspec.field(default_factory=Counter)
 
 
 class HonestClients:

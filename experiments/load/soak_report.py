@@ -60,8 +60,8 @@ class SoakReport(Result, frozen=True, kw_only=True):
         names = ", ".join(result.service for result in self.results)
         requests = sum(result.load.requests for result in self.results)
         lost = sum(result.load.lost for result in self.results)
-        wrong = sum(result.load.wrong.total() for result in self.results)
-        hostile = sum(result.hostile.unexpected.total() for result in self.results)
+        wrong = sum(sum(result.load.wrong.values()) for result in self.results)
+        hostile = sum(sum(result.hostile.unexpected.values()) for result in self.results)
         return (
             f"{names}: {requests:,} requests answered rightly; {lost:,} lost, {wrong:,} wrong, {hostile:,} hostile "
             "ones answered otherwise than documented",
@@ -97,8 +97,8 @@ def _column(result: SoakResult, kinds: tuple[str, ...]) -> dict[str, str]:
         "refused otherwise (503), tried again": f"{load.shed:,}",
         "cut off, tried again": f"{load.cut_off:,}",
         "**lost**": f"{load.lost:,}",
-        "**wrong**": f"{load.wrong.total():,}",
-        "**hostile, answered otherwise than documented**": f"{result.hostile.unexpected.total():,}",
+        "**wrong**": f"{sum(load.wrong.values()):,}",
+        "**hostile, answered otherwise than documented**": f"{sum(result.hostile.unexpected.values()):,}",
         "memory after the warm-up, MiB": _mebibytes(used.start),
         "memory at the end, MiB": _mebibytes(used.end),
         "oldest worker, start to end, MiB": f"{_mebibytes(used.oldest_start)} → {_mebibytes(used.oldest_end)}",

@@ -1,8 +1,7 @@
 """Every kind of result, registered once: the page, the record and the documentation know them from here."""
 
-from collections import Counter
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import TypeVar
 
 import msgspec
 
@@ -52,17 +51,10 @@ def read_result(path: Path, kind: type[T]) -> T:
         ExperimentError: it can't be read, or isn't such a result.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=_counter)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise ExperimentError(f"{path}: {error.strerror}; `{kind.made_by}` makes it") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ExperimentError(
             f"{path}: not a result that this code reads: {error}; measure again (`{kind.made_by}`), or remove it"
         ) from error
-
-
-def _counter(kind: type, content: object) -> Any:  # noqa: ANN401  as msgspec wants it
-    """A Counter, which msgspec writes as an object, but leaves to the caller to read."""
-    if (get_origin(kind) or kind) is not Counter:
-        raise NotImplementedError(f"{kind} in a result")
-    return Counter(msgspec.convert(content, dict[str, int]))
