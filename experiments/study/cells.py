@@ -9,9 +9,8 @@ SHIFT = 1e8
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """A family at a number of threads and of rows.
 
-    Times are medians of `rounds` in µs per call. On the cell's first batch, `max_difference` is the largest |Δp| (of a
-    regressor: |Δ prediction|) and `label_match` the share of equal labels (of a regressor: None). `note` says what
-    disturbed a cell, or why it wasn't measured; then every figure is None.
+    Times are medians of `rounds` in µs per call. `note` says what disturbed a cell, or why it wasn't measured; then
+    every figure is None.
     """
 
     family: str
@@ -22,8 +21,6 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     native_us: float | None = None
     onnx_us: float | None = None
     speedup: float | None = None
-    max_difference: float | None = None
-    label_match: float | None = None
     note: str = ""
 
 

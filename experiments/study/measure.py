@@ -4,11 +4,10 @@ import math
 from collections.abc import Iterator
 from itertools import cycle
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from experiments.study.cells import Cell, StudyProtocol
-from experiments.study.contestants import Answer, NativePipeline, OnnxGraph, StudyBatch
+from experiments.study.contestants import NativePipeline, OnnxGraph, StudyBatch
 from experiments.study.families import Family
 from experiments.study.machine import OthersClock
 from experiments.study.timing import Budget, measure
@@ -60,7 +59,6 @@ def _measure_cell(
     threads: int,
     budget: Budget,
 ) -> Cell:
-    expected, got = native.predict(distinct[0]), onnx.predict(distinct[0])
     for_native, for_onnx = cycle(distinct), cycle(distinct)
     clock = OthersClock()
     measured = measure((lambda: native.predict(next(for_native)), lambda: onnx.predict(next(for_onnx))), budget)
@@ -74,8 +72,6 @@ def _measure_cell(
         native_us=1e6 * native_seconds,
         onnx_us=1e6 * onnx_seconds,
         speedup=native_seconds / onnx_seconds,
-        max_difference=float(np.abs(expected.values - got.values).max()),
-        label_match=_label_match(expected, got),
         note=_disturbance(clock.cpus(), threads),
     )
 
@@ -85,9 +81,3 @@ def _disturbance(others: float, threads: int) -> str:
     if threads + others <= len(available_cpus()) + DISTURBING:
         return ""
     return f"other processes kept {others:.1f} CPUs busy: too few were left for {threads} threads"
-
-
-def _label_match(expected: Answer, got: Answer) -> float | None:
-    if expected.labels is None or got.labels is None:
-        return None
-    return float((expected.labels == got.labels).mean())

@@ -18,7 +18,7 @@ from experiments.study.contestants import StudyBatch, open_session, product_opti
 from experiments.study.node_profile import profile_nodes
 from experiments.study.session_results import OptionLatency, SettingResult, Skew, verdict
 from experiments.study.session_settings import Setting
-from experiments.study.timing import Budget, Rounds, repeats_for, seconds_per_call
+from experiments.study.timing import Budget, Rounds, repeats_for, seconds_per_call, turns
 
 LEAST_NOISE = 0.03
 """Smaller differences aren't told apart, however quiet the machine was."""
@@ -57,19 +57,15 @@ def measure_sessions(openers: Sequence[Opener], batches: Batches, budget: Budget
     repeats = {rows: repeats_for(_caller(openers[0](), some), budget.round_seconds) for rows, some in batches.items()}
     loads: list[list[float]] = [[] for _ in openers]
     calls: dict[int, list[list[float]]] = {rows: [[] for _ in openers] for rows in batches}
-    generator, started = np.random.default_rng(0), time.perf_counter()
-    for number in range(budget.most_rounds):
-        if number >= budget.least_rounds and time.perf_counter() - started > budget.seconds:
-            break
-        for index in generator.permutation(len(openers)):
-            opened = time.perf_counter()
-            session = openers[index]()
-            loads[index].append(time.perf_counter() - opened)
-            for rows, some in batches.items():
-                call = _caller(session, some)
-                seconds_per_call(call, 1 + repeats[rows] // 4)  # to warm up
-                calls[rows][index].append(seconds_per_call(call, repeats[rows]))
-            del session, call
+    for index in turns(len(openers), budget):
+        opened = time.perf_counter()
+        session = openers[index]()
+        loads[index].append(time.perf_counter() - opened)
+        for rows, some in batches.items():
+            call = _caller(session, some)
+            seconds_per_call(call, 1 + repeats[rows] // 4)  # to warm up
+            calls[rows][index].append(seconds_per_call(call, repeats[rows]))
+        del session, call
     return _rounds(loads), {rows: _rounds(seconds) for rows, seconds in calls.items()}
 
 

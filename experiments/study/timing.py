@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,17 +54,21 @@ def seconds_per_call(call: Call, repeats: int = 1) -> float:
     return (time.perf_counter() - started) / repeats
 
 
-def measure(calls: Sequence[Call], budget: Budget) -> Rounds:
-    """Interleaved rounds of all calls, after one to warm up, in a random order that is new in every round."""
-    repeats = [repeats_for(call, budget.round_seconds) for call in calls]
-    generator = np.random.default_rng(0)
-    measured: list[list[float]] = [[] for _ in calls]
-    started = time.perf_counter()
+def turns(contestants: int, budget: Budget) -> Iterator[int]:
+    """Whose turn it is: each contestant's once a round, in a random order that is new in every round."""
+    generator, started = np.random.default_rng(0), time.perf_counter()
     for number in range(budget.most_rounds):
         if number >= budget.least_rounds and time.perf_counter() - started > budget.seconds:
             break
-        for index in generator.permutation(len(calls)):
-            measured[index].append(seconds_per_call(calls[index], repeats[index]))
+        yield from generator.permutation(contestants)
+
+
+def measure(calls: Sequence[Call], budget: Budget) -> Rounds:
+    """Interleaved rounds of all calls, after one to warm up."""
+    repeats = [repeats_for(call, budget.round_seconds) for call in calls]
+    measured: list[list[float]] = [[] for _ in calls]
+    for index in turns(len(calls), budget):
+        measured[index].append(seconds_per_call(calls[index], repeats[index]))
     return Rounds(tuple(map(tuple, measured)))
 
 
