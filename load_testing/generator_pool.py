@@ -42,7 +42,7 @@ class GeneratorPool:
 @contextmanager
 def generator_pool(models: Path, cpus: frozenset[int]) -> Iterator[GeneratorPool]:
     """One generator process per CPU of the set, ended at the end."""
-    command = [sys.executable, "-m", "load_testing.generator_process", "--plans"]
+    command = [sys.executable, "-m", "load_testing.generator_process"]
     environment = os.environ | {"MODEL_DIR": str(models.resolve())}
     with ExitStack() as stack:
         processes = []
