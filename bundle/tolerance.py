@@ -3,7 +3,8 @@
 from bundle.manifest import Manifest
 
 PROBABILITY_TOLERANCE = 1e-6
-"""Largest |difference| of a probability, unless the bundle was made with a larger tolerance."""
+"""Largest |difference| of a probability, unless the bundle was made with a larger tolerance. Pickle and graph add the
+leaves of trees as float32, in orders of their own: about 3e-7 is rounding."""
 
 VALUE_TOLERANCE = 1e-5
 """Largest |difference| of a regressor's value, divided by `value_scale`."""

@@ -1,17 +1,20 @@
 """Assemble the manifest from what a run found out."""
 
 import platform
-from importlib.metadata import version
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import optuna
-import xgboost
 from optuna.trial import TrialState
 
-from bundle.manifest import FORMAT_VERSION, Manifest, utc_now
+from bundle.manifest import FORMAT_VERSION, Expected, Manifest, utc_now
 from bundle.training_record import Study, TrainingRecord
 from training.data.prepare import PreparedRows
 from training.export.artifacts import BundleContents
 from training.export.distributions import trained_distributions
+from training.export.interface import Interface
 from training.export.publish import StagedArtifacts
 from training.model.evaluation import Scored
 from training.model.fitting import Model
@@ -54,33 +57,61 @@ def describe_bundle(
     staged: StagedArtifacts,
     held_out: Scored,
 ) -> Manifest:
-    """The manifest of the staged artifacts. `held_out` is what the model gives for all held-out rows."""
-    dataset = rows.dataset
-    binary = dataset.task == "binary_classification"
-    return Manifest(
-        format_version=FORMAT_VERSION,
-        name=dataset.name,
-        version=staged.version,
-        created=utc_now(),
-        task=dataset.task,
-        features=contents.interface.features,
-        target=dataset.target,
-        classes=dataset.classes,
-        positive_class=dataset.classes[1] if binary else None,
-        decision_threshold=model.threshold,
-        tokens=rows.tokens,
-        expected=contents.expected,
+    """The manifest of a model that was trained. `held_out` is what it gives for all held-out rows."""
+    return make_manifest(
+        contents.interface,
+        rows.dataset.name,
+        rows.dataset.target,
+        contents.expected,
+        staged,
+        library_versions(("xgboost", *LIBRARIES)),
         metrics=record.metrics,
         study=record.study,
         data=record.data,
         parity=record.parity,
         distributions=trained_distributions(rows, contents.interface.features, held_out, model.threshold),
-        libraries=library_versions(),
-        artifacts=staged.artifacts,
     )
 
 
-def library_versions() -> dict[str, str]:
-    """What the artifacts were made with: a pickle wants the same scikit-learn and XGBoost to be read."""
-    versions = {name: version(name) for name in LIBRARIES}
-    return {"python": platform.python_version(), "xgboost": xgboost.__version__, **versions}
+def make_manifest(
+    interface: Interface,
+    name: str,
+    target: str,
+    expected: Expected,
+    staged: StagedArtifacts,
+    libraries: dict[str, str],
+    **known: Any,  # noqa: ANN401 - sections of several types
+) -> Manifest:
+    """The manifest of the staged artifacts. `known` are the sections that not every bundle has."""
+    binary = interface.task == "binary_classification"
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name=name,
+        version=staged.version,
+        created=utc_now(),
+        task=interface.task,
+        features=interface.features,
+        target=target,
+        classes=interface.classes,
+        positive_class=interface.classes[interface.positive] if binary else None,
+        decision_threshold=interface.threshold if binary else None,
+        tokens=interface.tokens,
+        expected=expected,
+        frame=interface.frame,
+        libraries=libraries,
+        artifacts=staged.artifacts,
+        **known,
+    )
+
+
+def library_versions(names: Iterable[str]) -> dict[str, str]:
+    """What the artifacts were made with: a pickle wants the same scikit-learn and XGBoost to be read.
+
+    A library that comes as NAME-cpu (as XGBoost does) is found under its own name.
+    """
+    found = {"python": platform.python_version()}
+    for name in names:
+        for distribution in (name, f"{name}-cpu"):
+            with suppress(PackageNotFoundError):
+                found.setdefault(name, version(distribution))
+    return found

@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from bundle.manifest import Tokens
+from bundle.tolerance import PROBABILITY_TOLERANCE
 from experiments.study.cells import SHIFT, Agreement, Cell, FamilyFacts, StudyProtocol
 from experiments.study.contestants import NativePipeline, OnnxGraph, StudyBatch
 from experiments.study.conversion import TOKENS, export_pipeline
@@ -16,7 +17,6 @@ from experiments.study.families import Family, build_pipeline
 from experiments.study.measure import measure_cells
 from training.data.prepare import PreparedRows, pipeline_frame
 from training.dataset import Dataset
-from training.export.parity import TOLERANCE
 
 DISTINCT_BATCHES = 256
 
@@ -121,5 +121,5 @@ def agree(
         rows=frame.height,
         max_difference=float(difference.max()),
         different_labels=None if native.labels is None else int((native.labels != onnx.labels).sum()),
-        beyond_tolerance=int((difference > TOLERANCE).sum()),
+        beyond_tolerance=int((difference > PROBABILITY_TOLERANCE).sum()),
     )

@@ -3,10 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from training.export.predictions import Predictions, joined
 
 
 class RefusedError(Exception):
@@ -17,28 +15,21 @@ class FailedError(Exception):
     """There was no usable answer, whatever the rows were. The message says why."""
 
 
-class Answers(NamedTuple):
-    """Class indices int64 [rows], 0 of a regressor, and probabilities float32 [rows, classes] or values [rows, 1]."""
-
-    labels: NDArray[np.int64]
-    numbers: NDArray[np.float32]
-
-
 @dataclass
 class Answered:
     """`answers` to the rows at `places`; why others were `refused` or `failed`, by reason."""
 
     places: list[int] = field(default_factory=list)
-    answers: list[Answers] = field(default_factory=list)
+    answers: list[Predictions] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
 
-    def together(self) -> Answers:
+    def together(self) -> Predictions:
         """The answers in the order of `places`."""
-        return Answers(*(np.concatenate([getattr(part, name) for part in self.answers]) for name in Answers._fields))
+        return joined(self.answers)
 
 
-Ask = Callable[[Sequence[int]], Answers]
+Ask = Callable[[Sequence[int]], Predictions]
 
 
 def ask_apart(ask: Ask, places: Sequence[int], answered: Answered) -> None:

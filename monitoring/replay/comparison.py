@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.record.reader import Line
-from monitoring.replay.answered import Answers
+from training.export.predictions import Predictions
 
 SHOWN_ROWS = 20
 """So many of the rows that differ most, beyond the tolerance, are named."""
@@ -79,7 +79,7 @@ class Tally:
         """The rows that differ most, the largest difference first."""
         return tuple(row for _, _, row in sorted(self._worst, key=lambda entry: entry[:2], reverse=True))
 
-    def add(self, lines: list[Line], recorded: Answers, answered: Answers) -> None:
+    def add(self, lines: list[Line], recorded: Predictions, answered: Predictions) -> None:
         """Compare the answers to these rows, in the same order."""
         before, after = recorded.numbers.astype(np.float64), answered.numbers.astype(np.float64)
         differences = _differences(before, after, relative=not self.classes)
@@ -114,7 +114,7 @@ class Tally:
             )
 
     def _keep_worst(
-        self, lines: list[Line], recorded: Answers, answered: Answers, differences: NDArray[np.float64],
+        self, lines: list[Line], recorded: Predictions, answered: Predictions, differences: NDArray[np.float64],
         largest: NDArray[np.float64],
     ) -> None:  # fmt: skip
         order = np.argsort(-largest, kind="stable")[:SHOWN_ROWS]

@@ -11,8 +11,9 @@ from bundle.manifest import Manifest
 from bundle.tolerance import tolerance_of
 from monitoring.record.reader import Located, Reading
 from monitoring.record.rows import Misfit, Rows, Shape
-from monitoring.replay.answered import Answered, Answers
+from monitoring.replay.answered import Answered
 from monitoring.replay.comparison import Tally
+from training.export.predictions import Predictions
 
 
 class Target(Protocol):
@@ -112,7 +113,7 @@ class Replay:
             tally.failed.update(answered.failed)
             if answered.places:
                 places = answered.places
-                recorded = Answers(rows.labels[places], rows.numbers[places].astype(np.float32))
+                recorded = Predictions(rows.labels[places], rows.numbers[places].astype(np.float32))
                 tally.add([rows.lines[place] for place in places], recorded, answered.together())
 
     def _tally(self, way: str, version: str) -> Tally:

@@ -14,12 +14,13 @@ import numpy as np
 from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import Manifest
 from load_testing.payloads import batch_body
-from load_testing.responses import Answers as Responses
+from load_testing.responses import Answers
 from load_testing.scenarios import parse_address
 from monitoring.errors import ReplayError
 from monitoring.record.reader import Line, Value
 from monitoring.record.rows import Rows
-from monitoring.replay.answered import Answered, Answers, FailedError, RefusedError, ask_apart
+from monitoring.replay.answered import Answered, FailedError, RefusedError, ask_apart
+from training.export.predictions import Predictions
 
 BATCH_ROWS = 100
 PATIENCE = 10
@@ -47,7 +48,7 @@ class RunningService:
         )
         self._failures = 0
         self.manifest = self._read_manifest()
-        self._responses = Responses(self.manifest)
+        self._responses = Answers(self.manifest)
         self._encode = msgspec.json.Encoder().encode
         self.ways: Mapping[str, Callable[[Rows], Answered]] = {url: self._answer}
         self.notes: Sequence[str] = ()
@@ -91,7 +92,7 @@ class RunningService:
         answered = Answered()
         bodies = [self._encode(self._row(line)) for line in rows.lines]
 
-        def ask(places: Sequence[int]) -> Answers:
+        def ask(places: Sequence[int]) -> Predictions:
             return self._ask([bodies[place] for place in places])
 
         for start in range(0, len(bodies), BATCH_ROWS):
@@ -106,7 +107,7 @@ class RunningService:
             for f in self.manifest.features
         }
 
-    def _ask(self, bodies: Sequence[bytes]) -> Answers:
+    def _ask(self, bodies: Sequence[bytes]) -> Predictions:
         try:
             status, content = self._exchange("POST", _ROUTE, batch_body(bodies))
             if status in _REFUSALS:
@@ -123,7 +124,7 @@ class RunningService:
         self._failures = 0
         return answers
 
-    def _read(self, content: bytes, rows: int) -> Answers:
+    def _read(self, content: bytes, rows: int) -> Predictions:
         try:
             predictions = self._responses.decode(content, batch=True)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -132,7 +133,7 @@ class RunningService:
             raise FailedError("answers to another number of rows")
         labels = [self._responses.class_index(prediction) for prediction in predictions]
         numbers = [self._responses.numbers(prediction) for prediction in predictions]
-        return Answers(np.array(labels, dtype=np.int64), np.array(numbers, dtype=np.float32).reshape(rows, -1))
+        return Predictions(np.array(labels, dtype=np.int64), np.array(numbers, dtype=np.float32).reshape(rows, -1))
 
     def _give_up_after(self, reason: str, error: Exception) -> Never:
         """Raises FailedError; ReplayError if it is one too many in a row."""

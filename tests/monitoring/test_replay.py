@@ -18,11 +18,12 @@ from bundle.manifest import read_manifest
 from monitoring.errors import ReplayError
 from monitoring.record.reader import RecordReader
 from monitoring.replay import comparison, service
-from monitoring.replay.answered import Answered, Answers, FailedError, RefusedError, ask_apart
+from monitoring.replay.answered import Answered, FailedError, RefusedError, ask_apart
 from monitoring.replay.command import main
 from tests.contract.any_models import BINARY, MODELS
 from tests.monitoring.recorded_traffic import write_lines, write_record
 from tests.services import running
+from training.export.predictions import Predictions
 
 PICKLE, ONNX = "pickle, in process", "ONNX graph, in process"
 
@@ -222,7 +223,7 @@ def test_refused_rows_are_found_among_the_others():
             raise RefusedError("odd")
         if 11 in places:
             raise FailedError("down")
-        return Answers(np.array(places), np.array(places, dtype=np.float32).reshape(-1, 1))
+        return Predictions(np.array(places), np.array(places, dtype=np.float32).reshape(-1, 1))
 
     answered = Answered()
     ask_apart(ask, list(range(12)), answered)

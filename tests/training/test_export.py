@@ -13,6 +13,7 @@ import pytest
 
 from bundle.artifacts import read_artifact
 from bundle.reference import ROW
+from bundle.tolerance import PROBABILITY_TOLERANCE
 from tests.training.exporting import TOKENS, export_onnx, predict_onnx, predict_pickle, splits_of
 from training.data.prepare import pipeline_frame
 from training.dataset import Dataset, Nominal, Numeric, Ordinal
@@ -20,7 +21,6 @@ from training.errors import ParityError
 from training.export.artifacts import interface_of, make_contents
 from training.export.edge_cases import edge_cases
 from training.export.graphs import export_pickle, tree_count
-from training.export.parity import TOLERANCE
 from training.export.rewrite.graph import IR_VERSION, ML_OPSET, OPSET
 from training.model.fitting import feature_importance
 from training.model.pipeline import apply_threshold
@@ -56,7 +56,7 @@ def assert_agree(dataset, classifier, rows):
     for graph in graphs(dataset, classifier).values():
         got = predict_onnx(graph, dataset, rows, TOKENS)
         assert got.labels.tolist() == expected.labels.tolist()
-        assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
+        assert np.abs(got.probabilities - expected.probabilities).max() <= PROBABILITY_TOLERANCE
     return expected
 
 
@@ -143,7 +143,7 @@ def test_published_graphs_agree_with_the_published_pickle_on_random_rows(manifes
     for kind in ("onnx", "onnx_packed"):
         got = predict_onnx(read_artifact(manifest, kind, models), small_dataset, rows, manifest.tokens)
         assert got.labels.tolist() == expected.labels.tolist()
-        assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
+        assert np.abs(got.probabilities - expected.probabilities).max() <= PROBABILITY_TOLERANCE
 
 
 def test_a_row_alone_gives_what_it_gives_in_a_batch(made_up, model, packed):
@@ -151,7 +151,7 @@ def test_a_row_alone_gives_what_it_gives_in_a_batch(made_up, model, packed):
     whole = predict_onnx(packed, made_up.rows.dataset, rows, TOKENS)
     for index in range(rows.height):
         alone = predict_onnx(packed, made_up.rows.dataset, rows[index], TOKENS)
-        assert alone.probabilities[0] == pytest.approx(whole.probabilities[index], abs=TOLERANCE)
+        assert alone.probabilities[0] == pytest.approx(whole.probabilities[index], abs=PROBABILITY_TOLERANCE)
         assert alone.labels[0] == whole.labels[index]
 
 
@@ -267,7 +267,7 @@ def test_category_that_looks_like_a_token_is_told_apart_from_a_missing_one(made_
     expected = predict_pickle(export_pickle(model.estimator), dataset, sample)
     got = predict_onnx(graph, dataset, sample, rows.tokens)
     assert got.labels.tolist() == expected.labels.tolist()
-    assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
+    assert np.abs(got.probabilities - expected.probabilities).max() <= PROBABILITY_TOLERANCE
 
 
 def grown(rows, **parameters):
@@ -320,7 +320,7 @@ def test_model_that_was_fitted_in_an_unusual_way_is_converted_or_refused(made_up
         for kind in ("onnx", "onnx_packed"):
             got = predict_onnx(artifacts[kind], rows.dataset, sample, rows.tokens)
             assert got.labels.tolist() == expected.labels.tolist()
-            assert np.abs(got.probabilities - expected.probabilities).max() <= TOLERANCE
+            assert np.abs(got.probabilities - expected.probabilities).max() <= PROBABILITY_TOLERANCE
 
 
 @pytest.mark.parametrize("way", ["class weight", "base score", "trees of many shapes"])

@@ -19,7 +19,7 @@ from training.export.parity import check_parity
 from training.export.predictions import Predictions, predict_pickle
 from training.export.splits import split_thresholds
 from training.model.fitting import Model
-from training.model.score import Output
+from training.model.score import Output, Target
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def make_contents(rows: PreparedRows, model: Model) -> BundleContents:
     pickled = export_pickle(model.estimator)
     graphs = export_graphs(rows.dataset.name, model.estimator, interface)
     splits = split_thresholds(onnx.load_from_string(graphs["onnx_packed"]), interface, rows.training)
-    reference = reference_rows(rows, edge_cases(interface, rows.training, splits))
+    edges = edge_cases(interface, rows.training, splits)
+    reference = reference_rows(interface, rows.held_out, rows.held_out_target, edges)
     expected = predict_pickle(pickled, interface, interface.tensors(reference[ROW].struct.unnest()))
     trees = len(model.booster.get_dump()) if model.booster else tree_count(graphs["onnx_packed"])
     compared = check_parity(interface, reference, expected, graphs, trees=trees)
@@ -101,15 +102,18 @@ def example_row(interface: Interface) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def reference_rows(rows: PreparedRows, edges: pl.DataFrame) -> pl.DataFrame:
-    """Held-out rows, then edge cases: `row`, `case`, and `target` (null for an edge case)."""
-    kind = pl.Float64 if rows.dataset.task == "regression" else pl.Int32
-    held_out = rows.held_out.select(
-        pl.struct(feature.name for feature in rows.dataset.features).alias(ROW),
+def reference_rows(
+    interface: Interface, rows: pl.DataFrame, target: Target | pl.Series | None, edges: pl.DataFrame
+) -> pl.DataFrame:
+    """The rows, then edge cases: `row`, `case`, and `target` (null for an edge case, and where it is unknown)."""
+    kind = pl.Float64 if interface.task == "regression" else pl.Int32
+    unknown = pl.lit(None, dtype=kind).alias(TARGET)
+    held_out = rows.select(
+        pl.struct(feature.name for feature in interface.features).alias(ROW),
         pl.lit(HELD_OUT).alias(CASE),
-        pl.Series(TARGET, rows.held_out_target, dtype=kind),
+        unknown if target is None else pl.Series(TARGET, target, dtype=kind),
     )
-    return pl.concat([held_out, edges.select(ROW, CASE, pl.lit(None, dtype=kind).alias(TARGET))])
+    return pl.concat([held_out, edges.select(ROW, CASE, unknown)])
 
 
 def write_reference(interface: Interface, reference: pl.DataFrame, expected: Predictions) -> bytes:

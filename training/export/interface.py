@@ -36,6 +36,10 @@ class Tensors(NamedTuple):
     categorical: NDArray[np.object_]
     numeric: NDArray[np.float32]
 
+    def at(self, rows: Sequence[int] | slice) -> "Tensors":
+        """Those of some of the rows."""
+        return Tensors(self.categorical[rows], self.numeric[rows])
+
 
 @dataclass(frozen=True)
 class Interface:

@@ -10,17 +10,12 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from bundle.manifest import ArtifactKind
 from bundle.reference import CASE, HELD_OUT, ROW
+from bundle.tolerance import PROBABILITY_TOLERANCE, VALUE_TOLERANCE
 from bundle.training_record import Parity
 from training.errors import ParityError
 from training.export.graphs import tree_count
 from training.export.interface import Interface
 from training.export.predictions import Predictions, predict_onnx
-
-TOLERANCE = 1e-6
-"""Largest allowed |Δp|. Both sides add the leaves as float32, in orders of their own: about 3e-7 is rounding."""
-
-VALUE_TOLERANCE = 1e-5
-"""Largest allowed difference of a regressor's values, relative to the value where that is larger than 1."""
 
 SHOWN_ROWS = 5
 
@@ -50,10 +45,10 @@ def check_parity(
     With a `tolerance` of the user's own, it takes the place of the usual one, and labels may differ within it.
 
     Raises:
-        ParityError: a label differs, a probability differs by more than `TOLERANCE` (a value by `VALUE_TOLERANCE`), a
-            tree was lost or gained, or a graph can't be run at all.
+        ParityError: a label differs, a probability differs by more than `PROBABILITY_TOLERANCE` (a value by
+            `VALUE_TOLERANCE`), a tree was lost or gained, or a graph can't be run at all.
     """
-    usual = VALUE_TOLERANCE if interface.task == "regression" else TOLERANCE
+    usual = VALUE_TOLERANCE if interface.task == "regression" else PROBABILITY_TOLERANCE
     rows = interface.tensors(reference[ROW].struct.unnest())
     equal = np.ones(reference.height, dtype=bool)
     differences, mismatches = [], 0

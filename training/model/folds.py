@@ -60,13 +60,8 @@ class _Split:
 
 
 def _boosted(split: _Split) -> Predict:
-    dataset, features, target, inside, outside = (
-        split.dataset,
-        split.features,
-        split.target,
-        split.inside,
-        split.outside,
-    )
+    dataset, features, target = split.dataset, split.features, split.target
+    inside, outside = split.inside, split.outside
     preprocessing = build_preprocessing(dataset, split.wide, seed=split.seed)
     matrix = preprocessing.fit_transform(features[inside], target[inside]).astype(np.float32)
     training = xgb.QuantileDMatrix(matrix, target[inside])

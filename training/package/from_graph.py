@@ -17,7 +17,7 @@ from bundle.manifest import ClassLabel, Feature
 from training.errors import ConversionError
 from training.export.graphs import serialize_both
 from training.export.interface import Interface, Tensors
-from training.export.predictions import Predictions
+from training.export.predictions import Predictions, decided
 from training.export.rewrite.graph import Graph
 from training.export.rewrite.outputs import finish
 from training.export.rewrite.simplify import simplify
@@ -63,7 +63,9 @@ def graph_source(
     steps = _steps(interface, sample)
 
     def answer(tensors: Tensors) -> Predictions:
-        return _decided(interface, _apply(steps, _run(original, inputs, interface, tensors)))
+        numbers = _apply(steps, _run(original, inputs, interface, tensors))
+        with np.errstate(over="ignore"):
+            return decided(interface, numbers.astype(np.float32))
 
     named = _named(name, model, tensor, inputs, interface, steps)
     return Source(interface, serialize_both(named), answer, [], made_up=rows is None), table
@@ -247,17 +249,6 @@ def _apply(steps: list[str], numbers: NDArray[np.float64]) -> NDArray[np.float64
                 powers = np.exp(numbers - numbers.max(axis=1, keepdims=True))
                 numbers = powers / powers.sum(axis=1, keepdims=True)
     return numbers
-
-
-def _decided(interface: Interface, numbers: NDArray[np.float64]) -> Predictions:
-    with np.errstate(over="ignore"):
-        rounded = numbers.astype(np.float32)
-    if interface.task == "regression":
-        return Predictions(np.zeros(len(rounded), dtype=np.int64), rounded)
-    if interface.threshold is None:
-        return Predictions(rounded.argmax(axis=1), rounded)
-    reached = rounded[:, interface.positive] >= np.float32(interface.threshold)
-    return Predictions(np.where(reached, interface.positive, 1 - interface.positive), rounded)
 
 
 def _named(

@@ -13,6 +13,7 @@ from sklearn.impute import SimpleImputer
 
 from bundle.graph_names import Task
 from bundle.manifest import ClassLabel, Feature, Frame, Tokens
+from bundle.tolerance import PROBABILITY_TOLERANCE
 from training.data.prepare import unused_tokens
 from training.errors import ConversionError
 from training.export.converters.encoders import is_missing
@@ -21,8 +22,7 @@ from training.export.frames import pickle_frame
 from training.export.graphs import export_graphs, export_pickle
 from training.export.interface import Interface, Tensors
 from training.export.named_graph import unknown_steps
-from training.export.parity import TOLERANCE
-from training.export.predictions import Predictions, predict_estimator
+from training.export.predictions import Predictions, joined, predict_estimator
 from training.package.bundle_it import Source
 from training.package.columns import describe, plain
 
@@ -75,8 +75,7 @@ def _answers(estimator: Any, interface: Interface, rows: Tensors) -> Predictions
         if isinstance(error, ConversionError):
             raise
         halves = (slice(None, count // 2), slice(count // 2, None))
-        parts = [_answers(estimator, interface, Tensors(rows.categorical[half], rows.numeric[half])) for half in halves]
-        return Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "numbers")))
+        return joined(_answers(estimator, interface, rows.at(half)) for half in halves)
 
 
 def _check_labels(estimator: Any, interface: Interface, table: pl.DataFrame) -> None:  # noqa: ANN401
@@ -92,9 +91,9 @@ def _check_labels(estimator: Any, interface: Interface, table: pl.DataFrame) -> 
     own = np.searchsorted(estimator.classes_, np.asarray(estimator.predict(pickle_frame(interface, tensors))))
     if interface.threshold is None:
         ordered = np.sort(answer.probabilities, axis=1)
-        tied = ordered[:, -1] - ordered[:, -2] < TOLERANCE
+        tied = ordered[:, -1] - ordered[:, -2] < PROBABILITY_TOLERANCE
     else:
-        tied = np.abs(answer.probabilities[:, interface.positive] - interface.threshold) < TOLERANCE
+        tied = np.abs(answer.probabilities[:, interface.positive] - interface.threshold) < PROBABILITY_TOLERANCE
     if count := int(((own != answer.labels) & ~tied).sum()):
         raise ConversionError(
             f"predict gives another class than the probabilities do for {count} of {table.height} rows, as SVC does; "
@@ -150,7 +149,7 @@ def _interface(
     for column in table.get_columns():
         whole = rows[column.name].dtype.is_integer()
         feature = describe(column, nullable=True)
-        features.append(replace_struct(feature, integer=whole and feature.kind == "numeric"))
+        features.append(msgspec.structs.replace(feature, integer=whole and feature.kind == "numeric"))
     tokens = tokens_for(features)
     if not is_classifier(estimator):
         return Interface("regression", tuple(features), tokens)
@@ -173,11 +172,6 @@ def _interface(
 def tokens_for(features: Sequence[Feature]) -> Tokens:
     """Tokens that are no category of a feature."""
     return unused_tokens({text for feature in features for text in (*feature.categories, *feature.rare)})
-
-
-def replace_struct(feature: Any, **changes: Any) -> Any:  # noqa: ANN401 - a msgspec struct
-    """A copy of a struct with other values."""
-    return msgspec.structs.replace(feature, **changes)
 
 
 def _label(label: Any) -> ClassLabel:  # noqa: ANN401 - numpy's
@@ -229,7 +223,7 @@ def _typed(interface: Interface, table: pl.DataFrame, frame: Frame) -> tuple[Any
         dtype = kinds.get(feature.kind, "")
         if frame == "pandas" and feature.kind == "boolean":
             dtype = "object" if table[feature.name].null_count() else "bool"
-        typed.append(replace_struct(feature, dtype=dtype))
+        typed.append(msgspec.structs.replace(feature, dtype=dtype))
     return tuple(typed)
 
 
@@ -250,7 +244,7 @@ def _with_nulls(estimator: Any, interface: Interface, table: pl.DataFrame) -> In
                     f"{' '.join(str(error).split())[:200]}"
                 ) from error
             takes = False
-        features.append(replace_struct(feature, nullable=takes))
+        features.append(msgspec.structs.replace(feature, nullable=takes))
     return replace(interface, features=tuple(features))
 
 
