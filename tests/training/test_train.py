@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 import time
@@ -191,23 +190,21 @@ def test_manifest_names_the_libraries_that_a_pickle_depends_on(run):
 
 
 PICTURES = [
-    "calibration.png",
-    "confusion_matrix.png",
-    "feature_importance.png",
-    "precision_recall.png",
-    "roc.png",
-    "study_history.png",
+    "calibration.svg",
+    "confusion_matrix.svg",
+    "feature_importance.svg",
+    "precision_recall.svg",
+    "roc.svg",
+    "study_history.svg",
 ]
 
 
 def test_report_has_pictures_of_a_size_to_look_at(run):
-    assert sorted(path.name for path in run.reports.glob("*.png")) == PICTURES
-    assert sorted(path.name for path in run.reports.glob("*.svg")) == [f"{Path(name).stem}.svg" for name in PICTURES]
+    assert sorted(path.name for path in run.reports.glob("*.svg")) == PICTURES
     for name in PICTURES:
-        content = (run.reports / name).read_bytes()
-        assert content.startswith(b"\x89PNG\r\n\x1a\n")
-        width, height = struct.unpack(">II", content[16:24])
-        assert (width, height) == (864, 528)
+        content = (run.reports / name).read_text(encoding="utf-8")
+        assert 'width="518.4pt" height="316.8pt"' in content
+        assert content.rstrip().endswith("</svg>")
         assert 5_000 < len(content) < 200_000
 
 
@@ -221,9 +218,11 @@ def test_report_holds_the_manifest_the_command_and_the_machine_for_programs(run)
 def test_report_has_the_manifest_s_values(run):
     text = (run.reports / "report.md").read_text()
     manifest = run.manifest
-    assert text.startswith(f"# {manifest.name} {manifest.version}\n")
-    assert "402 of 600 rows (source: **synthetic**), scored once on 198 held-out rows" in text
-    assert f"Decision threshold {manifest.decision_threshold:.6f}" in text
+    assert (
+        f"- model: {manifest.name} {manifest.version}, decision threshold {manifest.decision_threshold:.6f}\n" in text
+    )
+    assert "- data: source synthetic, 402 rows for training, 198 held out\n" in text
+    assert f"± {manifest.metrics.standard_error:.4f} on the held-out rows; a model that looks at no feature has" in text
     table = {name: values for name, *values in re.findall(r"^\| (\w+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)}
     assert set(table) >= {"f2", "recall", "precision", "pr_auc", "roc_auc", "brier", "log_loss"}
     for name, (out_of_fold, held_out) in table.items():
@@ -231,17 +230,17 @@ def test_report_has_the_manifest_s_values(run):
         assert held_out == f"{manifest.metrics.held_out[name]:.4f}"
     for name, value in manifest.study.best_parameters.items():
         assert f"| {name} | {value:.5g} |" in text
-    assert sorted(re.findall(r"\]\((.+\.png)\)", text)) == PICTURES
+    assert sorted(re.findall(r"\]\((.+\.svg)\)", text)) == PICTURES
 
 
 @pytest.mark.slow
 def test_report_draws_no_importance_of_parameters_and_no_history_from_too_few_trials(tmp_path, monkeypatch, run):
     monkeypatch.setattr(training, "write_report", report.write_report)
     (tmp_path / "reports").mkdir()
-    (tmp_path / "reports/parameter_importance.png").write_bytes(b"of an earlier run")
+    (tmp_path / "reports/parameter_importance.svg").write_bytes(b"of an earlier run")
     assert main(command(tmp_path, "--trials", "1")) == 0
-    found = sorted(path.name for path in (tmp_path / "reports").glob("*.png"))
-    assert found == [name for name in PICTURES if name != "study_history.png"]
+    found = sorted(path.name for path in (tmp_path / "reports").glob("*.svg"))
+    assert found == [name for name in PICTURES if name != "study_history.svg"]
 
 
 def test_same_command_again_gives_the_same_version_without_new_trials(run, tmp_path, published, monkeypatch):

@@ -9,6 +9,7 @@ from bundle.manifest import Artifact, ArtifactKind, Manifest
 from bundle.result import Result
 from bundle.table import Table
 from bundle.training_record import TrainingRecord
+from training.model.score import label_of
 from training.report.tables import front_table, parameter_table, score_table
 
 KEY_SCORES = ("recall", "precision", "roc_auc", "balanced_accuracy", "mae")
@@ -53,7 +54,7 @@ class TrainingReport(Result, frozen=True, kw_only=True):
         return self.manifest.parity.label_mismatches == 0
 
     def facts(self) -> dict[str, str]:
-        """Model, data, study and parity."""
+        """Model, data, study, score and parity."""
         manifest = self.manifest
         data, study, parity = manifest.data, manifest.study, manifest.parity
         threshold = manifest.decision_threshold
@@ -64,9 +65,18 @@ class TrainingReport(Result, frozen=True, kw_only=True):
             "study": f"{study.completed} trials complete, {study.pruned} pruned; {study.folds} folds, "
             f"seed {study.seed}",
             **({"choice": f"trial {study.chosen_trial}, {study.choice}"} if study.choice else {}),
+            **self._score(),
             "parity": f"pickle and ONNX on {parity.rows:,} rows: {parity.label_mismatches} labels differ, "
             f"largest difference {parity.max_abs_difference:.1e}",
         }
+
+    def _score(self) -> dict[str, str]:
+        """What the model is worth; older reports don't say it."""
+        metrics, name = self.manifest.metrics, self.manifest.study.score
+        if metrics.standard_error is None or metrics.trivial is None:
+            return {}
+        value = f"{label_of(name)} {metrics.held_out[name]:.4f} ± {metrics.standard_error:.4f} on the held-out rows"
+        return {"score": f"{value}; a model that looks at no feature has {metrics.trivial:.4f}"}
 
     def key_figures(self) -> tuple[str, ...]:
         """The scores on rows that chose nothing, and parity."""
