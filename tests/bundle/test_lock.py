@@ -1,39 +1,13 @@
 """Locks: one owner at a time, told to the second one, and free as soon as the owner's process has ended."""
 
-import contextlib
 import re
 import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from bundle.lock import OWNER, InUseError, owning, waiting_for
-
-ROOT = Path(__file__).resolve().parents[2]
-HOLD = """
-import sys
-from pathlib import Path
-from bundle.lock import owning
-
-with owning(Path(sys.argv[1]), "it", "wait"):
-    print("owned", flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
-def another_process(lock, *more):
-    """A process that owns the lock until its standard input is closed, or it is killed."""
-    command = [sys.executable, "-c", HOLD, str(lock), *more]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"owned\n"
-        try:
-            yield process
-        finally:
-            process.stdin.close()
+from tests.lock_holder import another_process
 
 
 def own(lock):

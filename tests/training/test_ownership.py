@@ -1,6 +1,5 @@
 """What a run writes to has one owner: a second run is refused at once, in one line, and changes nothing."""
 
-import contextlib
 import os
 import re
 import signal
@@ -11,19 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.lock_holder import another_process
 from training.ownership import study_file
 from training.train import main
 
 ROOT = Path(__file__).resolve().parents[2]
-HOLD = """
-import sys
-from pathlib import Path
-from bundle.lock import owning
-
-with owning(Path(sys.argv[1]), "it", "wait"):
-    print("owned", flush=True)
-    sys.stdin.read()
-"""
 LOCKS = {
     "STORAGE": "reports/.study.db.in-use",
     "REPORTS": "reports/.in-use",
@@ -36,24 +27,13 @@ def arguments(folder, *more):
     return [str(argument) for argument in (*given, "--reports", folder / "reports", *more)]
 
 
-@contextlib.contextmanager
-def owned_by_another(lock):
-    command = [sys.executable, "-c", HOLD, str(lock)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"owned\n"
-        try:
-            yield process.pid
-        finally:
-            process.stdin.close()
-
-
 @pytest.mark.parametrize("variable", LOCKS)
 def test_what_another_process_owns_is_refused_in_one_line(tmp_path, variable, capfd):
-    with owned_by_another(tmp_path / LOCKS[variable]) as pid:
+    with another_process(tmp_path / LOCKS[variable]) as process:
         assert main(arguments(tmp_path)) == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert re.match(
-        rf"error: \S.* is in use by process {pid} on \S+ since .*; wait for it, or name .*{variable}=$", line
+        rf"error: \S.* is in use by process {process.pid} on \S+ since .*; wait for it, or name .*{variable}=$", line
     )
     assert not (tmp_path / "reports" / "study.db").exists()
     assert [path.name for path in tmp_path.glob("*/*")] == []
