@@ -47,7 +47,7 @@ def owning(lock: Path, what: str, remedy: str) -> Iterator[None]:
 
 
 def owning_reports(folder: Path) -> AbstractContextManager[None]:
-    """As `owning`, of a folder of reports: two measurements at once would spoil each other, and mix their files."""
+    """Own a folder of reports as `owning` does: two measurements at once would spoil each other and mix their files."""
     return owning(folder / OWNER, str(folder), "wait for it, or name another folder with REPORTS=")
 
 

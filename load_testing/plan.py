@@ -57,7 +57,7 @@ def merge_results(parts: Sequence[LoadResult]) -> LoadResult:
 
 
 def split_plan(plan: LoadPlan, processes: int) -> list[LoadPlan]:
-    """The plan's users spread over at most so many processes; none gets a plan without users."""
+    """The plan's users, spread over at most `processes` processes; no process gets a plan without users."""
     share, rest = divmod(plan.users, processes)
     counts = [share + (i < rest) for i in range(processes)]
     return [msgspec.structs.replace(plan, users=count) for count in counts if count]

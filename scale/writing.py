@@ -11,7 +11,7 @@ from bundle.files import replacing
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """As `replacing`.
+    """A path to write to that takes the place of `path` at the end, as `bundle.files.replacing` has it.
 
     Raises:
         OSError: the file can't be written. polars raises errors of its own kind for some full disks.

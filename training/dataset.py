@@ -173,5 +173,5 @@ class Dataset:
 
 
 def feature_names(features: Sequence[FeatureSpec]) -> list[str]:
-    """Their names, in order."""
+    """The names of the features, in order."""
     return [feature.name for feature in features]

@@ -28,7 +28,7 @@ PAUSE_SECONDS = 0.001
 
 
 class FairnessCell(msgspec.Struct, frozen=True, kw_only=True):
-    """Latency in ms of a route alone and beside large batches, of which so many rows/s were answered meanwhile."""
+    """Latency in ms of a route, alone and beside large batches; `batch_rows_per_second` is their rate."""
 
     service: str
     route: str
@@ -73,7 +73,7 @@ class FairnessReport(ModelResult, frozen=True, kw_only=True):
 
 
 def latencies(address: Address, path: str, body: bytes | None, seconds: float) -> LatencyHistogram:
-    """Of one request after the other (a GET if there is no body) on one connection."""
+    """The latencies of requests sent one after the other on one connection (GET if there is no body)."""
     measured = []
     deadline = time.perf_counter() + seconds
     with closing(HTTPConnection(*address, timeout=60)) as connection:

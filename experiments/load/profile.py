@@ -33,7 +33,7 @@ MESSAGES = 200
 
 
 class ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Server CPU µs of a request of so many rows: the whole, {stage: its time}, the rest, and a constant answer's."""
+    """Server CPU µs of a request with `rows` rows: in all, by stage, the rest, and for a constant answer."""
 
     rows: int
     whole: float
@@ -43,7 +43,7 @@ class ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProfileReport(ModelResult, frozen=True, kw_only=True):
-    """Of the ONNX service. `seconds` is the time of load for each row of the table."""
+    """Where the ONNX service spends its time. `seconds` is how long it was under load for each row of the table."""
 
     title: ClassVar = "Where the time of a request goes"
     file: ClassVar = "profile.json"

@@ -106,7 +106,7 @@ def by_http(address: Address, request: ProtocolRequest) -> Iterator[Callable[[],
 
 @contextmanager
 def by_grpc(port: int, request: ProtocolRequest) -> Iterator[Callable[[], Answer]]:
-    """The same by gRPC."""
+    """What sends the request by gRPC and returns the answer, on a channel of its own."""
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
         call = channel.unary_unary(INFER)
@@ -115,7 +115,7 @@ def by_grpc(port: int, request: ProtocolRequest) -> Iterator[Callable[[], Answer
 
 @dataclass(frozen=True)
 class Measured:
-    """A request of so many rows to a service, which is sent again and again."""
+    """A request with `rows` rows that is sent to a service again and again."""
 
     service: Service
     grpc_port: int | None

@@ -80,7 +80,7 @@ class HostileRequests:
         self._bodies = hostile_bodies(reference.manifest)
 
     def turns(self) -> Iterator[Callable[[], None]]:
-        """Without end."""
+        """The turns to take, without end."""
         while True:
             for client in HOSTILE_CLIENTS:
                 yield lambda client=client: self._misuse(client)  # type: ignore[misc]
@@ -138,7 +138,7 @@ class Faults:
         self._version = 0
 
     def turns(self) -> Iterator[Callable[[], None]]:
-        """Without end."""
+        """The turns to take, without end."""
         kinds: list[tuple[str, Callable[[], None]]] = [
             ("new bundle", self._publish),
             ("damaged bundle", self._damage),

@@ -49,7 +49,7 @@ class HonestClients:
         self._stopped = False
 
     def run(self, seconds: float) -> None:
-        """Send requests for so long; returns when the last of them is answered."""
+        """Send requests for that time, and return when the last of them is answered."""
         clients = [gevent.spawn(self._send_on) for _ in range(CLIENTS)]
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

@@ -20,7 +20,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load(dataset: Dataset, data: str, folder: Path, *, seed: int, most_rows: int | None = None) -> PreparedRows:
-    """The data set's rows, split; with `most_rows`, so many of them at most, drawn by the seed.
+    """The data set's rows, split. `most_rows` limits how many there are; they are drawn by the seed.
 
     Raises:
         DataError, DownloadError: as `training.data.sources.load_rows` and `training.data.prepare.prepare_rows`.

@@ -69,10 +69,10 @@ def title(family: FamilyFacts | Cell) -> str:
 
 
 def count_rows(rows: int) -> str:
-    """So many rows, as heads and labels say it."""
+    """A number of rows, as heads and labels write it."""
     return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def count_threads(count: int) -> str:
-    """So many threads, as titles say it."""
+    """A number of threads, as titles write it."""
     return "1 thread" if count == 1 else f"{count} threads"

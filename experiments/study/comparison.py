@@ -55,7 +55,7 @@ def compare(
 def distinct_batches(
     dataset: Dataset, frame: pl.DataFrame, rows: int, tokens: Tokens = TOKENS
 ) -> tuple[StudyBatch, ...]:
-    """Batches of so many rows, one after the other in the frame, begun again from the first row as often as needed.
+    """Batches of `rows` neighbouring rows of the frame, which starts again with its first row as often as needed.
 
     There are as many as the frame fills, up to `DISTINCT_BATCHES`. A processor learns the branches that the same few
     rows take through the trees: one batch asked for again and again would be faster than batches ever are in service.

@@ -107,7 +107,7 @@ def _times(cell: Cell) -> str:
 
 
 def agreement_table(families: Sequence[FamilyFacts]) -> Table:
-    """Of all held-out rows; large numbers: fitted and asked with `SHIFT` added to every number."""
+    """How far pickle and graph agree on all held-out rows, as they are and with `SHIFT` added to every number."""
     heads = ("family", "fitted on", "pickle KB", "ONNX KB", "max diff", "over 1e-6", "labels",
              "large numbers: max diff", "over 1e-6", "labels")  # fmt: skip
     rows = tuple(

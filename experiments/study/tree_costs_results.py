@@ -16,7 +16,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShapeCost(msgspec.Struct, frozen=True, kw_only=True):
-    """An ensemble of so many trees on `rows` rows: as they come, sorted by their leaves, and one of them repeated."""
+    """The cost of an ensemble on `rows` rows: as they come, sorted by their leaves, and one of them repeated."""
 
     trees: int
     depth: int
@@ -28,7 +28,7 @@ class ShapeCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchCost(msgspec.Struct, frozen=True, kw_only=True):
-    """So many rows per call: another batch at every call, and the same batch again and again."""
+    """The cost with `rows` rows per call: another batch at every call, and the same batch again and again."""
 
     rows: int
     changing: Cost
@@ -46,7 +46,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TreeCosts(ResultBesideOthers, frozen=True, kw_only=True):
-    """All of it. `batches` and `share` are of the ensemble `trees` x `depth`."""
+    """The whole result. `batches` and `share` were measured on the ensemble of `trees` trees of depth `depth`."""
 
     title: ClassVar = "Tree costs"
     file: ClassVar = "study/tree_costs.json"

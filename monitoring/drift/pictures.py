@@ -9,7 +9,7 @@ from monitoring.drift.findings import Finding, What
 from monitoring.drift.report import DriftReport, VariableShares
 
 WIDTH, HEIGHT = 320.0, 110.0
-"""Of a chart's area, in the units of its picture; the text below it has 18 more."""
+"""The size of a chart's area in the units of its picture; the text below it takes 18 more."""
 
 MOST_BARS = 8
 """So many categories have a bar; the others share one."""

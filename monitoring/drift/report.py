@@ -19,7 +19,7 @@ _HEADS = (
 )  # fmt: skip
 
 _SMALLEST = 1e-99
-"""Of the p values that are shown; what lies below says no more."""
+"""The smallest p value that is shown: a smaller one says no more."""
 
 
 class VariableShares(msgspec.Struct, frozen=True, kw_only=True):

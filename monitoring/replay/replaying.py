@@ -21,7 +21,7 @@ class Target(Protocol):
 
     @property
     def manifest(self) -> Manifest:
-        """Of the model that answers; its artifacts may be left out."""
+        """The manifest of the model that answers; its artifacts may be left out."""
         ...
 
     @property

@@ -18,7 +18,7 @@ CONNECT_SECONDS = 10
 WORKER_SECONDS = 30
 
 LOCAL_SHARE = 0.8
-"""Of the memory that the machine or the cgroup has, for all local workers; the rest is the command's own."""
+"""The share of the machine's or the cgroup's memory that local workers get; the rest is for the command itself."""
 
 
 class ClosingClient(Client):  # type: ignore[misc]  # distributed has no types

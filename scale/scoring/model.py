@@ -15,7 +15,7 @@ from bundle.session_options import PROVIDERS, as_served
 from scale.scoring.encoding import Encoded, Encoder
 
 RUN_ROWS = 2000
-"""Rows of one `session.run`: the intermediate tensors of so many stay in a core's cache."""
+"""Rows of one `session.run`: few enough for the intermediate tensors to stay in a core's cache."""
 
 LIMIT_ROWS, LIMIT_ROUNDS = 100_000, 3
 

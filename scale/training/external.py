@@ -52,7 +52,7 @@ class External:
         return fit_external(rows, self.partitions, self.plan, parameters, score, seed=seed, threads=usable_cpus())
 
     def score_held_out(self, model: Model) -> Scored:
-        """All of them, from the files."""
+        """Score all held-out rows, from the files."""
         return predict_part(model.pipeline, self.partitions, self.plan.held_out, "held out")
 
 

@@ -65,6 +65,6 @@ class OnDask:
             return fit_partitioned(rows, self.partitions, self.plan, parameters, score, grow, for_each, seed=seed)
 
     def score_held_out(self, model: Model) -> Scored:
-        """All of them, on the workers."""
+        """Score all held-out rows on the workers."""
         with for_each_on(self.scheduler) as (_, for_each):
             return predict_part(model.pipeline, self.partitions, self.plan.held_out, "held out", for_each)

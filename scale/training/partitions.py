@@ -89,7 +89,7 @@ class Partitions:
 
     @property
     def rows(self) -> int:
-        """Of all files."""
+        """The rows of all files."""
         return sum(partition.rows for partition in self.partitions)
 
 
@@ -106,7 +106,7 @@ class ForEach(Protocol):
 def one_by_one(
     function: Callable[[Shared, Partition], Result], shared: Shared, partitions: Sequence[Partition], /
 ) -> Iterator[Result]:
-    """In this process."""
+    """Apply the function in this process, to one partition after the other."""
     return (function(shared, partition) for partition in partitions)
 
 

@@ -37,7 +37,7 @@ class Bundle:
         self.artifact = self.folder / json.loads(self._whole)["artifacts"][self.kind]["file"]
         self._content = self.artifact.read_bytes()
 
-    def mend(self, **changes: object) -> None:
+    def repair(self, **changes: object) -> None:
         for path, content in ((self.artifact, self._content), (self.manifest, self._whole)):
             path.unlink(missing_ok=True)
             path.write_bytes(content)
@@ -151,7 +151,7 @@ def damages(backend: str) -> list[Callable[[Bundle], None]]:
 def test_a_start_with_it_ends_in_one_line(backend: str, workers: int, models: Path, tmp_path: Path):
     bundle = Bundle(models, tmp_path, backend)
     for number, damage in enumerate(damages(backend)):
-        bundle.mend()
+        bundle.repair()
         damage(bundle)
         ended = subprocess.run(
             command(backend), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
@@ -190,9 +190,9 @@ def test_a_reload_of_it_changes_nothing(backend: str, models: Path, manifest, tm
             if backend != "axum" and number in (1, len(damages(backend))):
                 replace_a_worker(service)
             assert service.process.poll() is None
-            bundle.mend()
+            bundle.repair()
         assert "Traceback" not in service.log.read_text()
-        bundle.mend(version="second")
+        bundle.repair(version="second")
         service.process.send_signal(signal.SIGHUP)
         wait_until(lambda: get(service, "/metadata").json()["version"] == "second", service.log)
 

@@ -80,7 +80,7 @@ def test_long_answer():
         assert connection.exchange(message) == Response(200, body)
 
 
-def test_connection_that_the_server_closes_is_opened_anew():
+def test_connection_that_the_server_closes_is_opened_again():
     closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     with serving([closing, None], [OK]) as (server, connection, message):
         assert connection.exchange(message).body == b"ok"

@@ -138,7 +138,7 @@ def test_what_cannot_be_chosen_leaves_the_bundle(run, again, capfd, more, messag
 def test_more_trials_go_on_in_the_units_of_the_first(run, tmp_path, monkeypatch):
     shutil.copytree(run.folder, tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.setattr(training, "write_report", lambda *_: None)
-    monkeypatch.setattr(latency.Stopwatch, "reference", lambda _: pytest.fail("the reference was measured anew"))
+    monkeypatch.setattr(latency.Stopwatch, "reference", lambda _: pytest.fail("the reference was measured again"))
     before = study_of(tmp_path)
     values = [trial.values for trial in before.trials]
     assert main(command(tmp_path, "--trials", TRIALS + 1)) == 0

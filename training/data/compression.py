@@ -52,7 +52,7 @@ class _Pieces(io.RawIOBase):
         self._held = memoryview(b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """Say that the stream can be read."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:

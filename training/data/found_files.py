@@ -52,7 +52,7 @@ def find_tables(given: str) -> FoundFiles:
 
 
 def find_in_folder(folder: Path) -> FoundFiles:
-    """As `find_tables`; of a folder that isn't there, nothing.
+    """Find the tables below a folder, as `find_tables` does. A folder that doesn't exist has none.
 
     Raises:
         TableError: a folder can't be read.

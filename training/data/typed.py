@@ -71,7 +71,7 @@ def typed_rows(
 
 
 def describe_problems(problems: Sequence[str]) -> str:
-    """All of them up to `MAX_TOLD`, a line each where there are several."""
+    """The problems as one message: at most `MAX_TOLD` of them, each on a line of its own if there are several."""
     if len(problems) == 1:
         return problems[0]
     more = [f"and {len(problems) - MAX_TOLD:,} more"] if len(problems) > MAX_TOLD else []

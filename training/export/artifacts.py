@@ -59,7 +59,7 @@ def make_contents(rows: PreparedRows, model: Model) -> BundleContents:
 
 
 def _output(interface: Interface, numbers: Output) -> Output:
-    """As scores take it: P(positive) [rows], P(class) [rows, classes], or values [rows]."""
+    """The numbers as scores take them: P(positive) [rows], P(class) [rows, classes], or values [rows]."""
     if len(interface.classes) > 2:
         return numbers
     return numbers[:, interface.positive if interface.classes else 0]

@@ -51,7 +51,7 @@ def predict_pickle(content: bytes, interface: Interface, rows: Tensors) -> Predi
 
 
 def predict_estimator(estimator: Any, interface: Interface, rows: Tensors) -> Predictions:  # noqa: ANN401
-    """The same of an estimator."""
+    """What a fitted estimator gives, asked in the same way."""
     frame = pickle_frame(interface, rows)
     with np.errstate(over="ignore", invalid="ignore"):  # a value beyond float32 becomes infinite, as in the graph
         if interface.task == "regression":
@@ -68,7 +68,7 @@ def predict_onnx(content: bytes, interface: Interface, rows: Tensors) -> Predict
 
 
 def predict_session(session: onnxruntime.InferenceSession, interface: Interface, rows: Tensors) -> Predictions:
-    """The same of a graph that was loaded already."""
+    """What a graph gives that ONNX Runtime has loaded already."""
     feeds = interface.feeds(rows, [node.name for node in session.get_inputs()])
     outputs = session.run(list(outputs_of(interface.task)), feeds)
     return decided(interface, outputs[0].reshape(-1, 1)) if interface.task == "regression" else Predictions(*outputs)

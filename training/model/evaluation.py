@@ -27,7 +27,7 @@ from sklearn.metrics import (
 from training.model.score import Output, Score, Target
 
 RESAMPLES = 2000
-"""Of an F-beta, whose resamples are four numbers each."""
+"""How often an F-beta is resampled: each resample is four numbers."""
 
 RESAMPLES_OF_ROWS = 100
 THRESHOLDS = 50

@@ -146,7 +146,7 @@ class _GivenClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
 
 class _GivenRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The same for a regressor."""
+    """Stands for a fitted regressor in the same way."""
 
     def __init__(self, output: Output) -> None:
         self.output = output

@@ -23,7 +23,7 @@ from training.export.splits import split_thresholds
 from training.manifest import library_versions, make_manifest
 
 REFERENCE_ROWS = 10_000
-"""At most so many of the given rows become reference rows; the gate checks all of them."""
+"""The most of the given rows that become reference rows; the gate checks all of them."""
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ def _residuals(axes: Axes, _: Manifest, evidence: Evidence) -> None:
 
 
 def _points(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many points as a picture can show, evenly drawn."""
+    """At most `MOST_POINTS` points, evenly drawn: a picture can't show more."""
     step = max(1, len(scored.target) // MOST_POINTS)
     return scored.target[::step], scored.output[::step]
 

@@ -54,7 +54,7 @@ def test_noise_is_the_spread_of_the_same_against_itself():
     assert 0.2 < noise_of(Rounds(loud)) < 0.4
 
 
-def test_settings_are_made_anew_for_every_session():
+def test_every_session_gets_new_settings():
     settings = all_settings()
     assert len({setting.name for setting in settings}) == len(settings)
     assert settings[0].make() is not settings[0].make()

@@ -27,7 +27,7 @@ Parsers = Mapping[type, Callable[..., Variables]]
 
 
 def parsers() -> Parsers:
-    """All of them, by estimator."""
+    """All parsers, by the class of the estimator."""
     table: dict[type, Callable[..., Variables]] = {
         kind: _parse_alone for kind, converter in converters().items() if converter.classifier
     }
@@ -53,7 +53,7 @@ def _parse(scope: Scope, model: Any, inputs: Variables, custom_parsers: Parsers 
 
 
 def _parse_alone(scope: Scope, model: Any, inputs: Variables, custom_parsers: Parsers | None = None) -> Variables:  # noqa: ANN401
-    """As skl2onnx parses a classifier, without a ZipMap behind it."""
+    """Parse a classifier as skl2onnx does, but without a ZipMap behind it."""
     outputs: Variables = _parse_sklearn_simple_model(scope, model, inputs, custom_parsers=custom_parsers)
     return outputs
 
@@ -83,7 +83,7 @@ def _parse_after_preprocessing(
 def _parse_columns(
     scope: Scope, model: ColumnTransformer, inputs: Variables, custom_parsers: Parsers | None = None
 ) -> Variables:
-    """As skl2onnx parses it, which takes names and plain integers for columns, and no masks."""
+    """Parse a ColumnTransformer as skl2onnx does, which takes names and integers for columns, but no masks."""
     plain = copy.copy(model)
     plain.transformers_ = [(name, part, _plain_columns(columns)) for name, part, columns in model.transformers_]
     outputs: Variables = _parse_sklearn_column_transformer(scope, plain, inputs, custom_parsers=custom_parsers)

@@ -26,5 +26,5 @@ def expand(emitter: Emitter, model: PolynomialFeatures, inputs: Sequence[Variabl
 
 
 def expanded_width(model: PolynomialFeatures, _inputs: Sequence[Variable]) -> int:
-    """Terms."""
+    """The number of terms."""
     return int(model.n_output_features_)
