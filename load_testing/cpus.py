@@ -3,20 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class CpuSplit:
+class CpuSplit(NamedTuple):
     """CPU numbers; both sets are the same one where there is a single CPU, which the two sides then share."""
 
     server: frozenset[int]
     client: frozenset[int]
-
-    @property
-    def shared(self) -> bool:
-        """Whether services and generators take CPU time from each other."""
-        return bool(self.server & self.client)
 
 
 def available_cpus() -> frozenset[int]:

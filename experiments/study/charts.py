@@ -1,12 +1,11 @@
-"""The charts of the families' comparison and of tree costs."""
+"""The chart of the families' comparison."""
 
 import io
 import math
-from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from experiments.study.cells import title
 from experiments.study.results import StudyResult
@@ -18,7 +17,6 @@ PALETTE = (
 )  # fmt: skip
 HOLLOW = "hollow: other processes left too few CPUs\n(such a point may lie beyond the chart)\n"
 MARKERS = "osD^vPX<>ph"
-COLORS = ("#ea580c", "#fdba74", "#2563eb", "#93c5fd")
 
 
 def draw_speedup(result: StudyResult) -> bytes:
@@ -35,7 +33,10 @@ def draw_speedup(result: StudyResult) -> bytes:
         handles, labels, loc="outside right upper", frameon=False, fontsize=8.5, labelspacing=0.9, title_fontsize=8.5,
         **legend,
     )  # fmt: skip
-    return _svg(figure, "Speed-up of ONNX Runtime over the native pipeline")
+    figure.suptitle("Speed-up of ONNX Runtime over the native pipeline", x=0.01, ha="left", fontweight="bold")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg")
+    return drawn.getvalue()
 
 
 def _speedup_panel(axes: Axes, result: StudyResult, threads: int) -> None:
@@ -75,28 +76,3 @@ def _rows_axis(axes: Axes, result: StudyResult) -> None:
     axes.grid(visible=True, color="#e2e8f0", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
-
-
-def lines(title: str, across: Sequence[float], series: Mapping[str, Sequence[float]], units: tuple[str, str]) -> bytes:
-    """A line per series over `across`, both axes logarithmic."""
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axes = figure.subplots()
-    for color, (name, values) in zip(COLORS, series.items(), strict=True):
-        axes.plot(across, values, "o-", color=color, markersize=4, label=name)
-    axes.set(xscale="log", yscale="log", xlabel=units[0], ylabel=units[1])
-    axes.set_xticks(across, [f"{value:,}" for value in across])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.grid(axis="y", color="#e2e8f0")
-    axes.legend(frameon=False)
-    return _svg(figure, title)
-
-
-def _svg(figure: Figure, title: str) -> bytes:
-    figure.axes[0].spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg")
-    return drawn.getvalue()

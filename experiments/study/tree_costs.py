@@ -12,7 +12,6 @@ import numpy as np
 
 from experiments.command import add_folders, publish
 from experiments.study.arguments import add_data_arguments, load
-from experiments.study.charts import lines
 from experiments.study.comparison import fit
 from experiments.study.families import PREPROCESSING, xgboost
 from experiments.study.machine import OthersClock
@@ -52,19 +51,6 @@ def measure_all(rows: PreparedRows, *, seed: int, budget: Budget) -> TreeCosts:
     )
 
 
-def chart(result: TreeCosts) -> dict[str, bytes]:
-    """The cost over the batch size."""
-    series = {
-        "XGBoost": [batch.changing.xgboost for batch in result.batches],
-        "XGBoost, the same batch": [batch.same.xgboost for batch in result.batches],
-        "ONNX Runtime": [batch.changing.onnx for batch in result.batches],
-        "ONNX Runtime, the same batch": [batch.same.onnx for batch in result.batches],
-    }
-    rows = [batch.rows for batch in result.batches]
-    title = f"Cost by batch size, {result.ensemble}"
-    return {"cost_by_batch_size.svg": lines(title, rows, series, ("rows a call", "ns per row and tree"))}
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_folders(parser, models=False)
@@ -76,4 +62,4 @@ def run(options: argparse.Namespace) -> int:
     budget = Budget(seconds=0.5 if options.fast else 4, least_rounds=5, most_rounds=51)
     rows = load(options.dataset, options.data, options.data_dir, seed=options.seed)
     result = measure_all(rows, seed=options.seed, budget=budget)
-    return publish(result, options.reports, chart(result))
+    return publish(result, options.reports)

@@ -51,7 +51,6 @@ class TreeCosts(ResultBesideOthers, frozen=True, kw_only=True):
     title: ClassVar = "Tree costs"
     file: ClassVar = "study/tree_costs.json"
     made_by: ClassVar = "make tree-costs"
-    pictures: ClassVar = ("cost_by_batch_size.svg",)
 
     dataset: str
     data_source: str

@@ -203,6 +203,5 @@ def reports(tmp_path, manifest):
         ("soak.json", soak()),
     ):
         (folder / name).write_bytes(msgspec.json.encode(result))
-    for name in ("speedup", "cost_by_batch_size"):
-        (folder / f"study/{name}.svg").write_text(SVG.format(name))
+    (folder / "study/speedup.svg").write_text(SVG.format("speedup"))
     return folder

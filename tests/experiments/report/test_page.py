@@ -107,10 +107,9 @@ def test_charts_are_svg_within_the_page(reports):
     drawn = [base64.b64decode(chart).decode() for chart in charts]
     assert SVG.format("calibration") in drawn
     assert SVG.format("speedup") in drawn
-    assert len(drawn) == 1 + 1 + 1
-    assert SVG.format("cost_by_batch_size") in drawn
+    assert len(drawn) == 1 + 1
     assert page.count("<img") == len(drawn)
-    assert 'alt="Cost by batch size"' in page
+    assert 'alt="Speedup"' in page
 
 
 def test_it_follows_the_screen_and_the_scheme(reports):
