@@ -50,7 +50,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """The options of `python -m COMMAND`, such as "training train". Wrong usage is told in one line, with status 2."""
+    """The options of `python -m COMMAND`, such as "training train". Wrong usage is one line and status 2."""
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
 """A load generator: Locust as a library, in a process that `load_testing.generator_pool` starts.
 
-It reads plans from standard input, a JSON line each, and answers each with a JSON line on standard output. So the
-benchmark keeps one generator per CPU, and pays for its start once. The bundle is that of `MODEL_DIR`.
+It reads plans from standard input, a JSON line each, and answers each with a JSON line on standard output, so that the
+benchmark keeps one generator per CPU and pays for its start once. The bundle is that of `MODEL_DIR`.
 """
 
 import logging

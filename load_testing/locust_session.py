@@ -115,7 +115,7 @@ def _follow(environment: Environment, bundle: str) -> None:
 
 
 def _prepare_requests(environment: Environment, **_: object) -> None:
-    """Before the first user starts. A worker on another machine is not told the scenario, and prepares for all."""
+    """Called before the first user starts. A worker on another machine doesn't know the scenario: it prepares all."""
     scenario = environment.parsed_options.scenario
     prepare(environment.host, [scenario] if scenario else SCENARIOS)
 

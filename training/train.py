@@ -208,7 +208,7 @@ def _write_module(inferred: InferredDataset, models: Path) -> None:
 
 
 def _report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
-    """Write the report. The bundle is published by now: a report that fails is told, and the run is a success."""
+    """Write the report. The bundle is published by now: if the report fails, a line says so, and the run succeeds."""
     try:
         write_report(manifest, evidence, folder)
     except (OSError, KeyboardInterrupt) as error:

@@ -1,4 +1,4 @@
-"""One attempt of a client that comes again where it is told to, or was cut off."""
+"""One attempt of a client that tries again after a 503, or after its connection broke."""
 
 import gevent  # type: ignore[import-untyped]
 

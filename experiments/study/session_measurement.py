@@ -21,7 +21,7 @@ from experiments.study.session_settings import Setting
 from experiments.study.timing import Budget, Rounds, repeats_for, seconds_per_call, turns
 
 LEAST_NOISE = 0.03
-"""Smaller differences aren't told apart, however quiet the machine was."""
+"""Smaller differences don't count, however quiet the machine was."""
 
 Batches = dict[int, tuple[StudyBatch, ...]]
 """{rows per call: the batches that calls go through}"""

@@ -84,7 +84,7 @@ class TreeCosts(ResultBesideOthers, frozen=True, kw_only=True):
         )
 
     def tables(self) -> tuple[Table, ...]:
-        """By ensemble, by batch size, and the share of the preprocessing."""
+        """The cost by ensemble and by batch size, and the share of the preprocessing."""
         return (self._shapes(), self._batches(), self._share())
 
     def _shapes(self) -> Table:

@@ -1,4 +1,4 @@
-"""Answers to rows that are asked again, and how rows that are refused are told from the others of their batch."""
+"""Answers to rows that are asked again, and how refused rows are found among the others of their batch."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -21,8 +21,8 @@ LIMIT_ROWS, LIMIT_ROUNDS = 100_000, 3
 
 
 class Scores(NamedTuple):
-    """What the model gives for rows. Of a classifier: class indices int32 [rows], the decision threshold applied, and
-    probabilities float32 [rows, classes]; of a regressor: no labels, and values float32 [rows, 1].
+    """What the model gives for rows: class indices int32 [rows], with the decision threshold applied, and probabilities
+    float32 [rows, classes]. A regressor gives no labels, and values float32 [rows, 1].
     """
 
     labels: NDArray[np.int32] | None

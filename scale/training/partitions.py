@@ -1,8 +1,8 @@
 """Rows that don't fit in memory: a folder of Parquet files, read in batches, each row with a draw that splits them.
 
 A row's draw is uniform in [0, 1) and depends on the seed, its file's place among the files and its place in the file
-alone, so that every pass over the files splits them alike. Of so many rows a random split is as good as stratified: the
-share of a class differs between the parts by about one in the square root of its rows.
+alone, so that every pass over the files splits them alike. Of many rows a random split is as good as a stratified one:
+the share of a class differs between the parts by about one in the square root of its rows.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """One pass over partitioned rows: check them all, count them, and take the sample that fits in memory.
 
-To the random training rows of the sample come witnesses: for every category some training rows that have it, as many as
-make it a frequent one if there are, and a row for either end of every number's range. So what is read off the sample
-(the encoders' categories, the manifest's ranges, the edge cases) is what all the training rows would give.
+Beside random training rows the sample has witnesses: rows of each category, as many as make it a frequent one (all, if
+there are fewer), and the rows with the lowest and the highest value of each number. What is read off the sample (the
+encoders' categories, the manifest's ranges, the edge cases) is therefore what all training rows would give.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ REFERENCE_ROWS = 20_000
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of the rows. Of `training` the part `sample` is kept in memory, of `held_out` the part `reference`."""
+    """The parts of the rows. `sample` is the part of `training` kept in memory, `reference` that of `held_out`."""
 
     held_out: DrawRange
     reference: DrawRange

@@ -1,4 +1,4 @@
-"""Whether rows are what a data set declares, with everything wrong told at once."""
+"""Whether rows are what a data set declares. All problems are reported at once."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The options by which commands are told how text files are written."""
+"""The options that say how text files are written."""
 
 import argparse
 

@@ -68,7 +68,7 @@ def dataset_name(path: Path) -> str:
 
 
 def schema_lines(inferred: InferredDataset) -> list[str]:
-    """What a person is told: the target, then a line for each column."""
+    """The schema for a person to read: the target, then a line for each column."""
     kept = [column for column in inferred.columns if column.feature is not None]
     left_out = [column for column in inferred.columns if column.feature is None]
     width = max(len(_shown(column)) for column in inferred.columns)

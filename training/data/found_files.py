@@ -92,7 +92,7 @@ def _sort_out(root: Path, files: Iterator[Path]) -> FoundFiles:
 
 
 def listing(read: Sequence[tuple[object, int]], left_out: Sequence[str]) -> list[str]:
-    """What a person is told of files: the paths of those that are read with their rows, and lines on all others."""
+    """The files for a person to read: the paths and rows of those that are read, and a line on each other one."""
     lines = [f"input    {_count(len(read))}, {sum(rows for _, rows in read):,} rows"]
     lines += [f"  {line}" for line in _first([f"{path}: {rows:,} rows" for path, rows in read])]
     if left_out:

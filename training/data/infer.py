@@ -111,7 +111,7 @@ def _number(column: pl.Series) -> Column | None:
         return None
     given = column.filter(~is_missing_text(column) & column.is_not_null())
     numbers = as_numbers(given)
-    finite = column.dtype.is_numeric() or bool(numbers.is_finite().all())  # an infinity is told where rows are checked
+    finite = column.dtype.is_numeric() or bool(numbers.is_finite().all())  # rows' checks report infinity
     if numbers.has_nulls() or numbers.is_empty() or not finite:
         return None
     if given.dtype == pl.String and given.str.strip_chars().str.contains(_LEADING_ZERO).any():

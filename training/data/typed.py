@@ -1,4 +1,4 @@
-"""From a table as a file gives it to the typed columns that a data set declares, with everything wrong told at once."""
+"""From a table as a file gives it to the typed columns that a data set declares. All problems are reported at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date

@@ -71,7 +71,7 @@ def unknown_steps(estimator: Any) -> list[str]:  # noqa: ANN401 - any estimator
 
 
 def _initial_types(inputs: Sequence[Input], *, joined: bool) -> list[tuple[str, Any]]:
-    """What skl2onnx is told of the inputs. Numbers are doubles inside the graph, as they are in scikit-learn."""
+    """The inputs as skl2onnx declares them. Numbers are doubles inside the graph, as they are in scikit-learn."""
     kinds = [StringTensorType if entry.text else DoubleTensorType for entry in inputs]
     if joined:
         return [("features", kinds[0]([None, len(inputs)]))]

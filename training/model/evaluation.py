@@ -121,8 +121,8 @@ def tuned(score: Score, target: Target, output: Output) -> float:
 def standard_error(score: Score, scored: Scored, threshold: float | None, *, seed: int = 0) -> float:
     """Bootstrap standard error of the score: the rows are redrawn, the model and the threshold stay as they are.
 
-    See B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6. Of an F-beta drawing rows is
-    drawing the four counts of its confusion matrix.
+    See B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6. For an F-beta, drawing rows means
+    drawing the four counts of the confusion matrix.
     """
     generator = np.random.default_rng(seed)
     if score.beta is not None:
