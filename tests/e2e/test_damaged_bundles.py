@@ -154,7 +154,7 @@ def test_a_start_with_it_ends_in_one_line(backend: str, workers: int, models: Pa
         bundle.repair()
         damage(bundle)
         ended = subprocess.run(
-            command(backend), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+            command(backend), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
             env=environment(bundle.folder, workers=workers, port=0, log_level="error"),
         )  # fmt: skip
         crashes = workers == 1 and damage in PICKLES  # without workers it is the service's own process

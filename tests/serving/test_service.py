@@ -27,7 +27,7 @@ class Malicious:
 def start(backend: str, models: Path, **settings: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(backend),
-        cwd=ROOT, env=environment(models, **settings), capture_output=True, text=True, timeout=30, check=False,
+        cwd=ROOT, env=environment(models, **settings), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def test_a_service_whose_workers_can_not_listen_ends(models: Path):
                     assert service.poll() is None
                 other.bind(("127.0.0.1", port))
                 other.listen()
-                told = service.communicate(timeout=30)[1]
+                told = service.communicate(timeout=120)[1]
             finally:
                 service.kill()
         assert service.returncode == 2
