@@ -50,6 +50,10 @@ class Classes(NamedTuple):
         """The answer to one row."""
         return Classes(self.labels[index : index + 1], self.probabilities[index : index + 1])
 
+    def copy(self) -> "Classes":
+        """The same answers, in memory of their own."""
+        return Classes(self.labels.copy(), self.probabilities.copy())
+
 
 class Values(NamedTuple):
     """A regressor's answers: `values` float32 [rows]."""
@@ -59,6 +63,10 @@ class Values(NamedTuple):
     def row(self, index: int) -> "Values":
         """The answer to one row."""
         return Values(self.values[index : index + 1])
+
+    def copy(self) -> "Values":
+        """The same answers, in memory of their own."""
+        return Values(self.values.copy())
 
 
 Predictions = Classes | Values

@@ -65,17 +65,24 @@ def predict_together(predictor: Predictor, rows: Sequence[Batch]) -> list[Predic
     return [together.row(i) for i in range(len(rows))]
 
 
+def _untold(_: Batch, __: Predictions) -> None:
+    """Nobody wants to know what was predicted."""
+
+
 class RowEndpoint(PredictEndpoint):
     """`POST` of one row: those that are begun together share a run of the model."""
 
     def __init__(self, route: str, decode: Decode, encode: Encode, assemble: Assemble, worker: Worker) -> None:
         super().__init__(route, decode, encode, assemble, worker)
+        self.steps = self.steps._replace(predicted=_untold)
         self._runs = SharedRuns(worker.predictor)
 
     async def answer_now(self, scope: Scope, body: bytes, steps: Steps) -> Answer:
-        """Answer the row in the body; one that is watched has steps of its own, and so a run of its own."""
-        if scope.get(TOGETHER, 1) == 1 or steps is not self.steps:
-            return self.work(scope, body, steps)
+        """Answer the row in the body; one whose steps allow no other has a run of its own."""
         (piece,) = steps.decode(body)
-        predictions = await self._runs.predict(piece.batch)
+        if scope.get(TOGETHER, 1) == 1 or steps.predicted is None:
+            predictions = steps.predict(piece.batch)
+        else:
+            predictions = await self._runs.predict(piece.batch)
+            steps.predicted(piece.batch, predictions)
         return self._assemble([steps.encode(predictions)], 1), 1, piece.unseen, JSON_HEADERS

@@ -14,12 +14,14 @@ from serving.predictor import Batch, Predictions
 
 class Steps(NamedTuple):
     """The steps from a request's body to its answer. What `decode` and `encode` take and give is their endpoint's own;
-    what `decode` gives may be an iterator, whose work is done when it is consumed.
+    what `decode` gives may be an iterator, whose work is done when it is consumed. `predicted` is told of
+    the answer to a row that was predicted together with those of other requests; None: `predict` has to be asked.
     """
 
     decode: Callable[..., Any]
     predict: Callable[[Batch], Predictions]
     encode: Callable[..., Any]
+    predicted: Callable[[Batch, Predictions], None] | None = None
 
 
 class Watch(Protocol):

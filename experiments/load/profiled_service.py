@@ -20,7 +20,6 @@ from serving.process.copies import load
 from serving.process.reloading import ReloadingApplication, start_worker
 from serving.process.service import run
 from serving.settings import Settings
-from serving.watching import Steps
 
 STAGES = ("decode", "predict", "encode", "metrics")
 
@@ -62,8 +61,9 @@ def build(settings: Settings, metrics: Metrics | None = None) -> Application:
     stopwatch.wrap(predictor, "predict", "predict")
     app = create_app(predictor, manifest, settings, metrics)
     for endpoint in app.endpoints:
-        decode, predict, encode = endpoint.steps
-        endpoint.steps = Steps(stopwatch.timed(decode, "decode"), predict, stopwatch.timed(encode, "encode"))
+        for stage in ("decode", "encode"):
+            timed = stopwatch.timed(getattr(endpoint.steps, stage), stage)
+            endpoint.steps = endpoint.steps._replace(**{stage: timed})
     stopwatch.wrap(app.metrics, "predicted", "metrics")
     stopwatch.wrap(app.metrics, "observe", "metrics")
     app.direct = {**app.direct, "/constant": constant}

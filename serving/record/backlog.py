@@ -10,8 +10,10 @@ MOST_ENTRIES = 10_000
 MOST_BYTES = 32 << 20
 """Of request bodies, which is what their rows take, or less."""
 
-GATHER_SECONDS = 0.5
-"""How long the writer lets requests gather, so that it is not woken for each of them."""
+GATHER_SECONDS = 1.0
+"""How long the writer lets requests gather, so that it is not woken for each of them: to be woken, and to fill
+the caches, costs more than some tens of rows.
+"""
 
 
 class Backlog:

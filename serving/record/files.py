@@ -54,8 +54,10 @@ class Files:
             self._part.append(member)
 
     def seconds_left(self) -> float | None:
-        """Until the present file is to be finished; None if there is nothing in it."""
-        return FILE_SECONDS - self._part.age() if self._part is not None and self._part.size else None
+        """Until the present file is to be finished, 0 if it is time; None if there is nothing in it."""
+        if self._part is None or not self._part.size:
+            return None
+        return max(FILE_SECONDS - self._part.age(), 0.0)
 
     def finish(self) -> None:
         """Finish the present file, if there is one."""

@@ -77,6 +77,8 @@ class _Recorded:
         self._size = 0
 
     def around(self, steps: Steps) -> Steps:
+        tell = steps.predicted
+
         def decode(*arguments: Any) -> Any:  # noqa: ANN401 - the endpoint's own
             self._size = len(arguments[-1])  # the body
             return steps.decode(*arguments)
@@ -86,7 +88,12 @@ class _Recorded:
             self._pieces.append((batch, predictions))
             return predictions
 
-        return Steps(decode, predict, steps.encode)
+        def predicted(batch: Batch, predictions: Predictions) -> None:
+            self._pieces.append((batch, predictions.copy()))  # which keeps no other request's in memory
+            if tell is not None:
+                tell(batch, predictions)
+
+        return Steps(decode, predict, steps.encode, None if tell is None else predicted)
 
     def end(self, status: int | None) -> None:
         if status != ANSWERED:

@@ -10,9 +10,8 @@ from serving.record.backlog import Backlog
 from serving.record.files import Files
 from serving.record.lines import CHUNK_ROWS, Answered
 
-FLUSH_SECONDS = 0.5
 FLUSH_BYTES = 64 << 10
-"""Text that is so old, or so long, is written: with the time in the backlog, a second after it was answered."""
+"""Text that is so long is written, however much more there is to write."""
 
 BREATH_SECONDS = 0.0005
 """How long the writer rests after each of CHUNK_ROWS rows: the threads that answer requests need the interpreter."""
@@ -36,7 +35,6 @@ class Writer(threading.Thread):
         self._counters = counters
         self._text: list[bytes] = []
         self._bytes = self._rows = self._unbroken = 0
-        self._since = 0.0
         self._failing = False
 
     def run(self) -> None:
@@ -44,12 +42,11 @@ class Writer(threading.Thread):
         self._prepare()
         while True:
             closed = self._backlog.closed
-            for answered in self._backlog.take(self._patience()):
+            for answered in self._backlog.take(self._files.seconds_left()):
                 self._add(answered)
-            if self._rows and (closed or time.monotonic() - self._since >= FLUSH_SECONDS):
+            if self._rows:
                 self._flush()
-            left = self._files.seconds_left()
-            if closed or (left is not None and left <= 0):
+            if closed or self._files.seconds_left() == 0:
                 self._finish()
             if closed:
                 return
@@ -68,19 +65,10 @@ class Writer(threading.Thread):
         except OSError as error:
             self._fail(error)
 
-    def _patience(self) -> float | None:
-        """How long there is nothing to do unless something comes, in seconds."""
-        left = self._files.seconds_left()
-        if self._rows:
-            left = min(self._since + FLUSH_SECONDS - time.monotonic(), FLUSH_SECONDS if left is None else left)
-        return left if left is None else max(left, 0.0)
-
     def _add(self, answered: Answered) -> None:
         added = 0
         try:
             for text, rows in answered.lines.encode(answered):
-                if not self._rows:
-                    self._since = time.monotonic()
                 self._text.append(text)
                 self._bytes += len(text)
                 self._rows += rows

@@ -285,7 +285,6 @@ def writing(folder: Path, counters: RecordCounters, most: int = MOST) -> Iterato
 def test_rows_are_lost_until_the_folder_can_be_written_and_the_log_says_so_twice(
     tmp_path: Path, counters: RecordCounters, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("serving.record.writer.FLUSH_SECONDS", 0.01)
     monkeypatch.setattr(backlog_module, "GATHER_SECONDS", 0.0)
     lines, folder = recorded(tmp_path), tmp_path / "record"
     folder.touch()

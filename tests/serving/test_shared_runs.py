@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -11,12 +11,16 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from bundle.manifest import Expected, Manifest
-from serving.app import create_app
+from serving.app import Application, create_app
 from serving.predictor import Batch, Classes
 from serving.process.connections import STATE_KEY, ConnectionLimits
 from serving.process.http_protocol import Protocol
+from serving.record.lines import Lines
+from serving.record.recorder import RecordedModel
 from serving.row_independence import TRIED_ROWS, can_share, rows_to_try
+from serving.settings import Settings
 from serving.shared_runs import RowEndpoint, SharedRuns
+from serving.watching import Steps
 from tests.serving.test_http_protocol import Transport
 
 FAULTY = 9999.0
@@ -139,15 +143,18 @@ def expecting_its_example(manifest: Manifest) -> Manifest:
     return msgspec.structs.replace(manifest, expected=Expected(prediction=1, probabilities=(1 - number, number)))
 
 
-def test_requests_that_arrive_together_share_a_run_whatever_is_wrong_with_one(manifest: Manifest, settings):
-    predictor = FirstNumber()
+def serving(predictor: FirstNumber, manifest: Manifest, settings: Settings) -> Application:
     app = create_app(predictor, expecting_its_example(manifest), settings)
     predictor.runs.clear()
-    example = {feature.name: feature.example for feature in manifest.features}
-    first = manifest.numeric[0].name
-    rows: list[Any] = [{**example, first: number} for number in (20, 21, 22, FAULTY, "x")]
+    return app
 
-    async def run() -> None:
+
+def answers_together(app: Application, firsts: Sequence[object]) -> list[tuple[bytes, bytes]]:
+    """Status and body for rows with these first numbers, whose requests arrive in one turn, each on its connection."""
+    example = {feature.name: feature.example for feature in app.manifest.features}
+    rows = [{**example, app.manifest.numeric[0].name: first} for first in firsts]
+
+    async def run() -> list[tuple[bytes, bytes]]:
         limits = ConnectionLimits(connections=100, requests=100, seconds=30)
         config = Config(app, interface="asgi3", http=Protocol, log_config=None, proxy_headers=False)
         config.load()
@@ -162,10 +169,45 @@ def test_requests_that_arrive_together_share_a_run_whatever_is_wrong_with_one(ma
             transports.append(transport)
         for _ in range(50):
             await asyncio.sleep(0)
-        answers = [transport.written.partition(b"\r\n\r\n") for transport in transports]
-        assert [head[9:12] for head, _, _ in answers] == [b"200", b"200", b"200", b"500", b"422"]
-        assert [json.loads(body)["probabilities"][1] for _, _, body in answers[:3]] == [20, 21, 22]
         assert not limits.in_hand
+        answers = [transport.written.partition(b"\r\n\r\n") for transport in transports]
+        return [(head[9:12], body) for head, _, body in answers]
 
-    asyncio.run(run())
+    return asyncio.run(run())
+
+
+def test_requests_that_arrive_together_share_a_run_whatever_is_wrong_with_one(manifest: Manifest, settings):
+    predictor = FirstNumber()
+    answers = answers_together(serving(predictor, manifest, settings), (20, 21, 22, FAULTY, "x"))
+    assert [status for status, _ in answers] == [b"200", b"200", b"200", b"500", b"422"]
+    assert [json.loads(body)["probabilities"][1] for _, body in answers[:3]] == [20, 21, 22]
     assert predictor.runs == [[20], [21, 22, FAULTY], [21], [22], [FAULTY]]
+
+
+def test_recorded_rows_share_a_run_and_are_recorded_with_their_own_answers(manifest: Manifest, settings):
+    predictor, recorded = FirstNumber(), []
+    app = serving(predictor, manifest, settings)
+    app.worker.watcher = RecordedModel(Lines(manifest, (), "onnx"), 1.0, recorded.append)
+    answers_together(app, (20, 21, 22))
+    assert predictor.runs == [[20], [21, 22]]
+    pieces = sorted(
+        (piece for answered in recorded for piece in answered.pieces), key=lambda piece: piece[0].numeric[0, 0]
+    )
+    assert [batch.numeric[:, 0].tolist() for batch, _ in pieces] == [[20], [21], [22]]
+    assert [answer.probabilities[:, 1].tolist() for _, answer in pieces] == [[20], [21], [22]]
+    assert all(part.base is None for _, answer in pieces[1:] for part in answer)
+
+
+def test_a_row_whose_run_is_watched_has_one_of_its_own(manifest: Manifest, settings):
+    class Watched:
+        def around(self, steps: Steps) -> Steps:
+            return Steps(*steps[:3])
+
+        def end(self, status: int | None) -> None:
+            assert status == 200
+
+    predictor = FirstNumber()
+    app = serving(predictor, manifest, settings)
+    app.worker.watcher = type("All", (), {"begin": lambda *_: Watched()})()
+    answers_together(app, (20, 21, 22))
+    assert predictor.runs == [[20], [21], [22]]
