@@ -21,10 +21,12 @@ class OnnxPredictor:
         """Raises BundleError: ONNX Runtime can't run the graph."""
         options = as_served(onnxruntime.SessionOptions())
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=PROVIDERS)
+            session = onnxruntime.InferenceSession(model, options, providers=PROVIDERS)
         except Exception as error:  # those of ONNX Runtime have no base class of their own
             raise model_failed(manifest, self.backend, error) from error
-        self._inputs = {node.name for node in self._session.get_inputs()}
+        # The session's own `run` first asks, at each call, for what can't be missing here: a seventh of a row's time.
+        self._run = session._sess.run  # noqa: SLF001
+        self._inputs = {node.name for node in session.get_inputs()}
         self._outputs = outputs_of(manifest.task)
         self._answers: type[Classes | Values] = Values if manifest.task == "regression" else Classes
 
@@ -33,7 +35,7 @@ class OnnxPredictor:
         feeds = {CATEGORICAL: batch.categorical, NUMERIC: batch.numeric}
         if len(self._inputs) != len(feeds):  # a data set without categories, or without numbers
             feeds = {name: feeds[name] for name in self._inputs}
-        return self._answers(*self._session.run(self._outputs, feeds))
+        return self._answers(*self._run(self._outputs, feeds, None))
 
 
 def _conforms(predictor: OnnxPredictor) -> Predictor:

@@ -6,6 +6,7 @@ body that it refuses is looked at again, in `serving.diagnosis`, to name everyth
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import contains
 from typing import Any, NamedTuple
 
 import msgspec
@@ -68,12 +69,9 @@ class RequestSchema:
             raise self._refusal(body, error, many=False) from None
         strings = values[: self._split]
         unseen: list[str] = []
-        strange = [i for i, s in enumerate(strings) if s not in self._known[i]]
-        if strange:
-            cleaned = list(strings)
-            for i in strange:
-                (cleaned[i],) = self.clean(i, (strings[i],), unseen)
-            strings = tuple(cleaned)
+        if not all(map(contains, self._known, strings)):
+            pairs = enumerate(zip(strings, self._known, strict=True))
+            strings = tuple(s if s in known else self.clean(i, (s,), unseen)[0] for i, (s, known) in pairs)
         batch = Batch(np.array([strings], dtype=object), np.array([values[self._split :]], dtype=np.float32))
         return (Piece(batch, unseen),)
 
@@ -128,8 +126,9 @@ class RequestSchema:
         Appends the column's name to `unseen` for each of the latter.
         """
         known, missing, strange = self._known[index], self._tokens.missing, self._tokens.unseen
-        cleaned = tuple(v if v in known else missing if v is None else strange for v in column)
-        unseen.extend(self._names[index] for value in cleaned if value is strange)
+        cleaned = tuple([v if v in known else missing if v is None else strange for v in column])
+        if strange in cleaned:
+            unseen.extend(self._names[index] for value in cleaned if value is strange)
         return cleaned
 
     def _refusal(self, body: bytes, error: Exception, *, many: bool) -> InvalidRows | MalformedBody:
