@@ -61,7 +61,7 @@ up: ## train if needed, serve on :8000 :8001 :3000 [CSV= MODELS=]
 	@$(COMPOSE) up --build --detach
 down: ## stop and remove the containers
 	@$(COMPOSE) --profile bench --profile load --profile tune --profile replicas down --remove-orphans
-COMPOSE = $(call takes,TRIALS DATA DATA_DIR SEED DATASET CSV TARGET POSITIVE IGNORE TASK SEPARATOR EMPTY SCORE MODELS \
+COMPOSE = $(call takes,TRIALS PATIENCE DATA DATA_DIR SEED DATASET CSV TARGET POSITIVE IGNORE TASK SEPARATOR EMPTY SCORE MODELS \
   REPORTS)docker/compose.sh
 IMAGES := onnx pickle axum train bench
 images: $(READY) ## build the images and print their sizes

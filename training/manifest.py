@@ -25,8 +25,10 @@ from training.tuning.choose_trial import Choice, pareto_front
 LIBRARIES = ("scikit-learn", "polars", "numpy", "onnx", "skl2onnx", "onnxruntime", "optuna")
 
 
-def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, score: Score, *, seed: int) -> Study:
-    """How the parameters were found and chosen."""
+def describe_study(
+    study: optuna.Study, rows: PreparedRows, choice: Choice, score: Score, *, seed: int, asked: int, ended: str
+) -> Study:
+    """How the parameters were found and chosen; `ended` says why there are fewer trials than were `asked` for."""
     seen, every = rows.training.height, rows.description.training_rows
     sample = f" of a sample of {seen:,} training rows" if seen < every else ""
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
@@ -41,6 +43,8 @@ def describe_study(study: optuna.Study, rows: PreparedRows, choice: Choice, scor
         trials=completed + pruned,
         completed=completed,
         pruned=pruned,
+        asked=asked,
+        ended=ended,
         best_value=choice.trial.values[0],
         best_parameters=choice.trial.params,
         chosen_trial=choice.trial.number if choice.how else None,

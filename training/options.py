@@ -21,6 +21,9 @@ from training.tuning.choose_trial import RULES, Rule
 MOST_SEED = (1 << 31) - 1
 """What all the libraries take."""
 
+PATIENCE = 20
+"""Trials; docs/training.md has what it costs and saves."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -41,6 +44,7 @@ class Options:
     latency: bool = False
     choice: Rule = RULES[0]
     strict: bool = False
+    patience: int = PATIENCE
     trial: int | None = None
     max_us: float | None = None
     own_file: InferredDataset | None = None
@@ -63,6 +67,12 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--data-dir", type=file_path, default=Path("data/adult"), help="folder of the raw files")
     parser.add_argument(
         "--trials", type=whole_number(1), default=100, help="how many finished trials the study should have"
+    )
+    parser.add_argument(
+        "--patience",
+        type=whole_number(0),
+        default=PATIENCE,
+        help="end the study when so many trials in a row brought no better score and no cheaper model; 0: never",
     )
     parser.add_argument(
         "--seed", type=whole_number(0, MOST_SEED), default=42, help="seed of the folds, the sampler and the model"

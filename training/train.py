@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -24,14 +25,13 @@ from training.data.file_dataset import InferredDataset, module_text
 from training.data.infer import coarse_numbers
 from training.data.prepare import PreparedRows, prepare_rows
 from training.data.sources import load_rows
-from training.dataset import Parameters
 from training.errors import TrainingError
 from training.export.artifacts import BundleContents, make_contents
 from training.export.publish import check_vacant, publish, stage
 from training.manifest import describe_bundle, describe_study
-from training.model.evaluation import Scored, best_threshold, measure, standard_error
+from training.model.evaluation import Scored, measure
 from training.model.fitting import Model, feature_importance, fit_model
-from training.model.folds import Fold, out_of_fold, prepare_folds
+from training.model.folds import Fold, prepare_folds
 from training.model.score import Score, parse_score
 from training.model.worth import judge
 from training.options import Options, parse_options
@@ -42,9 +42,11 @@ from training.report.terminal import print_summary
 from training.report.write_report import write_report
 from training.tuning.choose_trial import Choice, Wish, choose
 from training.tuning.objective import Objective, ScoreObjective, search_space, study_name
+from training.tuning.patience import is_exhausted
 from training.tuning.shared_study import connect, is_shared, run_shared_study
 from training.tuning.study import (
     STORAGE_FAILURES,
+    finished,
     first_line,
     open_study,
     run_study,
@@ -52,17 +54,16 @@ from training.tuning.study import (
 )
 from training.tuning.tradeoff import TRADEOFF_VERSION, Tradeoff
 
-BINARY = "binary_classification"
-
 
 @dataclass(frozen=True)
 class Tuned:
-    """The study, the folds of the rows that it saw, and the trial whose parameters are taken."""
+    """The study, the folds of the rows that it saw, the trial that was chosen, and why there are not all trials."""
 
     study: optuna.Study
     folds: list[Fold]
     choice: Choice
     score: Score
+    ended: str
 
 
 def train(options: Options) -> Manifest | None:
@@ -134,24 +135,29 @@ def tune(rows: PreparedRows, score: Score, options: Options, connection: RDBStor
         version, metrics = TRADEOFF_VERSION, (score.label, "µs/row")
     name = study_name(rows.dataset, content, score, seed=options.seed, latency=version)
     study = open_study(name, options.storage, fresh=options.fresh, connection=connection, metrics=metrics)
-    if connection is None:
-        uninterrupted = run_study(study, objective, trials=options.trials, seed=options.seed, label=score.label)
-    else:
-        uninterrupted = run_shared_study(study, objective, trials=options.trials, label=score.label)
+    run_on = partial(run_study, seed=options.seed) if connection is None else run_shared_study
+    uninterrupted = run_on(study, objective, trials=options.trials, patience=options.patience, label=score.label)
+    ended = _why_ended(study, options, uninterrupted=uninterrupted)
     if options.tune_only and not uninterrupted:
         raise KeyboardInterrupt
     if options.tune_only or not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return None
     if not uninterrupted:
         print("interrupted: publishing the best so far (Ctrl-C again to publish nothing)", file=sys.stderr)
-
-    def error(parameters: Parameters) -> float:
-        scored = Scored(rows.target, out_of_fold(folds, parameters, threads=threads))
-        threshold = best_threshold(score, scored.target, scored.output) if options.dataset.task == BINARY else None
-        return standard_error(score, scored, threshold)
-
     wish = Wish(options.trial, options.max_us, options.choice)
-    return Tuned(study, folds, choose(study, wish, score.label, error), score)
+    return Tuned(study, folds, choose(study, wish, score.label), score, ended)
+
+
+def _why_ended(study: optuna.Study, options: Options, *, uninterrupted: bool) -> str:
+    """Why the study has fewer trials than were asked for; empty if it has them. That its patience ran out is told."""
+    trials = finished(study)
+    if not uninterrupted:
+        return "interrupted"
+    if len(trials) >= options.trials or not is_exhausted(trials, options.patience):
+        return ""
+    why = f"{options.patience} trials in a row brought no better score and no cheaper model"
+    print(f"the study ended after {len(trials)} of {options.trials} trials: {why} (PATIENCE=0: all)", file=sys.stderr)
+    return why
 
 
 def publish_model(
@@ -174,7 +180,9 @@ def publish_model(
             standard_error=worth.standard_error,
             trivial=worth.trivial,
         ),
-        study=describe_study(tuned.study, rows, tuned.choice, tuned.score, seed=options.seed),
+        study=describe_study(
+            tuned.study, rows, tuned.choice, tuned.score, seed=options.seed, asked=options.trials, ended=tuned.ended
+        ),
         data=rows.description,
         parity=contents.parity,
     )

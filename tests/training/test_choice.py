@@ -21,8 +21,8 @@ TRIALS = (  # F2, µs per row
 FRONT = [1, 3, 4, 0, 6]
 
 
-def choose(study, error=0.0, **wish):
-    return choose_trial.choose(study, Wish(**wish), "F2", lambda _: error)
+def choose(study, **wish):
+    return choose_trial.choose(study, Wish(**wish), "F2")
 
 
 def trial_of(values, *, standard_error=0.003, state=TrialState.COMPLETE):
@@ -52,7 +52,7 @@ def study():
 def of_f2_alone():
     study = optuna.create_study(direction="maximize")
     for value in (0.7, 0.81, 0.8):
-        study.add_trial(create_trial(value=value, params={}, distributions={}))
+        study.add_trial(create_trial(value=value, user_attrs={"standard_error": 0.02}))
     study.add_trial(create_trial(state=TrialState.PRUNED, params={}, distributions={}))
     return study
 
@@ -121,9 +121,8 @@ def test_a_trial_that_is_not_complete_is_an_error(of_f2_alone):
         choose(of_f2_alone, number=3)
 
 
-@pytest.fixture
-def of_sizes():
-    """A study of a score alone whose trials have (score, trees, depth)."""
+def of_sizes(error):
+    """A study of a score alone whose trials have (score, trees, depth), and the best one the standard error."""
     study = optuna.create_study(direction="maximize")
     for value, trees, depth in ((0.81, 300, 6), (0.809, 125, 5), (0.8085, 125, 4), (0.80, 50, 3)):
         study.add_trial(
@@ -131,19 +130,20 @@ def of_sizes():
                 value=value,
                 params={"n_estimators": trees, "max_depth": depth},
                 distributions={"n_estimators": IntDistribution(5, 300), "max_depth": IntDistribution(2, 6)},
+                user_attrs={"standard_error": error} if value == 0.81 else {},
             )
         )
     return study
 
 
 @pytest.mark.parametrize(("error", "number"), [(0.0, 0), (0.0011, 1), (0.0016, 2), (0.02, 3)])
-def test_default_of_a_score_alone_is_the_smallest_within_a_standard_error(of_sizes, error, number):
-    choice = choose(of_sizes, error)
+def test_default_of_a_score_alone_is_the_smallest_within_a_standard_error(error, number):
+    choice = choose(of_sizes(error))
     assert choice.trial.number == number
     told = f"{SMALLEST.format('F2')} (0.8100 - {error:.4f}); CHOICE=best for the best"
     assert choice.how == (told if number else "")
 
 
-def test_the_best_can_be_asked_for(of_sizes, study):
-    assert choose(of_sizes, 0.02, rule="best").trial.number == 0
+def test_the_best_can_be_asked_for(study):
+    assert choose(of_sizes(0.02), rule="best").trial.number == 0
     assert choose(study, rule="best").trial.number == 1

@@ -31,7 +31,7 @@ from training.data.prepare import split
 from training.export import artifacts as contents
 from training.export import publish as publishing
 from training.report import write_report as report
-from training.report.training_report import TrainedModel, TrainingReport
+from training.report.training_report import TrainedModel, TrainingReport, study_line
 from training.train import Options, main, parse_options, train
 from training.tuning import objective as tuning
 
@@ -133,6 +133,7 @@ def test_run_publishes_a_whole_bundle_and_exits_with_0(run):
     assert [feature.name for feature in manifest.features] == [feature.name for feature in adult.FEATURES]
     assert (manifest.data.source, manifest.data.rows, manifest.data.held_out_rows) == ("synthetic", 600, 198)
     assert (manifest.study.trials, manifest.study.seed) == (2, 42)
+    assert (manifest.study.asked, manifest.study.ended) == (2, "")
 
 
 def test_summary_says_what_a_person_wants_to_know(run):
@@ -223,6 +224,7 @@ def test_report_has_the_manifest_s_values(run):
     )
     assert "- data: source synthetic, 402 rows for training, 198 held out\n" in text
     assert f"± {manifest.metrics.standard_error:.4f} on the held-out rows; a model that looks at no feature has" in text
+    assert f"- study: {study_line(manifest.study)}\n" in text
     table = {name: values for name, *values in re.findall(r"^\| (\w+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)}
     assert set(table) >= {"f2", "recall", "precision", "pr_auc", "roc_auc", "brier", "log_loss"}
     for name, (out_of_fold, held_out) in table.items():
@@ -355,7 +357,21 @@ def test_ctrl_c_after_some_trials_publishes_the_best_so_far(tmp_path, monkeypatc
     interrupt(monkeypatch, 2)
     assert main(command(tmp_path, "--trials", "50")) == 0
     assert "interrupted: publishing the best so far" in capfd.readouterr().err
-    assert assert_whole(tmp_path / "models").study.trials == 2
+    study = assert_whole(tmp_path / "models").study
+    assert (study.trials, study.asked, study.ended) == (2, 50, "interrupted")
+
+
+def test_study_that_runs_out_of_patience_says_so_everywhere(tmp_path, capfd):
+    assert main(command(tmp_path, "--trials", "50", "--patience", "2")) == 0
+    study = assert_whole(tmp_path / "models").study
+    why = "2 trials in a row brought no better score and no cheaper model"
+    assert (study.asked, study.ended) == (50, why)
+    assert study.trials < 50
+    out, err = capfd.readouterr()
+    ended = f"the study ended after {study.trials} of 50 trials: {why} (PATIENCE=0: all)"
+    assert err.splitlines().count(ended) == 1
+    assert f"study      {study.trials} of 50 trials (" in out
+    assert f" pruned; ended before 50: {why}; " in study_line(study)
 
 
 @pytest.mark.parametrize("step", ["load_rows", "fit_model", "make_contents", "publish"])
@@ -390,6 +406,7 @@ def test_report_that_fails_does_not_hide_that_the_bundle_is_published(
         (["--trials", "0"], "--trials: '0' is not a whole number above 0"),
         (["--trials", "-5"], "'-5' is not a whole number above 0"),
         (["--trials", "many"], "--trials: 'many' is not a whole number above 0"),
+        (["--patience", "-1"], "--patience: '-1' is not a whole number"),
         (["--seed", "-1"], "'-1' is not a whole number from 0 to 2147483647"),
         (["--seed", str(1 << 31)], "is not a whole number from 0 to 2147483647"),
         (["--seed", "x"], "--seed: 'x' is not a whole number from 0"),

@@ -11,11 +11,11 @@ from optuna.trial import TrialState
 
 from training.errors import TrainingError
 from training.model import folds as folding
-from training.model.evaluation import tuned
+from training.model.evaluation import Scored, best_threshold, standard_error, tuned
 from training.model.folds import FOLDS, fold_predictions, out_of_fold, prepare_folds
 from training.model.score import parse_score
 from training.tuning import objective as tuning
-from training.tuning.objective import ScoreObjective, search_space, study_name, suggest_parameters
+from training.tuning.objective import STANDARD_ERROR, ScoreObjective, search_space, study_name, suggest_parameters
 from training.tuning.study import finished, open_study, run_study
 
 TRIALS = 18  # more than the sampler's and the pruner's random start
@@ -115,6 +115,20 @@ def test_value_of_a_trial_is_the_best_f2_of_its_out_of_fold_predictions(run, fol
         probability = out_of_fold(folds, parameters, threads=2)
         assert trial.value == tuned(F2, rows.target, probability)
         assert sorted(trial.intermediate_values) == list(range(FOLDS))
+
+
+def test_best_trials_so_far_know_their_standard_error(run, folds, rows):
+    study = open_study("errors", "sqlite://", fresh=False)
+    run(study, trials=6)
+    best = -1.0
+    for trial in finished(study):
+        assert (STANDARD_ERROR in trial.user_attrs) == (trial.value >= best)
+        best = max(best, trial.value)
+    parameters = {**study.best_params, "n_estimators": study.best_params["trees"], "max_depth": 2}
+    del parameters["trees"]
+    scored = Scored(rows.target, out_of_fold(folds, parameters, threads=2))
+    expected = standard_error(F2, scored, best_threshold(F2, scored.target, scored.output))
+    assert study.best_trial.user_attrs[STANDARD_ERROR] == pytest.approx(expected, rel=0.05)
 
 
 def test_same_seed_gives_the_same_study_and_another_seed_another(run, uninterrupted):

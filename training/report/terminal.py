@@ -7,6 +7,7 @@ from pathlib import Path
 from bundle.command_line import MODELS
 from bundle.manifest import Manifest
 from bundle.table import to_text
+from bundle.training_record import Study
 from training.model.score import label_of
 from training.report.tables import front_table
 
@@ -51,7 +52,7 @@ def _data_and_study(manifest: Manifest) -> list[str]:
     lines = [
         f"data       {data.source}: {data.rows:,} rows, {data.training_rows:,} to train, {data.held_out_rows:,} held "
         f"out{share}{warning}",
-        f"study      {study.trials} trials ({study.completed} complete, {study.pruned} pruned), seed {study.seed}: "
+        f"study      {_trials(study)} ({study.completed} complete, {study.pruned} pruned), seed {study.seed}: "
         f"{label_of(study.score)} {study.best_value:.4f} out of fold",
         f"           {parameters}",
     ]
@@ -61,6 +62,10 @@ def _data_and_study(manifest: Manifest) -> list[str]:
             "and the ONNX label apply it"
         )
     return lines
+
+
+def _trials(study: Study) -> str:
+    return f"{study.trials} of {study.asked} trials" if study.ended else f"{study.trials} trials"
 
 
 def _front(manifest: Manifest) -> list[str]:

@@ -8,11 +8,17 @@ import msgspec
 from bundle.manifest import Artifact, ArtifactKind, Manifest
 from bundle.result import Result
 from bundle.table import Table
-from bundle.training_record import TrainingRecord
+from bundle.training_record import Study, TrainingRecord
 from training.model.score import label_of
 from training.report.tables import front_table, parameter_table, score_table
 
 KEY_SCORES = ("recall", "precision", "roc_auc", "balanced_accuracy", "mae")
+
+
+def study_line(study: Study) -> str:
+    """How many trials there were, and why not all."""
+    ended = f"; ended before {study.asked}: {study.ended}" if study.ended else ""
+    return f"{study.completed} trials complete, {study.pruned} pruned{ended}; {study.folds} folds, seed {study.seed}"
 
 
 class TrainedModel(TrainingRecord, frozen=True, kw_only=True):
@@ -62,8 +68,7 @@ class TrainingReport(Result, frozen=True, kw_only=True):
         return {
             "model": f"{manifest.name} {manifest.version}{decided}",
             "data": f"source {data.source}, {data.training_rows:,} rows for training, {data.held_out_rows:,} held out",
-            "study": f"{study.completed} trials complete, {study.pruned} pruned; {study.folds} folds, "
-            f"seed {study.seed}",
+            "study": study_line(study),
             **({"choice": f"trial {study.chosen_trial}, {study.choice}"} if study.choice else {}),
             **self._score(),
             "parity": f"pickle and ONNX on {parity.rows:,} rows: {parity.label_mismatches} labels differ, "

@@ -1,6 +1,5 @@
 """Which trial of a study is published."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,8 +7,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from bundle.training_record import FrontTrial
-from training.dataset import Parameters
 from training.errors import TrainingError
+from training.tuning.objective import STANDARD_ERROR, cost_of
 from training.tuning.tradeoff import MEASURED
 
 FASTEST = "the fastest trial of the front whose {} is at most one standard error below the best"
@@ -38,8 +37,8 @@ class Wish:
     rule: Rule = RULES[0]
 
 
-def choose(study: optuna.Study, wish: Wish, label: str, error: Callable[[Parameters], float]) -> Choice:
-    """The trial that is published. `label` names the score; `error` is the standard error of a trial's, out of fold.
+def choose(study: optuna.Study, wish: Wish, label: str) -> Choice:
+    """The trial that is published. `label` names the score.
 
     By the rule "small" it is the cheapest one to serve among those within a standard error of the best: the fastest of
     a study that has measured latency, else the one with the fewest comparisons a row. The study has a complete trial.
@@ -52,21 +51,15 @@ def choose(study: optuna.Study, wish: Wish, label: str, error: Callable[[Paramet
     if len(study.directions) > 1:
         return _of_front(study, wish, label)
     best = study.best_trial
-    if wish.rule == "best" or _comparisons(best) is None:
+    if wish.rule == "best" or not cost_of(best):
         return Choice(best)
-    margin = error(best.params)
+    margin = best.user_attrs[STANDARD_ERROR]
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     enough = [one for one in complete if one.values[0] >= best.values[0] - margin]
-    smallest = min(enough, key=lambda one: (_comparisons(one), -one.values[0], one.number))
+    smallest = min(enough, key=lambda one: (cost_of(one), -one.values[0], one.number))
     if smallest.number == best.number:
         return Choice(best)
     return Choice(smallest, f"{SMALLEST.format(label)} ({best.values[0]:.4f} - {margin:.4f}); CHOICE=best for the best")
-
-
-def _comparisons(trial: FrozenTrial) -> int | None:
-    """What a row costs at most: trees times depth. None if the trial has no such parameters."""
-    trees, depth = trial.params.get("n_estimators"), trial.params.get("max_depth")
-    return trees * depth if isinstance(trees, int) and isinstance(depth, int) else None
 
 
 def _of_front(study: optuna.Study, wish: Wish, label: str) -> Choice:

@@ -9,15 +9,19 @@ from types import CodeType
 
 import numpy as np
 import optuna
+from optuna.trial import FrozenTrial, TrialState
 
 from bundle.graph_names import Task
 from training.dataset import Dataset, Parameters
-from training.model.evaluation import tuned
+from training.model.evaluation import Scored, best_threshold, standard_error, tuned
 from training.model.folds import Fold, fold_predictions
 from training.model.score import Output, Score, Target
 
-SPACE_VERSION = 4
-"""Part of the study's name: a changed search space must not continue an old study."""
+SPACE_VERSION = 5
+"""Part of the study's name: a changed search space must not continue an old study, nor one whose trials know less."""
+
+STANDARD_ERROR = "standard_error"
+"""Attribute of a trial: that of its score, out of fold, if no trial before it had a better score."""
 
 Space = Callable[[optuna.Trial], Parameters]
 Objective = Callable[[optuna.Trial], float | tuple[float, float]]
@@ -70,7 +74,7 @@ class ScoreObjective:
     threads: int
 
     def __call__(self, trial: optuna.Trial) -> float:
-        """The trial's value.
+        """The trial's value; its standard error becomes an attribute if it is the best so far.
 
         Raises:
             TrialPruned: it is too bad to go on with.
@@ -86,7 +90,32 @@ class ScoreObjective:
                 trial.report(value, step)
                 if step + 1 < len(self.folds) and trial.should_prune():
                     raise optuna.TrialPruned
+        if _is_best(trial.study, value):
+            scored = Scored(self.target[np.concatenate(seen)], np.concatenate(outputs))
+            trial.set_user_attr(STANDARD_ERROR, _error_of(self.score, scored))
         return value
+
+
+def _is_best(study: optuna.Study, value: float) -> bool:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return all(value >= other.values[0] for other in complete)
+
+
+def _error_of(score: Score, scored: Scored) -> float:
+    """The standard error of the score at the rows' own threshold."""
+    binary = score.task == "binary_classification"
+    threshold = best_threshold(score, scored.target, scored.output) if binary else None
+    return standard_error(score, scored, threshold)
+
+
+def cost_of(trial: FrozenTrial) -> float:
+    """What a row costs to serve: its µs if the study has measured them, else the most comparisons that it takes, trees
+    times depth. 0 for a trial without such parameters.
+    """
+    if len(trial.values) > 1:
+        return float(trial.values[1])
+    trees, depth = trial.params.get("n_estimators"), trial.params.get("max_depth")
+    return trees * depth if isinstance(trees, int) and isinstance(depth, int) else 0
 
 
 def study_name(dataset: Dataset, content: bytes, score: Score, *, seed: int, latency: int | None = None) -> str:

@@ -20,7 +20,8 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from training.errors import TrainingError
 from training.progress import progress_bar
 from training.tuning.objective import Objective
-from training.tuning.study import STORAGE_FAILURES, finished, first_line, show_best
+from training.tuning.patience import is_exhausted
+from training.tuning.study import STORAGE_FAILURES, finished, first_line, show_best, show_end
 
 HEARTBEAT_SECONDS = 10
 DEAD_SECONDS = 60
@@ -34,7 +35,7 @@ _LIVE = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class Surplus(Exception):
-    """A trial that was begun when others had taken all the places."""
+    """A trial that was begun when others had taken all the places, or when the study had come to its end."""
 
 
 def is_shared(storage: str) -> bool:
@@ -73,9 +74,16 @@ def _connect(storage: str) -> RDBStorage:
 
 
 def run_shared_study(
-    study: optuna.Study, objective: Objective, *, trials: int, label: str, progress: TextIO = sys.stderr
+    study: optuna.Study,
+    objective: Objective,
+    *,
+    trials: int,
+    label: str,
+    patience: int = 0,
+    progress: TextIO = sys.stderr,
 ) -> bool:
-    """Take part until the study has `trials` finished ones, by whomever. Returns False if Ctrl-C ended it early.
+    """Take part until the study has `trials` finished ones, by whomever, or until as many as `patience` in a row have
+    brought nothing, and those that were begun are finished. Returns False if Ctrl-C ended it early.
 
     Suggestions are not seeded, or all processes would make the same ones.
 
@@ -85,7 +93,7 @@ def run_shared_study(
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=15, constant_liar=True)
 
     def take_place(trial: optuna.Trial) -> float | tuple[float, float]:
-        if _rank(study, trial) >= trials:
+        if _rank(study, trial) >= trials or is_exhausted(finished(study), patience):
             raise Surplus
         return objective(trial)
 
@@ -95,17 +103,21 @@ def run_shared_study(
         warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"),
     ):
         try:
-            while (done := len(finished(study))) < trials:
-                bar.update(done - bar.n)
+            while len(done := finished(study)) < trials:
+                bar.update(len(done) - bar.n)
                 show_best(bar, study, label)
-                if len(study.get_trials(deepcopy=False, states=_LIVE)) < trials:
+                live = len(study.get_trials(deepcopy=False, states=_LIVE))
+                exhausted = is_exhausted(done, patience)
+                if exhausted and live == len(done):
+                    break
+                if live < trials and not exhausted:
                     study.optimize(take_place, n_trials=1, catch=(Surplus,))
                 else:
                     time.sleep(POLL_SECONDS)  # for those who are at the last ones, or have died at them
                     _show_life_once(study, seen)
                     fail_stale_trials(study)
-            bar.update(done - bar.n)
-            show_best(bar, study, label)
+            bar.update(len(done) - bar.n)
+            show_end(bar, study, label)
         except KeyboardInterrupt:
             return False
         except STORAGE_FAILURES as error:

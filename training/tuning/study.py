@@ -19,6 +19,7 @@ from tqdm import tqdm
 from training.errors import TrainingError
 from training.progress import progress_bar
 from training.tuning.objective import Objective
+from training.tuning.patience import is_exhausted
 
 STORAGE_FAILURES = (SQLAlchemyError, optuna.exceptions.OptunaError)
 
@@ -94,10 +95,17 @@ def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def run_study(
-    study: optuna.Study, objective: Objective, *, trials: int, seed: int, label: str, progress: TextIO = sys.stderr
+    study: optuna.Study,
+    objective: Objective,
+    *,
+    trials: int,
+    seed: int,
+    label: str,
+    patience: int = 0,
+    progress: TextIO = sys.stderr,
 ) -> bool:
-    """Go on until the study has `trials` finished ones, which `objective` gives their values; `label` names the score.
-    Returns False if Ctrl-C ended it early.
+    """Go on until the study has `trials` finished ones, which `objective` gives their values, or until as many as
+    `patience` in a row have brought nothing; `label` names the score. Returns False if Ctrl-C ended it early.
 
     The sampler is seeded again for each trial, by how many are finished, so that a resumed study suggests what an
     uninterrupted one would have, instead of repeating its first draws.
@@ -108,7 +116,7 @@ def run_study(
     done = len(finished(study))
     with progress_bar("study", "trial", file=progress, total=max(trials, done), initial=done) as bar:
         try:
-            while done < trials:
+            while done < trials and not is_exhausted(finished(study), patience):
                 show_best(bar, study, label)
                 study.sampler = optuna.samplers.TPESampler(seed=seed + 7919 * done, n_startup_trials=15)
                 trial = study.ask()
@@ -123,8 +131,14 @@ def run_study(
             return False
         except STORAGE_FAILURES as error:
             raise TrainingError(f"the study storage failed in trial {done + 1}: {first_line(error)}") from error
-        show_best(bar, study, label)
+        show_end(bar, study, label)
     return True
+
+
+def show_end(bar: "tqdm[Never]", study: optuna.Study, label: str) -> None:
+    """Put the best score beside the progress bar, which is full, however many trials were asked for."""
+    show_best(bar, study, label)
+    bar.total = bar.n
 
 
 def show_best(bar: "tqdm[Never]", study: optuna.Study, label: str) -> None:
