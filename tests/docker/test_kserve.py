@@ -1,9 +1,12 @@
 """The InferenceService: what KServe takes of it, and what only the services' own code and files can say.
 
 KServe has the fields of a pod in the predictor, with fields of its own beside them: the pod is held against the schema
-that Kubernetes publishes, the rest against their names in `serving.kserve.io/v1beta1`.
+that Kubernetes publishes, the whole against the models of `serving.kserve.io/v1beta1` in KServe's own package.
 """
 
+import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -13,6 +16,7 @@ import yaml
 from serving.api_keys import OPEN_PATHS
 from serving.settings import read_settings
 from tests.docker.engine import PORTS, ROOT
+from tests.foreign import python_of
 
 FOLDER = ROOT / "docker/k8s"
 OF_THE_COMPONENT = {
@@ -55,6 +59,26 @@ def test_its_predictor_is_a_pod(pod: dict[str, Any]):
     pod["containers"][0]["readinesProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError, match="readinesProbe"):
         validate(pod)
+
+
+@pytest.mark.slow
+def test_kserve_s_own_models_have_all_its_fields(service: dict[str, Any]):
+    assert unknown_fields(service) == []
+    predictor = service["spec"]["predictor"]
+    predictor["maxReplica"] = 4
+    predictor["containers"][0]["readinessProbe"]["httpGet"]["url"] = "/"
+    assert unknown_fields(service) == [
+        "InferenceService.spec.predictor.containers.readinessProbe.httpGet.url",
+        "InferenceService.spec.predictor.maxReplica",
+    ]
+
+
+def unknown_fields(service: dict[str, Any]) -> list[str]:
+    command = [python_of("kserve"), Path(__file__).with_name("kserve_fields.py")]
+    done = subprocess.run(command, input=json.dumps(service), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout)
+    return sorted(found)
 
 
 def test_kserve_finds_the_container_and_its_port(pod: dict[str, Any]):
