@@ -66,8 +66,8 @@ def ready(url: str) -> bool:
 
 def load(replicas: Replicas, models: Path, reports: Path, *command: str) -> str:
     """The load's report; it fails if a request did, or was answered wrongly. The Docker command comes in the middle."""
-    options = ("--scenarios=single", "--users=16", "--duration=6", f"--models={models}", f"--reports={reports}")
-    meanwhile = threading.Timer(5, docker, command)
+    options = ("--scenarios=single", "--users=16", "--duration=10", f"--models={models}", f"--reports={reports}")
+    meanwhile = threading.Timer(9, docker, command)  # the generator has started by then, and the load goes on
     meanwhile.start()
     said = run(sys.executable, "-m", "load_testing", "container-bench", f"--hosts={replicas.url}", *options, cwd=ROOT)
     meanwhile.join()
