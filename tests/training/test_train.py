@@ -535,7 +535,7 @@ def test_sigint_to_a_real_run_publishes_the_best_so_far(tmp_path, modules):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 0, err
