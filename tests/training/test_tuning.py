@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import sqlite3
+import time
+from contextlib import closing
 
 import numpy as np
 import optuna
@@ -12,7 +14,7 @@ from optuna.trial import TrialState
 from training.errors import TrainingError
 from training.model import folds as folding
 from training.model.evaluation import Scored, best_threshold, standard_error, tuned
-from training.model.folds import FOLDS, fold_predictions, out_of_fold, prepare_folds
+from training.model.folds import FOLDS, Fold, fold_predictions, out_of_fold, prepare_folds
 from training.model.score import parse_score
 from training.tuning import objective as tuning
 from training.tuning.objective import STANDARD_ERROR, ScoreObjective, search_space, study_name, suggest_parameters
@@ -340,6 +342,23 @@ def test_predictions_do_not_depend_on_the_number_of_threads(folds):
     parameters = {"n_estimators": 3, "max_depth": 2, "subsample": 0.7}
     one, two = (out_of_fold(folds, parameters, threads=threads) for threads in (1, 2))
     assert one.tobytes() == two.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2, FOLDS])
+def test_trial_that_is_given_up_has_begun_no_more_folds_than_there_are_threads(threads):
+    begun = []
+
+    def counted(number):
+        def predict(_):
+            begun.append(number)
+            return np.zeros(1)
+
+        return Fold(np.array([number]), predict)
+
+    with closing(fold_predictions([counted(number) for number in range(FOLDS)], {}, threads=threads)) as predictions:
+        next(predictions)
+        time.sleep(0.05)  # in which a thread that was free would begin the next
+    assert sorted(begun) == list(range(threads))
 
 
 def test_encoders_of_a_fold_see_its_own_training_rows_only(made_up, monkeypatch):

@@ -1,8 +1,10 @@
 """Cross-validation folds of the training rows, prepared once, and the fits on them."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -107,16 +109,16 @@ def fold_predictions(
     """Fit the folds side by side: (indices of the validation rows, their outputs), in order.
 
     Each fit has one thread: results don't depend on the number of cores, and XGBoost's threads, which spin at every
-    level of every tree, don't fight over cores that others use too. A caller that stops early stops the folds to come.
+    level of every tree, don't fight over cores that others use too. A fold beyond the first `threads` is begun when the
+    caller wants more: one that stops early, as a pruned trial does, has paid for no fold that it did not look at.
     """
+    to_come = iter(folds)
     with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(fold.predict, parameters) for fold in folds]
-        try:
-            for fold, future in zip(folds, futures, strict=True):
-                yield fold.rows, future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+        begun = deque((fold, pool.submit(fold.predict, parameters)) for fold in islice(to_come, threads))
+        while begun:
+            fold, future = begun.popleft()
+            yield fold.rows, future.result()
+            begun.extend((fold, pool.submit(fold.predict, parameters)) for fold in islice(to_come, 1))
 
 
 def out_of_fold(folds: list[Fold], parameters: Parameters, *, threads: int) -> Output:
