@@ -21,9 +21,6 @@ from training.tuning.choose_trial import RULES, Rule
 MOST_SEED = (1 << 31) - 1
 """What all the libraries take."""
 
-PATIENCE = 20
-"""Trials; docs/training.md has what it costs and saves."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -44,7 +41,7 @@ class Options:
     latency: bool = False
     choice: Rule = RULES[0]
     strict: bool = False
-    patience: int = PATIENCE
+    patience: int = 0
     trial: int | None = None
     max_us: float | None = None
     own_file: InferredDataset | None = None
@@ -71,7 +68,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--patience",
         type=whole_number(0),
-        default=PATIENCE,
+        default=0,
         help="end the study when so many trials in a row brought no better score and no cheaper model; 0: never",
     )
     parser.add_argument(
