@@ -1,12 +1,14 @@
 //! The room that the process has for large bodies and their answers.
 
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
+use tokio::task::yield_now;
 
 /// How much of a long answer is handed on at once.
 const PART_BYTES: usize = 256 << 10;
@@ -56,9 +58,11 @@ impl Drop for Reservation {
     }
 }
 
-/// A long answer, in parts: no more of it than the client reads is copied for sending. What it `holds` is given back
-/// when the last part is on its way.
+/// A long answer, in parts, between which other connections have their turn: no more of it than the client reads is copied
+/// for sending. What it `holds` is given back when the last part is on its way.
 pub struct LongAnswer<T> {
+    /// Whether others have had their turn since the last part.
+    others_went: bool,
     rest: Bytes,
     _holds: T,
 }
@@ -66,7 +70,7 @@ pub struct LongAnswer<T> {
 impl<T: Send + Unpin + 'static> LongAnswer<T> {
     /// The content as a response's body.
     pub fn body(content: Bytes, holds: T) -> Body {
-        Body::new(Self { rest: content, _holds: holds })
+        Body::new(Self { others_went: true, rest: content, _holds: holds })
     }
 }
 
@@ -74,10 +78,14 @@ impl<T: Unpin> HttpBody for LongAnswer<T> {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
+        if !std::mem::replace(&mut self.others_went, true) {
+            ready!(poll_others(cx));
+        }
+        self.others_went = false;
         let part = self.rest.len().min(PART_BYTES);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(part)))))
     }
@@ -91,8 +99,17 @@ impl<T: Unpin> HttpBody for LongAnswer<T> {
     }
 }
 
+/// Let others go first, once: pending, and the task goes on when all that are ready have been polled and the sockets looked
+/// at. Waking the task itself is not enough, as the runtime looks at the sockets only when no task is ready, or in each
+/// sixty-first turn.
+pub(crate) fn poll_others(cx: &mut Context<'_>) -> Poll<()> {
+    pin!(yield_now()).poll(cx)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
     use http_body_util::BodyExt;
 
@@ -119,5 +136,12 @@ mod tests {
         }
         drop(body);
         assert_eq!((received, Arc::strong_count(&held)), (content, 1));
+    }
+
+    #[test]
+    fn between_two_parts_others_have_their_turn() {
+        let mut answer = LongAnswer { others_went: true, rest: vec![7; PART_BYTES * 2].into(), _holds: () };
+        let mut poll = || Pin::new(&mut answer).poll_frame(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_ready() && poll().is_pending() && poll().is_ready());
     }
 }

