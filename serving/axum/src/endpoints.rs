@@ -1,7 +1,5 @@
-//! The hot path: from a request's bytes to a response's.
+//! The hot path: from a request to its response.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,19 +13,16 @@ use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tracing::error;
 
 use crate::buffers::{LongAnswer, Reservation};
 use crate::capacity::InHand;
 use crate::errors::RequestError;
-use crate::inference_outputs::Output;
-use crate::inference_request::{Content, InferRequest, JSON_LENGTH};
-use crate::predictor::Predictions;
+use crate::inference_request::JSON_LENGTH;
 use crate::request_id::RequestId;
-use crate::request_schema::DecodedRequest;
 use crate::routes::Endpoint;
+use crate::shared_runs::Row;
 use crate::state::AppState;
-use crate::traces::Trace;
+use crate::work::{Call, work, work_on_rows};
 
 /// A larger body (some 200 rows, half a millisecond of work) is worked on in a thread of its own, so that it delays no
 /// small request.
@@ -118,29 +113,6 @@ pub(crate) async fn discard(body: &mut Body, time: Duration) -> bool {
     matches!(timeout(time, reading).await, Ok(Some(())))
 }
 
-/// What the work on a request's body needs of its head.
-struct Call {
-    endpoint: Endpoint,
-    id: RequestId,
-    trace: Option<Trace>,
-    json_length: Option<HeaderValue>,
-}
-
-impl Call {
-    fn new(endpoint: Endpoint, id: RequestId, trace: Option<Trace>, headers: &HeaderMap) -> Self {
-        let json_length = (endpoint == Endpoint::Infer).then(|| headers.get(JSON_LENGTH).cloned()).flatten();
-        Self { endpoint, id, trace, json_length }
-    }
-
-    /// Do a step of the work, which a trace shows as a span.
-    fn step<R>(&self, name: &'static str, work: impl FnOnce() -> R) -> R {
-        match &self.trace {
-            Some(trace) => trace.step(name, work),
-            None => work(),
-        }
-    }
-}
-
 async fn try_answer(state: &Arc<AppState>, in_hand: InHand, call: Call, body: Body) -> Result<Response, RequestError> {
     let mut reservation = state.buffers.reserve();
     let reading = read_body(body, state.max_body_bytes, &mut reservation);
@@ -148,6 +120,10 @@ async fn try_answer(state: &Arc<AppState>, in_hand: InHand, call: Call, body: Bo
         .await
         .unwrap_or_else(|_| Err(RequestError::Timeout { seconds: state.request_time.as_secs() }))?;
     if body.len() <= THREAD_BYTES {
+        if let (Endpoint::Predict, None, Some(runs)) = (call.endpoint, &call.trace, &state.shared_runs) {
+            let content = runs.answer(Row { id: call.id, body }, |rows| work_on_rows(state, rows)).await?;
+            return Ok(respond(Body::from(content), None));
+        }
         return work(state, &call, &body, |_| true)
             .map(|(content, json_length)| respond(Body::from(content), json_length));
     }
@@ -209,98 +185,6 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
         (false, _) => Err(RequestError::Overloaded),
         (true, true) => Ok(first),
         (true, false) => Ok(rest.into()),
-    }
-}
-
-/// Decode, predict, encode. The answer counts if it `fits`, given its length. A failure inside goes to the log, and so
-/// does a panic.
-fn work(state: &AppState, call: &Call, body: &[u8], fits: impl FnOnce(usize) -> bool) -> Result<Content, RequestError> {
-    let work = || {
-        let (request, form) = call.step("decode", || decode(state, call, body))?;
-        let predictions = call.step("predict", || predict_batch_of(state, call.endpoint, &call.id, &request))?;
-        if let Some(trace) = &call.trace {
-            trace.rows(request.batch.rows);
-        }
-        let content = call.step("encode", || encode(state, &form, &predictions));
-        if !fits(content.0.len()) {
-            return Err(RequestError::Overloaded);
-        }
-        if let Some(record) = &state.observers.record {
-            record.offer(&call.id, call.endpoint.path(), &request.batch, &predictions);
-        }
-        Ok(content)
-    };
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        error!("{} failed, request {}: {}", call.endpoint.path(), call.id, message_of(&*panic));
-        Err(RequestError::Internal)
-    })
-}
-
-/// How the predictions are to be answered.
-enum Form<'r> {
-    Row,
-    Rows,
-    Tensors(Box<InferRequest<'r>>, Vec<(&'r Output, bool)>),
-}
-
-fn decode<'r>(
-    state: &'r AppState,
-    call: &Call,
-    body: &'r [u8],
-) -> Result<(DecodedRequest<'r>, Form<'r>), RequestError> {
-    let named = |error| name_byte_order_mark(error, body);
-    match call.endpoint {
-        Endpoint::Predict => Ok((state.requests.decode_row(body).map_err(named)?, Form::Row)),
-        Endpoint::PredictBatch => Ok((state.requests.decode_rows(body).map_err(named)?, Form::Rows)),
-        Endpoint::Infer => {
-            let request = InferRequest::read(body, call.json_length.as_ref(), state.inference.tensors())?;
-            let outputs = state.inference.outputs.select(&request)?;
-            let decoded = state.inference.inputs.decode(&state.requests, &request)?;
-            Ok((decoded, Form::Tensors(Box::new(request), outputs)))
-        }
-    }
-}
-
-fn encode(state: &AppState, form: &Form<'_>, predictions: &Predictions) -> Content {
-    match form {
-        Form::Row => (state.responses.encode_row(predictions), None),
-        Form::Rows => (state.responses.encode_rows(predictions), None),
-        Form::Tensors(request, outputs) => state.inference.outputs.encode(request, outputs, predictions),
-    }
-}
-
-/// The model's answers, counted.
-pub(crate) fn predict_batch_of(
-    state: &AppState,
-    endpoint: Endpoint,
-    id: &RequestId,
-    request: &DecodedRequest<'_>,
-) -> Result<Predictions, RequestError> {
-    let predictions = state.predictor.predict(&request.batch).map_err(|error| {
-        error!("{} failed, request {id}: {error}", endpoint.path());
-        RequestError::Internal
-    })?;
-    state.metrics.predicted(endpoint, request.batch.rows);
-    for index in &request.unseen {
-        state.unseen[*index].inc();
-    }
-    Ok(predictions)
-}
-
-/// What a panic said.
-fn message_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic")
-}
-
-/// What is usually wrong with JSON that is malformed from its first byte.
-fn name_byte_order_mark(error: RequestError, body: &[u8]) -> RequestError {
-    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
-    match error {
-        RequestError::MalformedBody(_) if marks.iter().any(|mark| body.starts_with(mark)) => {
-            RequestError::MalformedBody("the body starts with a byte order mark".to_owned())
-        }
-        error => error,
     }
 }
 

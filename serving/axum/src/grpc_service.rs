@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tonic::{Extensions, Request, Response, Status, async_trait};
 use tracing::error;
 
-use crate::endpoints::{THREAD_BYTES, in_thread, predict_batch_of};
+use crate::endpoints::{THREAD_BYTES, in_thread};
 use crate::errors::RequestError;
 use crate::grpc_body::Hold;
 use crate::grpc_codec::Unread;
@@ -23,6 +23,7 @@ use crate::grpc_response::{check_model, respond};
 use crate::request_id::RequestId;
 use crate::routes::Endpoint;
 use crate::state::AppState;
+use crate::work::predict_batch_of;
 
 /// What a call is answered with, and what it holds. Every request that reaches the service has it as an extension.
 #[derive(Clone)]

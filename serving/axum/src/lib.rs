@@ -63,11 +63,14 @@ pub mod request_id;
 pub mod request_schema;
 pub mod response_schema;
 pub mod routes;
+mod row_independence;
 pub mod schemas;
 pub mod server;
 pub mod settings;
+mod shared_runs;
 pub mod state;
 pub mod string_tensor;
 pub mod trace_settings;
 #[cfg_attr(not(feature = "tracing-otlp"), path = "no_traces.rs")]
 pub mod traces;
+mod work;

@@ -31,6 +31,25 @@ pub enum Predictions {
     Values(Vec<f32>),
 }
 
+impl Predictions {
+    /// The answer to one of the rows, counted from zero.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many.
+    #[must_use]
+    pub fn row(&self, index: usize) -> Self {
+        match self {
+            Self::Classes { labels, probabilities } => {
+                let classes = probabilities.len() / labels.len();
+                let probabilities = probabilities[index * classes..(index + 1) * classes].to_vec();
+                Self::Classes { labels: vec![labels[index]], probabilities }
+            }
+            Self::Values(values) => Self::Values(vec![values[index]]),
+        }
+    }
+}
+
 /// The model failed on a batch. The message is for the log.
 #[derive(Debug)]
 pub struct PredictionError(pub String);

@@ -18,8 +18,10 @@ use crate::predictor::{PredictionError, Predictor};
 use crate::record::Record;
 use crate::request_schema::RequestSchema;
 use crate::response_schema::ResponseSchema;
+use crate::row_independence::{can_share, rows_to_try};
 use crate::schemas::example_row;
 use crate::settings::Settings;
+use crate::shared_runs::SharedRuns;
 use crate::traces::TracedModel;
 
 /// What looks at requests while they are answered, if anything does.
@@ -46,6 +48,8 @@ pub struct AppState {
     pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) keys: ApiKeys,
     pub(crate) observers: Observers,
+    /// None if a row's answer may depend on the others of its run.
+    pub(crate) shared_runs: Option<SharedRuns>,
     ready: AtomicBool,
     pub(crate) documents: Documents,
 }
@@ -86,6 +90,7 @@ impl AppState {
             large_bodies: Arc::new(Semaphore::new(settings.workers)),
             keys: settings.api_keys.clone(),
             observers,
+            shared_runs: None,
             ready: AtomicBool::new(false),
             documents: Documents::new(manifest, settings),
         };
@@ -97,6 +102,9 @@ impl AppState {
         let answer = state.predictor.predict(&request.batch)?;
         if let Some(wrong) = wrong_answer(manifest, &answer, &state.predictor.library()) {
             return Err(PredictionError(wrong));
+        }
+        if can_share(&*state.predictor, &rows_to_try(manifest)) {
+            state.shared_runs = Some(SharedRuns::new(settings.workers));
         }
         state.unseen = metrics.serve(manifest, BACKEND);
         state.set_ready(true);

@@ -6,6 +6,7 @@ mod http;
 mod record;
 mod record_faults;
 mod request_ids;
+mod shared_runs;
 mod startup;
 mod tasks;
 #[cfg(feature = "tracing-otlp")]
