@@ -69,7 +69,7 @@ def add_options(parser: Parser) -> None:
         "--patience",
         type=whole_number(0),
         default=0,
-        help="end the study when so many trials in a row brought no better score and no cheaper model; 0: never",
+        help="end the study when so many trials in a row brought no better score and no cheaper model (default: off)",
     )
     parser.add_argument(
         "--seed", type=whole_number(0, MOST_SEED), default=42, help="seed of the folds, the sampler and the model"
