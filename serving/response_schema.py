@@ -33,8 +33,8 @@ class ClassAnswers:
 
     def encode_row(self, piece: Classes) -> bytes:
         """The answer to a single row."""
-        label = int(piece.labels[0])
-        return self._to_json(self._prediction(label, piece.probabilities[0].tolist(), self._classes[label]))
+        (label,), (probabilities,) = piece.labels.tolist(), piece.probabilities.tolist()
+        return self._to_json(self._prediction(label, probabilities, self._classes[label]))
 
     def encode_rows(self, piece: Classes) -> bytes:
         """Elements of the answer's JSON array, in the order of the rows."""
