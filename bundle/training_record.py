@@ -51,8 +51,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `score` names what was maximised ("f2", or a scorer of scikit-learn such as "roc_auc"). `trials` are those that
     finished; `ended` says why they are fewer than the run `asked` for. `best_value` and `best_parameters` are the score
     and the parameters of the trial that was published. `chosen_trial` is its number and `choice` says how it was
-    chosen, if it wasn't for the best score; `front` is empty where the score was the only objective. None of `ended`
-    and these three stands in the manifest of a run that doesn't need them.
+    chosen, if it wasn't for the best score; `front` is empty where the score was the only objective. None of `asked`,
+    `ended` and these three stands in the manifest of a run that doesn't need them.
     """
 
     objective: str

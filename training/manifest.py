@@ -43,7 +43,7 @@ def describe_study(
         trials=completed + pruned,
         completed=completed,
         pruned=pruned,
-        asked=asked,
+        asked=asked if ended else None,
         ended=ended,
         best_value=choice.trial.values[0],
         best_parameters=choice.trial.params,

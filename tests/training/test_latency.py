@@ -109,7 +109,7 @@ def test_calls_have_the_training_rows_as_the_graph_takes_them(made_up, kinds):
 
 
 def test_sessions_are_those_of_the_service(graph):
-    theirs = OnnxPredictor(graph, SimpleNamespace(task="binary_classification"))._session.get_session_options()
+    theirs = OnnxPredictor(graph, SimpleNamespace(task="binary_classification"))._run.__self__.session_options
     ours = open_session(graph).get_session_options()
     for name in ("intra_op_num_threads", "inter_op_num_threads", "execution_mode", "graph_optimization_level"):
         assert getattr(ours, name) == getattr(theirs, name)
