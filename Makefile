@@ -86,10 +86,11 @@ test-all: $(READY) $(if $(shell command -v cargo),build-axum) ## all but the con
 check: $(READY) ## lint, format, types, and tables in the documentation
 	@$(call takes,)$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 	$(if $(wildcard experiments),$(run) experiments tables --check)
-check-axum: build-axum $(READY) ## format, lint and test the Rust service
+check-axum: build-axum $(READY) ## format, lint and test the Rust service, with traces too
 	@$(call takes,)cargo fmt --check --manifest-path serving/axum/Cargo.toml
 	@cargo clippy --quiet --locked --release --all-targets --manifest-path serving/axum/Cargo.toml -- -D warnings
 	@$(WITH_RUNTIME) cargo test --quiet --locked --release --manifest-path serving/axum/Cargo.toml
+	@CARGO_PROFILE_DEV_DEBUG=0 cargo test --quiet --locked --features tracing-otlp --test service --manifest-path serving/axum/Cargo.toml traces
 IMAGE_LOCKS := training serving-onnx serving-pickle load-testing
 lock: $(READY)
 	@$(call takes,)requirements/lock.sh $(VENV)/bin/uv $(IMAGE_LOCKS) tracing setup audit
