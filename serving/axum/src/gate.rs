@@ -26,8 +26,9 @@ const LINGER_BYTES: usize = 32 << 20;
 const DISCARD_BYTES: usize = 16 << 10;
 
 /// How much is read of a connection before others have their turn: a large body is there all at once, and hyper would
-/// read on. The lengths of several small requests add up to it as well, which costs them nothing that shows.
-const TURN_BYTES: usize = 128 << 10;
+/// read on. In shorter turns, bodies that arrive together share what room is left, and one that could have it is refused. The
+/// lengths of small requests add up to it as well, which costs them nothing that shows.
+const TURN_BYTES: usize = 1 << 20;
 
 /// The method of the request that hyper gets in place of one that is refused. No client can send it.
 pub const REFUSED: &str = "REFUSED";
