@@ -46,6 +46,7 @@ class Supervisor(Multiprocess):
         self._copies = copies
         self._environment = environment
         self._trial: Trial | None = None
+        self._asked_again = False
         self._serving = False
 
     def run(self) -> None:
@@ -78,9 +79,9 @@ class Supervisor(Multiprocess):
     def handle_hup(self) -> None:
         """Let the workers have the API keys that are there, at once, and the bundle, as soon as it is known to work."""
         self.handle_usr1()
-        if self._trial is not None:  # of a bundle that is an older one by now
-            self._trial.stop()
-            self._copies.discard(self._trial.copy)
+        if self._trial is not None:  # of a bundle that may be an older one by now
+            self._asked_again = True  # afterwards: if signals ended trials, many of them would prevent a reload
+            return
         environment = dict(self._environment)
         self._private.name_in(environment)
         self._trial = Trial(self._module, self._copies.name_next(), environment)
@@ -98,6 +99,12 @@ class Supervisor(Multiprocess):
         if self._trial is None or not self._trial.is_over():
             return
         trial, self._trial = self._trial, None
+        self._take(trial)
+        if self._asked_again:
+            self._asked_again = False
+            self.handle_hup()
+
+    def _take(self, trial: Trial) -> None:
         try:
             version = trial.result()
             self._copies.adopt(trial.copy)

@@ -123,6 +123,25 @@ def test_a_bundle_that_is_not_whole_changes_nothing(backend: str, copied: Path, 
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_signals_that_come_faster_than_a_bundle_is_tried_prevent_no_reload(backend: str, copied: Path, tmp_path: Path):
+    with running(backend, copied, tmp_path, workers=WORKERS) as service:
+
+        def serves(version: str) -> bool:
+            found = httpx.get(f"{service.client.base_url}/metadata", timeout=PATIENCE_SECONDS).json()["version"]
+            return bool(found == version)
+
+        def signalled(version: str) -> bool:
+            service.process.send_signal(signal.SIGHUP)
+            return serves(version)
+
+        change_manifest(copied, version="second")
+        wait_until(lambda: signalled("second"), service.log)
+        change_manifest(copied, version="third")
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: serves("third"), service.log)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_new_key_replaces_the_old_one_at_a_reload(backend: str, models: Path, tmp_path: Path):
     keys = tmp_path / "keys"
     keys.write_text("old-key-0123456789\n")

@@ -11,7 +11,6 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from serving.process.connections import (
-    ARRIVING_SECONDS,
     FRAMING_BYTES,
     OWN_BYTES,
     STATE_KEY,
@@ -31,6 +30,7 @@ class Transport(asyncio.Transport):
         self.written = b""
         self.reading = True
         self.events: list[str] = []
+        self.closed = asyncio.Event()
 
     def write(self, data) -> None:
         self.written += data
@@ -48,6 +48,7 @@ class Transport(asyncio.Transport):
 
     def close(self) -> None:
         self.events.append("close")
+        self.closed.set()
 
     def abort(self) -> None:
         self.events.append("abort")
@@ -273,8 +274,7 @@ def test_a_request_that_is_on_its_way_when_the_service_stops_is_answered():
         await asking.settle()
         assert asking.statuses() == [200]
         assert b"connection: close\r\n" in asking.transport.written
-        while not idle.transport.events:
-            await asyncio.sleep(ARRIVING_SECONDS)  # later than that if the loop is slow, in which it takes two steps
+        await idle.transport.closed.wait()  # which takes two steps, and a slow loop longer than a test would sleep
         assert (asking.transport.events, idle.transport.events) == (["eof"], ["close"])
 
     asyncio.run(run())

@@ -22,8 +22,21 @@ pub(crate) struct Row {
 /// The body of the answer to a row.
 pub(crate) type Answer = Result<Vec<u8>, RequestError>;
 
-/// A row, and where its answer goes; the first one of a turn gets it without that.
+/// A row, and where its answer goes; the one whose request does the work gets it without that.
 type Waiting = (Row, Option<oneshot::Sender<Answer>>);
+
+/// How many rows a run has at most: a crowd has several in a turn, so that its first rows don't wait for all the others.
+const MOST_ROWS: usize = 64;
+
+/// What a row's request has to do.
+enum Part {
+    /// It lets others go before it, and answers the rows that they bring.
+    First,
+    /// It is answered.
+    Waits(oneshot::Receiver<Answer>),
+    /// It answers these rows, its own among them, since there are enough.
+    Full(Vec<Waiting>),
+}
 
 /// The rows that wait for the end of a turn, those of each thread apart.
 pub(crate) struct SharedRuns(Vec<Mutex<Vec<Waiting>>>);
@@ -37,21 +50,47 @@ impl SharedRuns {
     /// The answer to a row: `run` gives it, with those to the other rows of this thread's turn, in their order.
     pub(crate) async fn answer(&self, row: Row, run: impl Fn(&[Row]) -> Vec<Answer>) -> Answer {
         let waiting = &self.0[thread_number() % self.0.len()];
-        if let Some(answer) = join(waiting, row) {
-            return answer.await.unwrap_or(Err(RequestError::Internal));
-        }
-        let mut turn = Turn { waiting, run: Some(run) };
-        yield_now().await;
-        turn.end().unwrap_or(Err(RequestError::Internal))
+        let answer = match join(waiting, row) {
+            Part::First => {
+                let mut turn = Turn { waiting, run: Some(run) };
+                yield_now().await;
+                turn.end()
+            }
+            Part::Waits(answer) => answer.await.ok(),
+            Part::Full(rows) => answer_all(rows, run),
+        };
+        answer.unwrap_or(Err(RequestError::Internal))
     }
 }
 
-/// Let a row wait for the end of the turn. None if it is the first of it.
-fn join(waiting: &Mutex<Vec<Waiting>>, row: Row) -> Option<oneshot::Receiver<Answer>> {
+/// Let a row wait for the end of the turn.
+fn join(waiting: &Mutex<Vec<Waiting>>, row: Row) -> Part {
     let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    let (sender, answer) = if waiting.is_empty() { (None, None) } else { Some(oneshot::channel()).unzip() };
-    waiting.push((row, sender));
-    answer
+    if waiting.is_empty() {
+        waiting.push((row, None));
+        return Part::First;
+    }
+    if waiting.len() == MOST_ROWS {
+        let mut full = waiting.split_off(1); // the first one waits for the end, to answer those that are still to come
+        full.push((row, None));
+        return Part::Full(full);
+    }
+    let (sender, answer) = oneshot::channel();
+    waiting.push((row, Some(sender)));
+    Part::Waits(answer)
+}
+
+/// Answer the rows in one run. Returns the answer of the one that has no sender.
+fn answer_all(waiting: Vec<Waiting>, run: impl Fn(&[Row]) -> Vec<Answer>) -> Option<Answer> {
+    let (rows, senders): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+    let mut own = None;
+    for (answer, sender) in run(&rows).into_iter().zip(senders) {
+        match sender {
+            Some(sender) => _ = sender.send(answer), // an error means that the request was cancelled
+            None => own = Some(answer),
+        }
+    }
+    own
 }
 
 /// A turn that has begun. It belongs to its first row's request; should that be cancelled, the others are answered still.
@@ -65,15 +104,7 @@ impl<F: Fn(&[Row]) -> Vec<Answer>> Turn<'_, F> {
     fn end(&mut self) -> Option<Answer> {
         let run = self.run.take()?;
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        let (rows, senders): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-        let mut first = None;
-        for (answer, sender) in run(&rows).into_iter().zip(senders) {
-            match sender {
-                Some(sender) => _ = sender.send(answer), // an error means that the request was cancelled
-                None => first = Some(answer),
-            }
-        }
-        first
+        answer_all(waiting, run)
     }
 }
 
@@ -121,6 +152,18 @@ mod tests {
         assert_eq!(answers, (Ok(b"a".to_vec()), Ok(b"b".to_vec()), Ok(b"c".to_vec())));
         assert_eq!(shared.answer(row("d"), run).await, Ok(b"d".to_vec()));
         assert_eq!(*runs.borrow(), [b"abc".to_vec(), b"d".to_vec()]);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_has_several_runs_in_a_turn() {
+        let (shared, runs) = (SharedRuns::new(1), RefCell::default());
+        let run = echo(&runs);
+        let mut requests: Vec<_> = (0..2 * MOST_ROWS + 1).map(|_| Box::pin(shared.answer(row("a"), run))).collect();
+        let mut poll = |at: usize| requests[at].as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let begun: Vec<_> = (0..2 * MOST_ROWS + 1).filter(|at| poll(*at).is_ready()).collect();
+        assert_eq!(begun, [MOST_ROWS, 2 * MOST_ROWS]); // those that found enough rows
+        assert!((0..2 * MOST_ROWS).filter(|at| *at != MOST_ROWS).all(|at| poll(at).is_ready()));
+        assert_eq!(runs.borrow().iter().map(Vec::len).collect::<Vec<_>>(), [MOST_ROWS, MOST_ROWS, 1]);
     }
 
     #[tokio::test]
