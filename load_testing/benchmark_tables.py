@@ -76,7 +76,7 @@ def cost_table(services: Sequence[ServiceFacts]) -> Table:
         for facts in services
     )
     explained = (
-        "Cold start: from the start of the process to the first 200 of /health/ready.",
+        "Cold start: from the start of the process until it says that it is ready.",
         "Memory: proportional set size of all processes of the service; peak: the sum of their highest resident sets, "
         "in which shared pages count in full.",
     )
