@@ -158,9 +158,9 @@ mod tests {
     async fn a_crowd_has_several_runs_in_a_turn() {
         let (shared, runs) = (SharedRuns::new(1), RefCell::default());
         let run = echo(&runs);
-        let mut requests: Vec<_> = (0..2 * MOST_ROWS + 1).map(|_| Box::pin(shared.answer(row("a"), run))).collect();
+        let mut requests: Vec<_> = (0..=2 * MOST_ROWS).map(|_| Box::pin(shared.answer(row("a"), run))).collect();
         let mut poll = |at: usize| requests[at].as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        let begun: Vec<_> = (0..2 * MOST_ROWS + 1).filter(|at| poll(*at).is_ready()).collect();
+        let begun: Vec<_> = (0..=2 * MOST_ROWS).filter(|at| poll(*at).is_ready()).collect();
         assert_eq!(begun, [MOST_ROWS, 2 * MOST_ROWS]); // those that found enough rows
         assert!((0..2 * MOST_ROWS).filter(|at| *at != MOST_ROWS).all(|at| poll(at).is_ready()));
         assert_eq!(runs.borrow().iter().map(Vec::len).collect::<Vec<_>>(), [MOST_ROWS, MOST_ROWS, 1]);
