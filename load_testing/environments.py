@@ -1,20 +1,20 @@
 """Python environments for packages that need other versions than the rest: each is made once from its lock file."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from bundle.lock import waiting_for
 
-LOCKS = Path(__file__).resolve().parent.parent / "requirements"
-UV = Path(sys.prefix) / "bin/uv"
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 _NO_NETWORK = ("failed to fetch", "error sending request", "connection", "name resolution")
-"""What uv says where it reaches no registry."""
+"""What uv and pip say where they reach no registry."""
 
 
 class UnreachableError(Exception):
-    """An environment can't be made here: uv is missing, or no package registry can be reached."""
+    """An environment can't be made here: no package registry can be reached."""
 
 
 def python_of(name: str) -> Path:
@@ -22,29 +22,26 @@ def python_of(name: str) -> Path:
 
     Raises:
         UnreachableError: it can't be made on this machine.
-        OSError: uv failed otherwise; the message has its words.
+        OSError: the installation failed otherwise; the message has its words.
     """
-    lock = LOCKS / f"{name}.lock"
-    folder = Path(sys.prefix) / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
-    python, ready = folder / "bin/python", folder / ".ready"
+    digest = hashlib.sha256((REQUIREMENTS / f"{name}.lock").read_bytes()).hexdigest()
+    folder = Path(sys.prefix) / f"{name}-{digest[:12]}"
+    ready = folder / ".ready"
     if not ready.exists():
         with waiting_for(folder.with_suffix(".lock")):
             if not ready.exists():
-                _make(folder, lock)
-                ready.touch()
-    return python
+                _make(folder, name)
+    return folder / "bin/python"
 
 
-def _make(folder: Path, lock: Path) -> None:
-    if not UV.exists():
-        raise UnreachableError("uv is missing, which makes environments")
-    _run("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-    install = ("pip", "install", "--quiet", "--python", str(folder / "bin/python"), "--require-hashes", "--no-deps")
-    _run(*install, "--requirements", str(lock))
-
-
-def _run(*arguments: str) -> None:
-    ended = subprocess.run([UV, *arguments], capture_output=True, text=True, check=False)  # noqa: S603  our own words
+def _make(folder: Path, name: str) -> None:
+    ended = subprocess.run(  # noqa: S603  a script of this repository, and our own words
+        [REQUIREMENTS / "install.sh", folder, name],
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if ended.returncode == 0:
         return
     if any(text in ended.stderr.lower() for text in _NO_NETWORK):

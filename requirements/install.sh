@@ -1,15 +1,16 @@
 #!/bin/sh
-# Make the environment FOLDER with the packages of requirements/dev.lock: `PYTHON=python3 requirements/install.sh FOLDER`.
-# It is whole when FOLDER/.ready is there, so that an interrupted set-up is started again.
+# Make the environment FOLDER with the packages of requirements/LOCK.lock, those of development by default:
+# `PYTHON=python3 requirements/install.sh FOLDER [LOCK]`. It is whole when FOLDER/.ready is there, so that an interrupted
+# set-up is started again.
 set -eu
-folder=$1 python=$1/bin/python
+folder=$1 python=$1/bin/python lock=requirements/${2:-dev}.lock
 cd "$(dirname "$0")/.."
 
 "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "error: Python 3.11 or newer is needed; name it with PYTHON=, such as make PYTHON=python3.11" >&2
   exit 1
 }
-echo "setting up $folder from requirements/dev.lock (once)"
+echo "setting up $folder from $lock (once)"
 "${PYTHON:-python3}" -m venv "$folder"
 
 by_pip() { "$python" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps "$@"; }
@@ -24,8 +25,8 @@ by_uv() {
 }
 
 # Where there is no uv, or it fails, pip installs the same files, checked against the same hashes, in several times the time.
-{ by_pip --only-binary :all: -r requirements/setup.lock && by_uv -r requirements/dev.lock; } || {
+{ by_pip --only-binary :all: -r requirements/setup.lock && by_uv -r "$lock"; } || {
   echo "uv can't be used here (see above): pip does the same, but takes minutes" >&2
-  by_pip -r requirements/dev.lock
+  by_pip -r "$lock"
 }
 touch "$folder/.ready"

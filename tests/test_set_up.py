@@ -30,9 +30,9 @@ def install(tmp_path: Path):
     for program in (uv, python):
         program.chmod(0o755)
 
-    def run(**variables: str) -> tuple[int, str, list[str]]:
+    def run(*lock: str, **variables: str) -> tuple[int, str, list[str]]:
         log.write_text("")
-        command = [str(ROOT / "requirements/install.sh"), str(tmp_path / "venv")]
+        command = [str(ROOT / "requirements/install.sh"), str(tmp_path / "venv"), *lock]
         surroundings = {"PATH": os.environ["PATH"], "PYTHON": str(python), **variables}
         done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
         return done.returncode, done.stderr, log.read_text().splitlines()
@@ -54,6 +54,12 @@ def test_uv_installs_what_the_lock_names_with_the_settings_of_pip(install, tmp_p
     assert "--require-hashes" in called[3]
     assert called[3].endswith("-r requirements/dev.lock")
     assert len(called) == 4
+    assert is_ready(tmp_path)
+
+
+def test_another_lock_can_be_named(install, tmp_path: Path):
+    assert install("mlserver")[2][3].endswith("-r requirements/mlserver.lock")
+    assert install("mlserver", NO_UV="1")[2][4].endswith("-r requirements/mlserver.lock")
     assert is_ready(tmp_path)
 
 

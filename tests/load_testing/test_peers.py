@@ -2,7 +2,7 @@
 
 import pytest
 
-from load_testing import services
+from load_testing import environments, services
 from load_testing.benchmark import choose_services
 from load_testing.cpus import available_cpus
 from load_testing.environments import UnreachableError
@@ -38,3 +38,27 @@ def test_peers_are_measured_when_they_are_asked_for_and_told_where_they_cannot_b
     chosen, left_out = choose_services([], manifest, peers=True)
     assert [spec.name for spec in chosen] == ["onnx", "axum"]
     assert left_out == tuple(f"{name}: no package registry can be reached" for name in sorted(PEERS))
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "message"),
+    [
+        ("mkdir -p $1/bin; touch $1/.ready", None, ""),
+        ("echo 'error: Failed to fetch' >&2; exit 1", UnreachableError, "no package registry can be reached"),
+        ("echo 'hash mismatch' >&2; exit 1", OSError, "hash mismatch"),
+    ],
+)
+def test_environment_is_made_once_and_a_failure_says_why(script, error, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(environments, "REQUIREMENTS", tmp_path)
+    monkeypatch.setattr(environments.sys, "prefix", str(tmp_path))
+    (tmp_path / "other.lock").write_text("a==1")
+    install = tmp_path / "install.sh"
+    install.write_text(f"#!/bin/sh\n{script}\n")
+    install.chmod(0o755)
+    if error is not None:
+        with pytest.raises(error, match=message):
+            environments.python_of("other")
+        return
+    python = environments.python_of("other")
+    install.unlink()
+    assert environments.python_of("other") == python
