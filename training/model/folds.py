@@ -16,6 +16,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from bundle.graph_names import Task
 from training.dataset import Dataset, Parameters
+from training.interruption import raise_held
 from training.model.pipeline import OBJECTIVES, build_pipeline, build_preprocessing
 from training.model.score import Output, Target
 
@@ -111,13 +112,18 @@ def fold_predictions(
     Each fit has one thread: results don't depend on the number of cores, and XGBoost's threads, which spin at every
     level of every tree, don't fight over cores that others use too. A fold beyond the first `threads` is begun when the
     caller wants more: one that stops early, as a pruned trial does, has paid for no fold that it did not look at.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed during a study; after the folds that were begun.
     """
     to_come = iter(folds)
     with ThreadPoolExecutor(threads) as pool:
         begun = deque((fold, pool.submit(fold.predict, parameters)) for fold in islice(to_come, threads))
         while begun:
             fold, future = begun.popleft()
-            yield fold.rows, future.result()
+            output = future.result()
+            raise_held()
+            yield fold.rows, output
             begun.extend((fold, pool.submit(fold.predict, parameters)) for fold in islice(to_come, 1))
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from training.errors import TrainingError
+from training.interruption import Insisted, interrupts_held, raise_held
 from training.progress import progress_bar
 from training.tuning.objective import Objective
 from training.tuning.patience import is_exhausted
@@ -88,6 +89,7 @@ def run_shared_study(
     Suggestions are not seeded, or all processes would make the same ones.
 
     Raises:
+        Insisted: Ctrl-C was pressed again before the study had ended.
         TrainingError: the storage failed on the way. What was finished before is kept.
     """
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=15, constant_liar=True)
@@ -101,9 +103,11 @@ def run_shared_study(
     with (
         progress_bar("study", "trial", file=progress, total=trials) as bar,
         warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"),
+        interrupts_held(),
     ):
         try:
             while len(done := finished(study)) < trials:
+                raise_held()
                 bar.update(len(done) - bar.n)
                 show_best(bar, study, label)
                 live = len(study.get_trials(deepcopy=False, states=_LIVE))
@@ -118,6 +122,9 @@ def run_shared_study(
                     fail_stale_trials(study)
             bar.update(len(done) - bar.n)
             show_end(bar, study, label)
+            raise_held()
+        except Insisted:
+            raise
         except KeyboardInterrupt:
             return False
         except STORAGE_FAILURES as error:

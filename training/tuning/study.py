@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from training.errors import TrainingError
+from training.interruption import Insisted, interrupts_held, raise_held
 from training.progress import progress_bar
 from training.tuning.objective import Objective
 from training.tuning.patience import is_exhausted
@@ -111,27 +112,33 @@ def run_study(
     uninterrupted one would have, instead of repeating its first draws.
 
     Raises:
+        Insisted: Ctrl-C was pressed again before the study had ended.
         TrainingError: the storage failed on the way (a full disk, a lock). What was finished before is kept.
     """
-    done = len(finished(study))
-    with progress_bar("study", "trial", file=progress, total=max(trials, done), initial=done) as bar:
-        try:
-            while done < trials and not is_exhausted(finished(study), patience):
-                show_best(bar, study, label)
-                study.sampler = optuna.samplers.TPESampler(seed=seed + 7919 * done, n_startup_trials=15)
-                trial = study.ask()
-                try:
-                    study.tell(trial, objective(trial))
-                except optuna.TrialPruned:
-                    study.tell(trial, state=TrialState.PRUNED)
-                done += 1
-                bar.update()
-        except KeyboardInterrupt:
-            _fail_running(study)
-            return False
-        except STORAGE_FAILURES as error:
-            raise TrainingError(f"the study storage failed in trial {done + 1}: {first_line(error)}") from error
-        show_end(bar, study, label)
+    with interrupts_held():
+        done = len(finished(study))
+        with progress_bar("study", "trial", file=progress, total=max(trials, done), initial=done) as bar:
+            try:
+                while done < trials and not is_exhausted(finished(study), patience):
+                    raise_held()
+                    show_best(bar, study, label)
+                    study.sampler = optuna.samplers.TPESampler(seed=seed + 7919 * done, n_startup_trials=15)
+                    trial = study.ask()
+                    try:
+                        study.tell(trial, objective(trial))
+                    except optuna.TrialPruned:
+                        study.tell(trial, state=TrialState.PRUNED)
+                    done += 1
+                    bar.update()
+                show_end(bar, study, label)
+                raise_held()
+            except Insisted:
+                raise
+            except KeyboardInterrupt:
+                _fail_running(study)
+                return False
+            except STORAGE_FAILURES as error:
+                raise TrainingError(f"the study storage failed in trial {done + 1}: {first_line(error)}") from error
     return True
 
 

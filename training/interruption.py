@@ -1,0 +1,66 @@
+"""Ctrl-C that waits until the study's storage is at rest.
+
+A statement that is cut in two leaves a database session that no longer works: neither could the trial that was cut
+short be marked as failed, nor the best trial so far be read and published.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Insisted(KeyboardInterrupt):
+    """Ctrl-C that was pressed again before the first took effect. The storage may have been cut in a statement."""
+
+
+class _Held:
+    """A handler of SIGINT that keeps the first signal, and acts on the next one at once."""
+
+    def __init__(self) -> None:
+        self.kept = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if self.kept:
+            raise Insisted
+        self.kept = True
+
+    def raise_kept(self) -> None:
+        if self.kept:
+            self.kept = False
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C within it takes effect in the next `raise_held`, or at its end; a second one takes effect at once.
+
+    It changes nothing in a thread, which gets no signals, nor where SIGINT is ignored or has a handler already.
+
+    Raises:
+        KeyboardInterrupt: it was pressed after the last `raise_held`.
+        Insisted: it was pressed twice.
+    """
+    own = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not own or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = _Held()
+    signal.signal(signal.SIGINT, held)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    held.raise_kept()
+
+
+def raise_held() -> None:
+    """A point at which Ctrl-C may take effect.
+
+    Raises:
+        KeyboardInterrupt: it was pressed within `interrupts_held`.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if isinstance(handler, _Held) and threading.current_thread() is threading.main_thread():
+        handler.raise_kept()
