@@ -9,11 +9,10 @@ use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::background::step_back;
 use crate::buffers::{LongAnswer, Reservation};
 use crate::capacity::InHand;
 use crate::errors::RequestError;
@@ -30,9 +29,6 @@ pub(crate) const THREAD_BYTES: usize = 64 << 10;
 
 /// The longest body that is read though it isn't wanted.
 pub(crate) const SHORT_BODY_BYTES: usize = 64 << 10;
-
-/// How far that thread steps back for those that answer small requests, where both want the same CPU.
-const BATCH_NICENESS: i32 = 10;
 
 /// `POST /predict`.
 pub async fn predict(State(state): State<Arc<AppState>>, request: Request) -> Response {
@@ -146,8 +142,7 @@ pub(crate) async fn in_thread<T: Send + 'static>(
     let turn = Arc::clone(&state.large_bodies).acquire_owned().await;
     let work = move || {
         let _turn = turn;
-        // where it isn't allowed, or isn't a thread's own, small requests wait somewhat longer
-        let _ = setpriority_process(Some(gettid()), BATCH_NICENESS);
+        step_back();
         work()
     };
     spawn_blocking(work).await.unwrap_or(Err(RequestError::Internal))

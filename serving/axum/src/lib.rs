@@ -6,6 +6,7 @@ pub mod allocator;
 pub mod api_keys;
 pub mod app;
 pub mod artifacts;
+mod background;
 pub mod buffers;
 pub mod bundle_error;
 pub mod capacity;

@@ -7,13 +7,15 @@ use ort::memory::Allocator;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::{DynTensor, Tensor, TensorRef};
 
+use crate::background::give_way;
 use crate::manifest::Manifest;
 use crate::onnx_runtime::OnnxRuntime;
 use crate::predictor::{Batch, PredictionError, Predictions, Predictor};
 use crate::string_tensor;
 
-/// A larger batch is predicted in pieces, so that what the graph makes of it in between stays small.
-const ROWS_PER_RUN: usize = 1024;
+/// A larger batch is predicted in pieces, so that what the graph makes of it in between stays small, and so that a thread
+/// that does it in the background can give way between them.
+const ROWS_PER_RUN: usize = 128;
 
 const CATEGORICAL: &str = "categorical";
 const NUMERIC: &str = "numeric";
@@ -125,6 +127,7 @@ impl Worker {
             let end = batch.rows.min(start + ROWS_PER_RUN);
             let [categorical, numeric] = widths.map(|width| start * width..end * width);
             self.run(end - start, &batch.categorical[categorical], &batch.numeric[numeric], &mut predictions)?;
+            give_way(end - 1);
         }
         Ok(predictions)
     }

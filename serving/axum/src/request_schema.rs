@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::background::give_way;
 use crate::diagnosis;
 use crate::errors::{BODY, Problem, RequestError};
 use crate::faults::{Fault, Finding};
@@ -211,6 +212,7 @@ impl<'de> Visitor<'de> for Rows<'_, '_> {
         self.0.finding.row = Some(0);
         while array.next_element_seed(Row(self.0))?.is_some() {
             let rows = self.0.batch.rows;
+            give_way(rows - 1);
             self.0.finding.row = Some(rows);
             self.0.too_many = rows > self.0.schema.max_rows;
             if self.0.too_many {

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use crate::background::give_way;
 use crate::manifest::{Manifest, Task};
 use crate::predictor::Predictions;
 
@@ -70,11 +71,13 @@ impl ResponseSchema {
                     // a label that is no class is a fault of the model, and ends as any other panic inside
                     let class = usize::try_from(*label).expect("a class index");
                     self.write_row(out, row, class, probabilities);
+                    give_way(row);
                 }
             }
             Predictions::Values(values) => {
                 for (row, value) in values.iter().enumerate() {
                     self.write_row(out, row, 0, std::slice::from_ref(value));
+                    give_way(row);
                 }
             }
         }

@@ -1,0 +1,34 @@
+//! Threads for large bodies, which step back for those that answer small requests.
+
+use std::cell::Cell;
+use std::thread;
+
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
+
+/// How far such a thread steps back, where both want the same CPU.
+const NICENESS: i32 = 10;
+
+/// After how many rows it lets others go first. Niceness alone leaves it the CPU for a whole slice of the scheduler's,
+/// some milliseconds, when the other thread has just had its share, as it has when it read or wrote a large body.
+const ROWS_BETWEEN: usize = 128;
+
+thread_local! {
+    static IS_BACKGROUND: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Make the current thread one of them, for good.
+pub(crate) fn step_back() {
+    if !IS_BACKGROUND.replace(true) {
+        // where it isn't allowed, or isn't a thread's own, small requests wait somewhat longer
+        let _ = setpriority_process(Some(gettid()), NICENESS);
+    }
+}
+
+/// Let other threads go first, if this is one of them and so many more rows are done. `row` is the last that is, counted
+/// from zero.
+pub(crate) fn give_way(row: usize) {
+    if row % ROWS_BETWEEN == ROWS_BETWEEN - 1 && IS_BACKGROUND.get() {
+        thread::yield_now();
+    }
+}
