@@ -1,14 +1,13 @@
 """What compose.yaml and the proxy's configuration say, without an engine."""
 
 import re
-import shutil
 from typing import Any
 
 import pytest
 import yaml
 
 from serving.settings import NAMES, PREFIX, read_settings
-from tests.docker.engine import PORTS, ROOT, SERVICES, run
+from tests.docker.engine import PORTS, ROOT, SERVICES
 from training.options import parse_options
 
 CONFIGURATION = ROOT / "docker/haproxy.cfg"
@@ -117,9 +116,3 @@ def test_the_proxy_waits_longer_than_the_services():
     settings = read_settings({}, default_port=PORTS["onnx"])
     assert seconds("timeout server") > settings.request_seconds
     assert seconds("hard-stop-after") < int(services()["proxy"]["stop_grace_period"].removesuffix("s"))
-
-
-def test_the_proxy_takes_its_configuration():
-    if shutil.which("haproxy") is None:
-        pytest.skip("HAProxy is not installed (Debian: haproxy)")
-    run("haproxy", "-c", "-f", CONFIGURATION)

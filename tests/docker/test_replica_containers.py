@@ -20,6 +20,8 @@ pytestmark = pytest.mark.docker
 KEY = "k" * 32
 PROXY_IMAGE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["proxy"]["image"]
 
+CONFIGURATION = f"{ROOT}/docker/haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg"
+
 
 @dataclass
 class Replicas:
@@ -28,11 +30,15 @@ class Replicas:
     containers: list[str]
 
 
+@pytest.fixture(autouse=True)
+def proxy_image() -> None:
+    if not succeeds("docker", "image", "inspect", PROXY_IMAGE):
+        pytest.skip(f"the image {PROXY_IMAGE} is not here: docker pull {PROXY_IMAGE}")
+
+
 @contextlib.contextmanager
 def behind_proxy(image: str, models: Path, count: int, *options: str) -> Iterator[Replicas]:
     """Replicas that the proxy finds by name, as in compose's network."""
-    if not succeeds("docker", "image", "inspect", PROXY_IMAGE):
-        pytest.skip(f"the image {PROXY_IMAGE} is not here: docker pull {PROXY_IMAGE}")
     network = f"train-to-serve-{uuid.uuid4().hex[:8]}"
     started: list[str] = []
 
@@ -47,7 +53,7 @@ def behind_proxy(image: str, models: Path, count: int, *options: str) -> Iterato
         containers = [start(*service) for _ in range(count)]
         for container in containers:
             wait_until_healthy(container)
-        proxy = start(f"--volume={ROOT}/docker/haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro", PROXY_IMAGE)
+        proxy = start(f"--volume={CONFIGURATION}:ro", PROXY_IMAGE)
         url = f"http://{inspect(proxy)['NetworkSettings']['Networks'][network]['IPAddress']}:8080"
         wait_until(lambda: ready(url), "the proxy has found a replica", 30)
         yield Replicas(url, proxy, containers)
@@ -72,6 +78,11 @@ def load(replicas: Replicas, models: Path, reports: Path, *command: str) -> str:
     said = run(sys.executable, "-m", "load_testing", "container-bench", f"--hosts={replicas.url}", *options, cwd=ROOT)
     meanwhile.join()
     return said
+
+
+def test_the_proxy_takes_its_configuration():
+    command = ("haproxy", "-c", "-f", CONFIGURATION.rpartition(":")[2])
+    docker("run", "--rm", "--network=none", f"--volume={CONFIGURATION}:ro", PROXY_IMAGE, *command)
 
 
 def test_no_client_notices_that_replicas_end(images: dict[str, str], models: Path, tmp_path: Path):
