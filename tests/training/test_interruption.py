@@ -73,7 +73,7 @@ def test_within_any_statement_it_ends_the_study_cleanly_and_nothing_is_lost(coun
     count_statements.end()
     assert seen[0] > 20
     expected = [trial.params for trial in finished(study)]
-    for number in range(1, seen[0] + 1, 3):
+    for number in range(1, seen[0] + 1, seen[0] // 12):
         study = open_study(f"cut at {number}", storage, fresh=False)
         count_statements(number)
         assert not run(study), number
