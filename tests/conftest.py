@@ -3,6 +3,7 @@
 import dataclasses
 import fcntl
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -30,7 +31,11 @@ hypothesis.settings.load_profile("same")
 
 
 def pytest_configure() -> None:
-    """Services that tests start send no traces to where those of whoever runs the tests go."""
+    """Services that tests start send no traces to where those of whoever runs the tests go. Ctrl-C reaches what they
+    start, also if a script runs the tests in the background, where it is ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         del os.environ[name]
 
