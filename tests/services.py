@@ -46,10 +46,11 @@ def command(backend: str) -> list[str]:
 
 def environment(models: Path, **settings: object) -> dict[str, str]:
     """The test's environment with nothing of SERVE_ in it but the given settings, and a free port for want of one: that
-    of a service may be taken by whoever runs the tests.
+    of a service may be taken by whoever runs the tests. No request is refused because the machine is busy otherwise.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SERVE_")}
-    given = {"SERVE_PORT": "0"} | {f"SERVE_{name.upper()}": str(value) for name, value in settings.items()}
+    given = {f"SERVE_{name.upper()}": str(value) for name, value in settings.items()}
+    given = {"SERVE_PORT": "0", "SERVE_MAX_WAIT_MS": "60000", **given}
     return {**inherited, "ORT_DYLIB_PATH": onnxruntime_library(), "SERVE_MODEL_DIR": str(models), **given}
 
 
@@ -84,7 +85,8 @@ def running(backend: str, models: Path, folder: Path, **settings: object) -> Ite
                 yield TestedService(backend, process, client, port, log)
             if process.poll() is None:
                 process.terminate()
-            assert process.wait(PATIENCE_SECONDS) == 0, log.read_text()
+            status = process.wait(PATIENCE_SECONDS)
+            assert status == 0, f"exit status {status}: {log.read_text()}"
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

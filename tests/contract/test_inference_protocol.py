@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.contract.any_models import BINARY, QUOTED, REGRESSION, THREE_CLASSES
@@ -355,12 +356,22 @@ def test_unseen_categories_and_requests_are_counted(served: Served):
 
 
 def test_a_large_request_is_answered_in_the_order_of_its_rows(served: Served):
+    """In other pieces than the same rows as JSON, by which the last bit of a linear model's answer may differ."""
     rows = list(served.bundle.rows) * 1500
     tensors = by_feature(served.bundle, rows)
     wanted = expected(served, rows)
-    assert infer(served, tensors) == wanted
+    assert_alike(infer(served, tensors), wanted)
     request = binary_request(tensors, parameters={"null_string": NULL, "binary_data_output": True})
-    assert outputs(served.service.client.post(url(served), **request)) == wanted
+    assert_alike(outputs(served.service.client.post(url(served), **request)), wanted)
+
+
+def assert_alike(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert found.keys() == wanted.keys()
+    for name, values in wanted.items():
+        if name in ("value", "probabilities"):
+            np.testing.assert_allclose(np.array(found[name], float), np.array(values, float), rtol=1e-6, atol=1e-6)
+        else:
+            assert found[name] == values
 
 
 KEY = "a-key-of-the-protocol"

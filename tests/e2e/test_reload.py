@@ -151,3 +151,9 @@ def test_a_new_key_replaces_the_old_one_at_a_reload(backend: str, models: Path, 
         new = {"authorization": "Bearer new-key-0123456789"}
         wait_until(lambda: service.client.get("/", headers=new).status_code == 200, service.log)
         assert service.client.get("/", headers={"authorization": "Bearer old-key-0123456789"}).status_code == 401
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_service_that_is_told_to_end_while_it_loads_ends_with_0(backend: str, models: Path, tmp_path: Path):
+    with running(backend, models, tmp_path, workers=1) as service:
+        service.process.send_signal(signal.SIGHUP)

@@ -42,6 +42,10 @@ const OTHER_FILES: usize = 256;
 /// How long a model that takes the current one's place may take to be loaded and to answer its example.
 const LOAD_TIME: Duration = Duration::from_mins(2);
 
+/// How long a model that is being loaded, or a large batch, may go on when all else has ended. The process must not end
+/// under a thread that is inside ONNX Runtime, which would crash.
+const BACKGROUND_TIME: Duration = Duration::from_secs(5);
+
 fn main() -> ExitCode {
     let (loader, current) = match Loader::new().and_then(|loader| {
         let current = loader.load()?;
@@ -54,8 +58,7 @@ fn main() -> ExitCode {
     let (recorder, traces) = (loader.recorder.clone(), loader.traces.clone());
     let served = runtime.map_err(Failure::from).and_then(|runtime| {
         let served = runtime.block_on(run(Arc::new(loader), current));
-        // a large batch may still be at work when the time to stop is up: nobody waits for it
-        runtime.shutdown_background();
+        runtime.shutdown_timeout(BACKGROUND_TIME);
         served
     });
     if let Some(recorder) = recorder {
