@@ -23,7 +23,7 @@ CONNECTIONS = 40
 @pytest.fixture(scope="module")
 def guarded(backend: str, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestedService]:
     """The service with times and numbers of connections that a test can reach."""
-    settings = {"request_seconds": REQUEST_SECONDS, "max_connections": CONNECTIONS, "max_wait_ms": 60_000}
+    settings = {"request_seconds": REQUEST_SECONDS, "max_connections": CONNECTIONS}
     with running(backend, models, tmp_path_factory.mktemp(backend), **settings) as service:
         yield service
 

@@ -106,7 +106,7 @@ def test_pressed_again_it_does_not_wait(tmp_path):
     assert open_study("twice", f"sqlite:///{tmp_path / 'study.db'}", fresh=False).trials[0].state is TrialState.FAIL
 
 
-def test_pressed_again_while_the_first_is_dealt_with_it_is_not_lost(count_statements, tmp_path, monkeypatch):
+def test_pressed_again_while_the_first_is_dealt_with_it_is_not_lost(count_statements, tmp_path):
     study = open_study("again", f"sqlite:///{tmp_path / 'study.db'}", fresh=False)
 
     def once(_):
