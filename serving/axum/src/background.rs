@@ -9,9 +9,10 @@ use rustix::thread::gettid;
 /// How far such a thread steps back, where both want the same CPU.
 const NICENESS: i32 = 10;
 
-/// After how many rows it lets others go first. Niceness alone leaves it the CPU for a whole slice of the scheduler's,
-/// some milliseconds, when the other thread has just had its share, as it has when it read or wrote a large body.
-const ROWS_BETWEEN: usize = 128;
+/// After how many rows it lets others go first; a larger batch is also predicted in pieces of so many. Niceness alone
+/// leaves it the CPU for a whole slice of the scheduler's, some milliseconds, when the other thread has just had its
+/// share, as it has when it read or wrote a large body.
+pub(crate) const ROWS_AT_ONCE: usize = 128;
 
 thread_local! {
     static IS_BACKGROUND: Cell<bool> = const { Cell::new(false) };
@@ -28,7 +29,7 @@ pub(crate) fn step_back() {
 /// Let other threads go first, if this is one of them and so many more rows are done. `row` is the last that is, counted
 /// from zero.
 pub(crate) fn give_way(row: usize) {
-    if row % ROWS_BETWEEN == ROWS_BETWEEN - 1 && IS_BACKGROUND.get() {
+    if row % ROWS_AT_ONCE == ROWS_AT_ONCE - 1 && IS_BACKGROUND.get() {
         thread::yield_now();
     }
 }

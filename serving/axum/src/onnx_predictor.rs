@@ -7,15 +7,11 @@ use ort::memory::Allocator;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::{DynTensor, Tensor, TensorRef};
 
-use crate::background::give_way;
+use crate::background::{ROWS_AT_ONCE, give_way};
 use crate::manifest::Manifest;
 use crate::onnx_runtime::OnnxRuntime;
 use crate::predictor::{Batch, PredictionError, Predictions, Predictor};
 use crate::string_tensor;
-
-/// A larger batch is predicted in pieces, so that what the graph makes of it in between stays small, and so that a thread
-/// that does it in the background can give way between them.
-const ROWS_PER_RUN: usize = 128;
 
 const CATEGORICAL: &str = "categorical";
 const NUMERIC: &str = "numeric";
@@ -123,8 +119,9 @@ impl Worker {
             Predictions::Classes { labels: Vec::new(), probabilities: Vec::new() }
         };
         let widths = [batch.categorical.len(), batch.numeric.len()].map(|length| length / batch.rows.max(1));
-        for start in (0..batch.rows).step_by(ROWS_PER_RUN) {
-            let end = batch.rows.min(start + ROWS_PER_RUN);
+        // in pieces, so that what the graph makes of a large batch in between stays small
+        for start in (0..batch.rows).step_by(ROWS_AT_ONCE) {
+            let end = batch.rows.min(start + ROWS_AT_ONCE);
             let [categorical, numeric] = widths.map(|width| start * width..end * width);
             self.run(end - start, &batch.categorical[categorical], &batch.numeric[numeric], &mut predictions)?;
             give_way(end - 1);
