@@ -1,1 +1,1 @@
-"""What recorded traffic says: the same answers from another model or service (replay), and other rows (drift)."""
+"""What recorded traffic shows: whether models and services still answer alike (replay), and how rows change (drift)."""

@@ -5,8 +5,8 @@ import sys
 from bundle.command_line import run
 
 COMMANDS = {
-    "replay": ("monitoring.replay.command", "recorded rows again, through a model or a service, and compared"),
-    "drift": ("monitoring.drift.command", "recorded rows against those that the model was made of"),
+    "replay": ("monitoring.replay.command", "replay recorded rows through a model or a service, and compare"),
+    "drift": ("monitoring.drift.command", "compare recorded rows with those that the model was made from"),
 }
 
 if __name__ == "__main__":

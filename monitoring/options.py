@@ -20,7 +20,7 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 def add_record_options(parser: Parser) -> None:
     """`--record` and `--since`."""
     parser.add_argument("--record", type=file_path, required=True, help="folder that services recorded to")
-    described = "rows from then on: 2026-11-27, 2026-11-27T08:00 (UTC), or a time before now such as 24h, 7d"
+    described = "only rows from then on: 2026-11-27, 2026-11-27T08:00 (UTC), or a time before now such as 24h, 7d"
     parser.add_argument("--since", type=point_in_time, help=described)
 
 

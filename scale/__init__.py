@@ -1,1 +1,1 @@
-"""The same work on files larger than memory and on many machines."""
+"""Training and scoring on files larger than memory, and on many machines."""

@@ -6,7 +6,7 @@ from bundle.command_line import run
 
 COMMANDS = {
     "train": ("training.train", "tune, fit, prove parity, publish a bundle"),
-    "package": ("training.package.command", "make a bundle of a model that exists already"),
+    "package": ("training.package.command", "make a bundle from an existing model"),
     "dashboard": ("training.tuning.dashboard", "the study in the browser"),
     "visualize": ("training.visualize", "the ONNX graph in the browser"),
     "fit-synthetic": (

@@ -1,4 +1,4 @@
-"""THE data set: UCI Adult (census income). Its schema, where its files come from, and how they are cleaned.
+"""The default data set: UCI Adult (census income). Its schema, where its files come from, and how they are cleaned.
 
 Source: B. Becker and R. Kohavi, "Adult", UCI Machine Learning Repository, 1996, doi:10.24432/C5XW20, CC BY 4.0.
 To train on other data, write a module like this one and run `make train DATASET=your.module`.

@@ -71,10 +71,10 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
-    """A raw file: its name in the data folder, and where it can be had.
+    """A raw file: its name in the data folder, and where it can be downloaded.
 
     Each source is a URL of the file itself, or `URL#member` for a member of a zip archive. They are tried in order.
-    With a `sha256` the file must be just the one meant; without, it may be any: its digest goes into the manifest.
+    With a `sha256` the file must have that digest; without one, any file will do, and the manifest has its digest.
     """
 
     name: str
@@ -98,8 +98,8 @@ class Dataset:
     XGBoost behind the preprocessing of `training.model.pipeline`. Categories of fewer than `min_frequency` training
     rows are treated as one, together with those never seen, and published nowhere.
 
-    `missing_token` has no effect: a missing value reaches the pipeline as null. Modules that were written when it was
-    filled in may still give it.
+    `missing_token` has no effect: a missing value reaches the pipeline as null. Modules from the time when it was
+    filled in for missing values may still give it.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Dataset:
     def __post_init__(self) -> None:
         problems = [*self._name_problems(), *self._class_problems()]
         if (self.pipeline is None) != (self.space is None):
-            problems.append("pipeline and space belong together: give both or none")
+            problems.append("pipeline and space belong together: give both or neither")
         if not 0 < self.held_out_fraction < 1:
             problems.append(f"held_out_fraction is {self.held_out_fraction}, but must lie between 0 and 1")
         if problems:

@@ -1,7 +1,7 @@
-"""Ctrl-C that waits until the study's storage is at rest.
+"""Ctrl-C that waits until no statement of the study's storage is running.
 
-A statement that is cut in two leaves a database session that no longer works: neither could the trial that was cut
-short be marked as failed, nor the best trial so far be read and published.
+An interrupted statement leaves a database session that no longer works: the interrupted trial could not be marked as
+failed, nor the best trial so far be read and published.
 """
 
 import signal
@@ -12,7 +12,7 @@ from types import FrameType
 
 
 class Insisted(KeyboardInterrupt):
-    """Ctrl-C that was pressed again before the first took effect. The storage may have been cut in a statement."""
+    """Ctrl-C that was pressed again before the first took effect. It may have cut short a statement of the storage."""
 
 
 class _Held:

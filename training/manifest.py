@@ -1,4 +1,4 @@
-"""Assemble the manifest from what a run found out."""
+"""Assemble the manifest from the results of a run."""
 
 import platform
 from collections.abc import Iterable
@@ -109,9 +109,9 @@ def make_manifest(
 
 
 def library_versions(names: Iterable[str]) -> dict[str, str]:
-    """What the artifacts were made with: a pickle wants the same scikit-learn and XGBoost to be read.
+    """What the artifacts were made with: reading a pickle needs the same scikit-learn and XGBoost.
 
-    A library that comes as NAME-cpu (as XGBoost does) is found under its own name.
+    A library that is installed as NAME-cpu (as XGBoost may be) is listed under its own name.
     """
     found = {"python": platform.python_version()}
     for name in names:

@@ -19,7 +19,7 @@ from training.errors import TrainingError
 from training.tuning.choose_trial import RULES, Rule
 
 MOST_SEED = (1 << 31) - 1
-"""What all the libraries take."""
+"""The largest seed that all the libraries take."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def add_options(parser: Parser) -> None:
         "--patience",
         type=whole_number(0),
         default=0,
-        help="end the study when so many trials in a row brought no better score and no cheaper model (default: off)",
+        help="end the study after so many trials in a row without a better score or a cheaper model (default: off)",
     )
     parser.add_argument(
         "--seed", type=whole_number(0, MOST_SEED), default=42, help="seed of the folds, the sampler and the model"
@@ -84,7 +84,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--strict", action="store_true", help="publish nothing if the model has learnt nothing")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--trial", type=whole_number(0), help="publish this trial of the study")
-    choice.add_argument("--max-us", type=real_number(), help="publish the best score in at most so many µs a row")
+    choice.add_argument("--max-us", type=real_number(), help="publish the best trial of at most so many µs a row")
     choice.add_argument(
         "--choice",
         choices=RULES,
@@ -94,7 +94,7 @@ def add_options(parser: Parser) -> None:
 
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
-    """What says that a single file is the data set."""
+    """The options that make a single file the data set."""
     group = parser.add_argument_group("a file of your own, in place of --dataset, --data and --data-dir")
     group.add_argument(
         "--csv",
@@ -111,7 +111,7 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _own_file(parser: argparse.ArgumentParser, given: dict[str, Any]) -> dict[str, Any]:
-    """The data set of the file that the options name; its schema is printed. Options of the file leave `given`."""
+    """The data set of the file that the options name; its schema is printed. File options are removed from `given`."""
     path, target = given.pop("csv"), given.pop("target")
     csv = read_csv_options(given.pop("separator"), given.pop("empty"))
     named = {name: given.pop(name) for name in ("positive", "ignore", "task")}
@@ -152,12 +152,12 @@ def load_dataset(module: str) -> Dataset:
     option.
 
     Raises:
-        ArgumentTypeError: the module can't be imported, or has none.
+        ArgumentTypeError: the module can't be imported, or has no DATASET.
     """
     try:
         loaded = _load_file(Path(module).expanduser()) if module.endswith(".py") else importlib.import_module(module)
         dataset = loaded.DATASET
-    except Exception as error:  # what a user's own module does wrong may be anything
+    except Exception as error:  # a user's own module may raise anything
         raise argparse.ArgumentTypeError(f"{module}: {error or type(error).__name__}") from error
     if not isinstance(dataset, Dataset):
         raise argparse.ArgumentTypeError(f"{module}: DATASET must be a Dataset, not {type(dataset).__name__}")

@@ -32,8 +32,8 @@ def owning_outputs(options: Options) -> Iterator[None]:
 
 
 def study_file(storage: str) -> Path | None:
-    """The file that an SQLite storage keeps its studies in; None for a database server, for memory, and for what is no
-    storage URL.
+    """The file that an SQLite storage keeps its studies in; None for a database server, for memory, and for what is not
+    a storage URL.
     """
     try:
         url = make_url(storage)

@@ -1,4 +1,4 @@
-"""Progress of what takes long: a bar in a terminal, a line now and then in a log."""
+"""Progress of long tasks: a bar in a terminal, a line now and then in a log."""
 
 import sys
 from typing import Any, Never, TextIO
@@ -6,13 +6,13 @@ from typing import Any, Never, TextIO
 from tqdm import tqdm
 
 TERMINAL_SECONDS, LOG_SECONDS = 0.1, 15.0
-"""How often it is written."""
+"""How often the progress is written."""
 
 LINE = "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed}{postfix}"
 
 
 class _Lines:
-    """Takes what is meant to be written over itself, and writes it as lines."""
+    """Writes as separate lines what would be written over itself in a terminal."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""A small run before the study: what can't be fitted or exported is reported in seconds, not after hours."""
+"""A small run before the study, so that a failing fit or export is reported in seconds, not after hours."""
 
 import dataclasses
 

@@ -57,7 +57,7 @@ from training.tuning.tradeoff import TRADEOFF_VERSION, Tradeoff
 
 @dataclass(frozen=True)
 class Tuned:
-    """The study, the folds of the rows that it saw, the trial that was chosen, and why there are not all trials."""
+    """The study, the folds of the rows that it saw, the trial that was chosen, and why trials are missing."""
 
     study: optuna.Study
     folds: list[Fold]
@@ -73,7 +73,7 @@ def train(options: Options) -> Manifest | None:
     Raises:
         TrainingError: the data, the study storage or the exported model is not as it must be; nothing is published.
         BundleError, OSError: the bundle could not be written; the previous one is whole.
-        KeyboardInterrupt: Ctrl-C ended the help with a study.
+        KeyboardInterrupt: Ctrl-C ended a run that only helps with a study.
     """
     check_vacant(options.dataset.name, options.models)
     connection = connect_storage(options)  # before the rows are read, which may take minutes
@@ -96,7 +96,7 @@ def train(options: Options) -> Manifest | None:
 
 
 def warn_of_coarse_numbers(rows: PreparedRows) -> None:
-    """Tell of columns whose numbers the graph can't tell apart."""
+    """Warn of columns whose numbers the graph can't tell apart."""
     for told in coarse_numbers(rows.training, rows.dataset.features):
         print(f"warning: {told}", file=sys.stderr)
 
@@ -122,7 +122,7 @@ def tune(rows: PreparedRows, score: Score, options: Options, connection: RDBStor
 
     Raises:
         TrainingError: the study storage can't be used, or the study has no such trial as the options ask for.
-        KeyboardInterrupt: Ctrl-C ended the help with a study.
+        KeyboardInterrupt: Ctrl-C ended a run that only helps with a study.
     """
     threads = usable_cpus()
     folds = prepare_folds(rows.dataset, rows.features, rows.target, rows.wide, seed=options.seed)
@@ -149,7 +149,7 @@ def tune(rows: PreparedRows, score: Score, options: Options, connection: RDBStor
 
 
 def _why_ended(study: optuna.Study, options: Options, *, uninterrupted: bool) -> str:
-    """Why the study has fewer trials than were asked for; empty if it has them. That its patience ran out is told."""
+    """Why the study has fewer trials than were asked for; empty if it has them. Prints it if the patience ran out."""
     trials = finished(study)
     if not uninterrupted:
         return "interrupted"
@@ -205,10 +205,10 @@ def publish_model(
 
 
 def _write_module(inferred: InferredDataset, models: Path) -> None:
-    """Write what was inferred as a module to be edited. One that is there is somebody's work, and stays."""
+    """Write what was inferred as a module to be edited. An existing one is somebody's work, and is kept."""
     path = models / f"{inferred.dataset.name}.py"
     if path.exists():
-        print(f"{path} is there already, and stays as it is")
+        print(f"{path} is there already, and is left as it is")
         return
     write_files(models, {path.name: module_text(inferred).encode()})
     again = shlex.join([f"DATASET={path}", f"DATA_DIR={inferred.path.parent}"])
@@ -241,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_and_tell(options: Options, run: Callable[[], Manifest | None]) -> int:
-    """Do the run, which owns what it writes to, and tell how it ended.
+    """Do the run, which owns what it writes to, and report how it ended.
 
     Exit status: 0 published, 1 nothing published because of an error, 130 interrupted before there was anything.
     """

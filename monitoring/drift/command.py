@@ -1,4 +1,4 @@
-"""Recorded rows against those that the model was made of: which features and answers have drifted.
+"""Compare recorded rows with those that the model was made from: which features and answers have drifted.
 
     python -m monitoring drift --record folder --since 7d
 
@@ -42,9 +42,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--window", type=whole_number(1, LONGEST_WINDOW), default=24, help="length of the windows of time, in hours"
     )
-    parser.add_argument("--alpha", type=real_number(), default=usual.alpha, help="corrected p below which it counts")
-    parser.add_argument("--psi", type=real_number(), default=usual.index, help="population stability index from which")
-    parser.add_argument("--rate", type=real_number(), default=usual.rate, help="difference of a rate from which")
+    parser.add_argument("--alpha", type=real_number(), default=usual.alpha, help="corrected p below which drift counts")
+    parser.add_argument("--psi", type=real_number(), default=usual.index, help="least population stability index")
+    parser.add_argument("--rate", type=real_number(), default=usual.rate, help="least difference of a rate")
     parser.add_argument(
         "--min-rows", type=whole_number(1), default=usual.least_rows, help="effective rows that a test needs"
     )

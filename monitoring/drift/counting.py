@@ -16,7 +16,7 @@ from monitoring.record.reader import Located
 from monitoring.record.rows import Rows
 
 LONGEST_REQUEST = 200_000
-"""Rows of one request that are held in memory at most, to be counted together."""
+"""The most rows of one request that are held in memory to be counted together."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ class Window:
 
 
 class _Placed(NamedTuple):
-    """The rows of a variable, [rows] each: in which cell, and whether that is none since the value is not there."""
+    """The rows of a variable, [rows] each: their cells, and whether they have none, being missing or unseen."""
 
     cell: NDArray[np.int64]
     missing: NDArray[np.bool_]
@@ -53,7 +53,7 @@ class _Placed(NamedTuple):
 
 
 def whole_requests(pieces: Iterable[list[Located]]) -> Iterator[list[Located]]:
-    """The pieces, cut between requests: the rows of one request, which stand together, are in one piece."""
+    """The pieces, cut between requests: the rows of one request, which follow each other, are in one piece."""
     held: list[Located] = []
     for piece in pieces:
         rows = [*held, *piece]

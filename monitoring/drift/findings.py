@@ -1,4 +1,4 @@
-"""What the counts say: a finding for each variable and window, and which of them are an alarm."""
+"""What the counts say: a finding for each variable and window, and which of them are alarms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ class Thresholds:
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One comparison with the training rows. `window` is the start of its span of time, None for the whole record.
 
-    `expected` and `found` are rates, of a distribution None. `effect` is the population stability index, or the
+    `expected` and `found` are rates, None for a distribution. `effect` is the population stability index, or the
     difference of the rates; `by_chance` is what the index is on average without any drift. `p` is None where there are
-    too few rows or requests for a test, `adjusted` is it after the correction for all tests of the report.
+    too few rows or requests for a test, `adjusted` is `p` corrected for all tests of the report.
     """
 
     window: datetime | None

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 320.0, 110.0
 """The size of a chart's area in the units of its picture; the text below it takes 18 more."""
 
 MOST_BARS = 8
-"""So many categories have a bar; the others share one."""
+"""The most bars of a chart; if there are more categories, the last bar is for all others."""
 
 _EPOCH = date(1970, 1, 1)
 

@@ -45,7 +45,7 @@ class WindowRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DriftReport(ModelResult, frozen=True, kw_only=True):
-    """Recorded rows of one version against those that it was made of. `not_recorded` are features that no row has."""
+    """Recorded rows of one version against those it was made from. `not_recorded` are features that no row has."""
 
     title: ClassVar = "Drift"
     file: ClassVar = "drift.json"
@@ -119,7 +119,7 @@ class DriftReport(ModelResult, frozen=True, kw_only=True):
         return (whole, *([self.table("Windows with drift", alarms)] if alarms else []))
 
     def table(self, title: str, findings: Sequence[Finding]) -> Table:
-        """A line for each finding; of the whole record alarms first, then the largest effect; by window in order."""
+        """A line for each finding, in the order of the windows; within a window alarms first, then by effect."""
         ordered = sorted(findings, key=lambda f: (str(f.window or ""), not f.alarm, -abs(f.effect)))
         windows = any(finding.window for finding in ordered)
         rows = [(*([_when(finding)] if windows else []), *self._cells(finding)) for finding in ordered]

@@ -1,4 +1,4 @@
-"""Whether recorded rows are like those that the model was made of: effect sizes, tests, and a correction for many.
+"""Whether recorded rows are like those that the model was made from: effect sizes, and tests with their correction.
 
 docs/traffic.md has the formulas in words, with their sources.
 """
@@ -62,7 +62,7 @@ class ClusteredCounts:
     def effective_rows(self) -> float:
         """How many independent rows say as much as these: rows / design effect, at most the rows.
 
-        The design effect is Rao's and Scott's first-order correction, over the variance of the cells' shares between
+        The design effect is Rao's and Scott's first-order correction, from the variance of the cells' shares between
         requests. Where all rows are in one cell it can't be estimated, and the rows of a request count as one.
         """
         rows = self.counts.sum()
@@ -91,7 +91,7 @@ def index_by_chance(cells: int, reference_rows: float, effective_rows: float) ->
 
 
 def same_distribution(reference: Vector, found: Vector, effective_rows: float, *, ordered: bool) -> float:
-    """P of counts this different or more if both are of one distribution: Pearson's chi-square, two samples.
+    """The p value of counts this different or more if both have one distribution: Pearson's chi-square, two samples.
 
     `found` is scaled to its effective rows. Small cells are pooled: neighbours if `ordered`, else all small ones.
     """
@@ -103,17 +103,17 @@ def same_distribution(reference: Vector, found: Vector, effective_rows: float, *
 
 
 def same_rate(reference: int, reference_rows: int, found: float, rows: float, effective_rows: float) -> float:
-    """P of rates this different or more if both are one: Fisher's exact test on effective rows."""
+    """The p value of rates this different or more if both are equal: Fisher's exact test on effective rows."""
     scale = effective_rows / rows
     hits, trials = round(found * scale), round(effective_rows)
-    if not reference and not hits:  # most features' unseen categories: nothing to compare, and no time to be spent
+    if not reference and not hits:  # as for most features' unseen categories: nothing to compare, so no time is spent
         return 1.0
     return float(stats.fisher_exact([[reference, reference_rows - reference], [hits, trials - hits]]).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p values (S. Holm, Scandinavian Journal of Statistics 6, 1979): those below alpha are significant, with
-    at most alpha as the chance that any of all the tests is so by chance.
+    a probability of at most alpha that any one of the tests is so by chance.
     """
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)
@@ -123,7 +123,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _pooled(table: Vector, *, ordered: bool) -> Vector:
-    """The [2, cells] counts with cells that expect enough rows in both samples."""
+    """The [2, cells] counts, pooled into cells that expect enough rows in both samples."""
     table = table[:, table.sum(axis=0) > 0]
     least = (table.sum(axis=0) * (table.sum(axis=1).min() / max(table.sum(), 1))).astype(float)
     if not ordered:

@@ -35,7 +35,7 @@ class Variable:
 
     @property
     def rows(self) -> int:
-        """Rows that the reference was counted on, missing and unseen ones with them."""
+        """Rows that the reference was counted on, missing and unseen ones included."""
         return int(self.reference.sum()) + (self.missing or 0) + (self.unseen or 0)
 
 

@@ -38,7 +38,7 @@ class Folder:
 
 def list_folder(folder: Path, since: datetime | None = None) -> Folder:
     """The files of the folder; those that were finished long before `since` are left out. What has a file's name,
-    but is a folder, a pipe or the like, is no file of a record.
+    but is a folder, a pipe or the like, is not a file of the record.
 
     Raises:
         RecordError: there is no such folder, or no finished file in it.
@@ -62,19 +62,19 @@ def list_folder(folder: Path, since: datetime | None = None) -> Folder:
 
 
 def readable(name: str) -> str:
-    """A file's name; bytes of it that are no text are escaped, since nothing could be written with them."""
+    """A file's name; bytes of it that are not valid text are escaped, since they could not be written anywhere."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _is_something_else(path: Path) -> bool:
-    return path.exists() and not path.is_file()  # one that has gone meanwhile was a file
+    return path.exists() and not path.is_file()  # one that was removed meanwhile was a file
 
 
 def read_pieces(path: Path) -> Iterator[list[bytes]]:
-    """The lines of a file, some megabytes of them at a time.
+    """The lines of a file, a few megabytes of them at a time.
 
     Raises:
-        DamagedFileError: not gzip, cut in the middle, or with a line without end; what came before has been given.
+        DamagedFileError: it is not gzip, is truncated, or has a line that doesn't end. What came before was yielded.
         FileNotFoundError: the service has removed it meanwhile, to keep to its limit.
     """
     with gzip.open(path) as stream:
@@ -100,5 +100,5 @@ def _read(stream: BinaryIO) -> bytes:
 def _start(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
-    except ValueError:  # digits, but no date: a row's own time counts
+    except ValueError:  # digits that are not a date: the rows' own times count
         return datetime.max.replace(tzinfo=UTC)

@@ -16,7 +16,7 @@ Value = str | bool | int | float | None
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST_NAMED = 20
-"""So many damaged places are named; the others are counted."""
+"""At most so many damaged places are named; the others are only counted."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -56,7 +56,7 @@ class Source(NamedTuple):
 
 @dataclass
 class Reading:
-    """What was found while reading: rows by who answered them, damage, and what was left alone.
+    """What was found while reading: rows by who answered them, damage, and what was left out.
 
     `damaged` counts lines, and files that end too early. `damage` names the first of both.
     """

@@ -1,4 +1,4 @@
-"""What a report says of the record that it was made of."""
+"""What a report says about the record that it was made from."""
 
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ class SourceRows(msgspec.Struct, frozen=True, kw_only=True):
 
 class RecordSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What was read. `damaged` counts lines and files that are damaged, `damage` names the first of them; `early` rows
-    were recorded before SINCE; `unfinished` files are still being written, `removed` ones went while they were read.
+    were recorded before SINCE; `unfinished` files are still being written, `removed` ones were deleted meanwhile.
     """
 
     folder: str
@@ -42,7 +42,7 @@ class RecordSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarize(folder: Path, reading: Reading) -> RecordSummary:
-    """The summary of a reading that has come to its end."""
+    """The summary of a finished reading."""
     return RecordSummary(
         folder=readable(str(folder)),
         files=len(reading.folder.files),

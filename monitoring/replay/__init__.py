@@ -1,1 +1,1 @@
-"""Recorded rows again, through a model or a running service, and compared with the recorded answers."""
+"""Replay recorded rows through a model or a running service, and compare with the recorded answers."""

@@ -8,7 +8,7 @@ from training.export.predictions import Predictions, joined
 
 
 class RefusedError(Exception):
-    """These rows, or one of them, are refused. The message says why, in words that equal reasons share."""
+    """These rows, or one of them, are refused. The message says why, in the same words for equal reasons."""
 
 
 class FailedError(Exception):
@@ -33,7 +33,7 @@ Ask = Callable[[Sequence[int]], Predictions]
 
 
 def ask_apart(ask: Ask, places: Sequence[int], answered: Answered) -> None:
-    """Ask for the rows at these places; if they are refused, for either half of them, down to single rows."""
+    """Ask for the rows at these places; if they are refused, for each half of them, down to single rows."""
     try:
         answers = ask(places)
     except RefusedError as error:

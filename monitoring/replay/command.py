@@ -1,4 +1,4 @@
-"""Recorded rows again, through a model or a service, and compared with what was answered.
+"""Replay recorded rows through a model or a service, and compare with the recorded answers.
 
     python -m monitoring replay --record folder                              # the bundle in models/
     python -m monitoring replay --record folder --models models/new          # another one, before it is released
@@ -42,14 +42,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_folders(REPORTS)
     parser.add_argument("--version", default="", help="only rows that this version recorded")
     parser.add_argument(
-        "--rows", type=whole_number(1), help=f"at most so many (default: all; {MOST_ROWS:,} through HOST)"
+        "--rows", type=whole_number(1), help=f"at most so many rows (default: all; {MOST_ROWS:,} through HOST)"
     )
     parser.add_argument(
         "--max-changed", type=real_number(0, above=False),
-        help="of another version: the part of the rows that may change, such as 0.01 (default: any)",
+        help="for another version: the part of the rows that may change, such as 0.01 (default: any)",
     )  # fmt: skip
     parser.add_argument(
-        "--changed-by", type=real_number(), default=0.05, help="relative difference that is a change of a regressor"
+        "--changed-by", type=real_number(), default=0.05, help="relative difference at which a value has changed"
     )
     given = parser.read(arguments)
     if given.host:

@@ -14,17 +14,17 @@ from monitoring.record.reader import Line
 from training.export.predictions import Predictions
 
 SHOWN_ROWS = 20
-"""So many of the rows that differ most, beyond the tolerance, are named."""
+"""At most so many rows are named: those that differ most, beyond the tolerance."""
 
 STEPS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3)
 """Upper ends of the histogram's intervals, the last one having none."""
 
 
 class DifferingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that was answered differently; its request's id leads to the rest. The labels are class indices.
+    """A row that was answered differently; its request id leads to the rest. The labels are class indices.
 
-    The numbers are the probabilities of the class whose differ most (of two, the second), or the values; None is one
-    that is not finite.
+    The numbers are the probabilities of the class that differs most (of two, the second), or the values; None stands
+    for one that is not finite.
     """
 
     request_id: str
@@ -51,8 +51,8 @@ class ServiceRows(msgspec.Struct, frozen=True, kw_only=True):
 class Tally:
     """The compared rows of one recorded version. `classes` is 0 for a regressor.
 
-    A row's difference is the largest of its classes' probabilities', or its value's, relative to the larger of 1 and
-    the recorded value. A row is `changed` if its label is another one; a regressor's, if it differs by `changed_by`.
+    A row's difference is the largest among its probabilities, or that of its value relative to the larger of 1 and the
+    recorded value. A row is `changed` if its label is another one; for a regressor, if it differs by `changed_by`.
     """
 
     classes: int

@@ -35,7 +35,7 @@ class BundleModel:
         self.notes: Sequence[str] = missing
 
     def close(self) -> None:
-        """Nothing to give up but memory."""
+        """There is nothing to release but memory."""
 
     def _load(self, folder: Path) -> dict[str, Callable[[Tensors], Predictions]]:
         manifest = self.manifest
@@ -69,7 +69,7 @@ class BundleModel:
 
 
 def interface_of(manifest: Manifest) -> Interface:
-    """The interface that training made the manifest of."""
+    """The interface that training made the manifest from."""
     positive = manifest.classes.index(manifest.positive_class) if manifest.positive_class is not None else 1
     return Interface(
         task=manifest.task,

@@ -1,4 +1,4 @@
-"""Recorded rows, in pieces, to a target and to the tallies of their version."""
+"""Sends recorded rows, in pieces, to a target, and adds the comparison to the tallies of their version."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from training.export.predictions import Predictions
 
 
 class Target(Protocol):
-    """What answers again: the ways in which it does, by name, and what a reader must know of it."""
+    """What answers again: the ways in which it does, by name, and what a reader must know about it."""
 
     @property
     def manifest(self) -> Manifest:
@@ -35,7 +35,7 @@ class Target(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up what it holds."""
+        """Release what it holds."""
         ...
 
 

@@ -13,7 +13,7 @@ INTERVALS = ("none", *(f"to {step:g}" for step in STEPS[1:]), f"above {STEPS[-1]
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows that one version recorded, answered again in one way. `same_version`: by the version that had answered.
+    """The rows that one version recorded, answered again in one way. `same_version`: by that same version.
 
     `confusion[i][j]` counts the rows of recorded class i that are now of class j; `histogram` counts rows by
     `INTERVALS` of their difference, as `Tally` defines it. `mean_signed` is now - recorded, of the value or of the last
@@ -39,13 +39,13 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changed_share(self) -> float:
-        """The part of the rows that were asked for that are answered otherwise or refused."""
+        """The part of the replayed rows that were answered differently or refused."""
         refused = sum(self.refused.values())
         return (self.changed + refused) / max(1, self.rows + refused)
 
     @property
     def skewed(self) -> bool:
-        """The version that had answered answers otherwise now."""
+        """Whether the version that recorded the rows answers differently now."""
         return self.same_version and bool(self.changed or self.beyond_tolerance or self.refused)
 
     @property
@@ -155,7 +155,7 @@ class ReplayReport(ModelResult, frozen=True, kw_only=True):
         )
 
     def details(self, result: Replayed) -> list[Table]:
-        """The tables of one comparison: where it recorded, how far apart, which classes, which rows."""
+        """The tables of one comparison: which services, how far apart, which classes, which rows."""
         return [
             table
             for table in (self._services(result), self._histogram(result), self._confusion(result), self._rows(result))

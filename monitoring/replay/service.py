@@ -1,4 +1,4 @@
-"""A running service, asked for recorded rows over HTTP: one request at a time, some rows each."""
+"""A running service, asked again over HTTP about recorded rows: one request at a time, several rows each."""
 
 import http.client
 import math
@@ -24,11 +24,11 @@ from training.export.predictions import Predictions
 
 BATCH_ROWS = 100
 PATIENCE = 10
-"""So many requests in a row without a usable answer end the replay: what is down needn't be asked on."""
+"""So many requests in a row without a usable answer end the replay: asking a service that is down is pointless."""
 
 _ROUTE = "/predict/batch"
 _TIMEOUT_SECONDS = 30
-"""How long nothing may come; a whole answer may take twice as long."""
+"""How long to wait while nothing comes; a whole answer may take twice as long."""
 
 _LONGEST_ANSWER = 64 << 20
 """Bytes, far more than metadata or the answers to a batch have."""
@@ -40,7 +40,7 @@ class RunningService:
     """The service at a URL. It needs no bundle here: `/metadata` says what the model takes and gives."""
 
     def __init__(self, url: str, api_key: str = "") -> None:
-        """Raises ReplayError: nothing answers there, or no service of this repository."""
+        """Raises ReplayError: nothing answers there, or it is not a service of this repository."""
         self._url = url
         self._connection = http.client.HTTPConnection(*parse_address(url), timeout=_TIMEOUT_SECONDS)
         self._headers = {"Content-Type": "application/json"} | (
@@ -136,7 +136,7 @@ class RunningService:
         return Predictions(np.array(labels, dtype=np.int64), np.array(numbers, dtype=np.float32).reshape(rows, -1))
 
     def _give_up_after(self, reason: str, error: Exception) -> Never:
-        """Raises FailedError; ReplayError if it is one too many in a row."""
+        """Raises FailedError, or ReplayError if it is one too many in a row."""
         self._failures += 1
         if self._failures >= PATIENCE:
             raise ReplayError(f"HOST={self._url}: {PATIENCE} requests in a row failed, the last: {reason}") from error

@@ -15,10 +15,10 @@ PATIENCE_SECONDS = 60.0
 
 
 def in_order(client: Client, futures: Sequence[Future], *, patience: float = PATIENCE_SECONDS) -> Iterator[Any]:
-    """Each task's result; what a task raises is raised when its turn comes, so that the first error is the same always.
+    """Each task's result; what a task raises is raised when its turn comes, so that the first error is always the same.
 
-    The task of a worker that dies is done again on another one (Dask's own rule: three times). Tasks whose results
-    nobody has asked for when the iteration ends are cancelled.
+    The task of a worker that dies is done again on another one (by Dask's own rule, three times). Tasks that are not
+    done when the iteration ends are cancelled.
 
     Raises:
         ClusterError: the scheduler is gone, all workers are, or a task has killed every worker it ran on.
@@ -57,10 +57,10 @@ def _wait(client: Client, future: Future, patience: float) -> None:
 
 
 def workers_of(client: Client) -> dict[str, dict[str, Any]]:
-    """The workers that the scheduler knows now: by address, what it says of each (`nthreads`, `memory_limit`, ...).
+    """The workers that the scheduler knows now: by address, what it says about each (`nthreads`, `memory_limit`, ...).
 
-    Asked of the scheduler itself: `Client.scheduler_info` may return what a refresh in the background, which leaves
-    the workers out, has written in the meantime.
+    The scheduler itself is asked: `Client.scheduler_info` may return what a background refresh, which leaves out the
+    workers, has just written.
 
     Raises:
         ClusterError: the scheduler doesn't answer.

@@ -1,4 +1,4 @@
-"""A connection to a Dask scheduler, or to workers of this machine's own if none is named."""
+"""A connection to a Dask scheduler, or to local workers if none is named."""
 
 import logging
 import sys
@@ -22,7 +22,7 @@ LOCAL_SHARE = 0.8
 
 
 class ClosingClient(Client):  # type: ignore[misc]  # distributed has no types
-    """A client that is closed where it can't connect. Dask's own is left to the garbage collector."""
+    """A client that is closed if it can't connect. Dask's own is left to the garbage collector."""
 
     def start(self, **options: object) -> None:
         """Connect; called by the constructor."""
@@ -35,7 +35,7 @@ class ClosingClient(Client):  # type: ignore[misc]  # distributed has no types
 
 @contextmanager
 def connected(scheduler: str, packages: Sequence[str]) -> Iterator[Client]:
-    """A client of the scheduler at `scheduler` (as Dask writes it, such as tcp://host:8786), with a worker at least.
+    """A client of the scheduler at `scheduler` (as Dask writes it, such as tcp://host:8786), with at least one worker.
 
     "" starts workers here for as long as the block runs: a process of one thread for every CPU. `packages` are the
     project's packages whose code workers will run; it has to be the same there as here.
@@ -50,7 +50,7 @@ def connected(scheduler: str, packages: Sequence[str]) -> Iterator[Client]:
             return
         try:
             client = ClosingClient(scheduler, timeout=CONNECT_SECONDS, loop=loop)
-        except (OSError, ValueError, ImportError) as error:  # ImportError: how Dask tells of an older scheduler
+        except (OSError, ValueError, ImportError) as error:  # ImportError: how Dask reports an older scheduler
             reason = (str(error.__cause__ or "") or str(error)).splitlines()[0].rpartition(": ")[2]
             raise ClusterError(f"SCHEDULER={scheduler}: no Dask scheduler could be reached there: {reason}") from error
         with client:

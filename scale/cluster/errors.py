@@ -1,4 +1,4 @@
-"""What a cluster can do wrong."""
+"""What can go wrong with a cluster."""
 
 
 class ClusterError(Exception):

@@ -13,9 +13,9 @@ from tornado.ioloop import IOLoop
 def event_loop() -> Iterator[IOLoop]:
     """A running loop, closed with everything that is still open in it when the block ends.
 
-    A loop that distributed starts itself has ten seconds to start in, and while it starts, a lock is held. Closing a
-    client takes the same lock. If the garbage collector finds an unclosed client in the new loop's thread, the two
-    wait for each other until the ten seconds are over, and the cluster fails with a bare AssertionError.
+    A loop that distributed starts itself has ten seconds to start, and a lock is held while it does. Closing a client
+    takes the same lock. If the garbage collector finds an unclosed client in the new loop's thread, the two wait for
+    each other until the ten seconds are over, and the cluster fails with a bare AssertionError.
     """
     running: Future[IOLoop] = Future()
     stop = asyncio.Event()

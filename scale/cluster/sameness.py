@@ -9,14 +9,14 @@ from distributed import Client
 from scale.cluster.errors import ClusterError
 
 LIBRARIES = ("cloudpickle", "dask", "distributed", "numpy", "onnxruntime", "polars", "scikit-learn", "xgboost-cpu")
-"""What results depend on, or what couldn't read what the other has written. xgboost's name outside macOS."""
+"""Results depend on these, or other versions can't read what they write. xgboost-cpu is XGBoost outside macOS."""
 
 
 def check_sameness(client: Client, packages: Sequence[str]) -> None:
     """Ask every worker and compare.
 
     Raises:
-        ClusterError: names the first worker that differs, and in what.
+        ClusterError: a worker differs. The message names the first one, and in what.
     """
     versions = client.get_versions(packages=LIBRARIES)
     here = versions["client"]["packages"]

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def become_dask(*arguments: str) -> int:
-    """Replace this process by the dask command, which finds this project's code, as workers must."""
+    """Replace this process with the dask command, which finds this project's code, as workers must."""
     surroundings = {**environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
     execve(sys.executable, [sys.executable, "-m", "dask", *arguments], surroundings)  # noqa: S606 - no shell
     return 1

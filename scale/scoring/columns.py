@@ -1,4 +1,4 @@
-"""Feature columns as the manifest describes them: what a file must have, and the first row where it has not."""
+"""Feature columns as the manifest describes them: what a file must have, and the first row that doesn't fit."""
 
 import re
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ EXPECTED: dict[FeatureKind, str] = {
 
 
 def check_schema(features: Iterable[Feature], schema: pl.Schema, path: Path) -> None:
-    """Check names and types, before a row is read. Columns that are no features may be there, too.
+    """Check names and types, before a row is read. Columns that are not features may be there, too.
 
     Raises:
         InputError: features have no column, or one of another type. The message names all of them.
@@ -92,7 +92,7 @@ def _read(feature: Feature, given: pl.Series) -> pl.Series:
 
 
 def _is_wrong(feature: Feature, given: pl.Series, read: pl.Series) -> pl.Series:
-    """Bool [rows]: nulls that may not be, and what can't be read or isn't a value of the feature."""
+    """Bool [rows]: nulls where none are allowed, and what can't be read or isn't a value of the feature."""
     right = read.is_not_null()
     if feature.kind == "numeric":
         right &= (read.abs() <= FLOAT32_MAX).fill_null(value=False)  # polars sorts NaN above all numbers

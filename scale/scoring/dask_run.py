@@ -25,7 +25,7 @@ from training.progress import progress_bar
 PACKAGES = ("bundle", "scale", "training")
 
 TASK_PARTS = 4
-"""Parts of a Parquet file that a worker scores at a time: what is lost with it, and what one look at the file reads."""
+"""Parts of a Parquet file that a worker scores at a time: as many are lost if it dies, and are read in one go."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Task:
 def score_on_dask(job: Job, models: Path, parts: Sequence[OutputPart], scheduler: str, *, done: int) -> int:
     """Score `parts` on the cluster, or on local workers if `scheduler` is "". Returns how many threads did it.
 
-    A part whose worker dies is scored by another. What else ends a run ends this one, with the same message: the first
-    bad row's, whichever worker found one first. Finished parts are kept.
+    A part whose worker dies is scored by another. Whatever else ends a local run ends this one, with the same message:
+    that of the first bad row, whichever worker found one first. Finished parts are kept.
 
     Raises:
         InputError, TableError: a row can't be scored, or a file has changed or can't be seen by a worker.

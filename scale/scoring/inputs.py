@@ -1,4 +1,4 @@
-"""The files to be scored: which ones `INPUT` names, how many rows each has, and what of the input is left out."""
+"""The files to be scored: which ones `INPUT` names, how many rows each has, and which files are left out."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -31,14 +31,14 @@ class InputFile(msgspec.Struct, frozen=True):
 
 
 class Inputs(NamedTuple):
-    """The files to be scored, sorted by name; of all others that the input names a line each, with the reason."""
+    """The files to be scored, sorted by name; and a line with the reason for each other file that the input names."""
 
     files: tuple[InputFile, ...]
     left_out: tuple[str, ...]
 
 
 def describe_file(path: Path, options: CsvOptions) -> InputFile:
-    """Size, time and row count; of Parquet the footer is read, a text file is read whole and held to the rules of CSV.
+    """Size, time and row count: Parquet's footer is read; a text file is read whole and checked by the rules of CSV.
 
     Raises:
         TableError: the file can't be read as what its name says.
@@ -61,7 +61,7 @@ def find_inputs(
 
     `check` raises for a file without the columns that are needed; `scores` are the names of the columns that scoring
     adds. Files in `outputs`, which are resolved paths, that have these columns were written by an earlier run with the
-    same output, and are no input. With `skip`, files that can't be scored are left out instead of refused.
+    same output, and are not input. With `skip`, files that can't be scored are left out instead of refused.
 
     Raises:
         TableError: there is nothing that can be read.
@@ -92,7 +92,7 @@ def _without_outputs(
     """The tables that aren't in `outputs`, and those that an earlier run wrote there.
 
     Raises:
-        InputError: a table in `outputs` is not of an earlier run, or there is no other.
+        InputError: a table in `outputs` is not of an earlier run, or no other table is left.
     """
     inside = [path for path in found.tables if {*outputs} & {path.resolve(), *path.resolve().parents}]
     others = [path for path in found.tables if path not in inside]
@@ -103,7 +103,7 @@ def _without_outputs(
 
 
 def _holding_scores(paths: Sequence[Path], options: CsvOptions, scores: Collection[str]) -> set[Path]:
-    """The files with the columns of scores if there are others without."""
+    """The files with the columns of scores; none if all files have them."""
     holding = {path for path in paths if _has_scores(path, options, scores)}
     return holding if len(holding) < len(paths) else set()
 

@@ -18,7 +18,7 @@ EngineName = Literal["local", "dask"]
 ENGINES: tuple[EngineName, ...] = ("local", "dask")
 
 PART_ROWS = 250_000
-"""Some 50 MB in memory for a score of columns, and about a second's work."""
+"""Some 50 MB in memory for about twenty columns, and about a second's work."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> ScoringOptions:
     if options.shard.shares > 1 and (options.single_file or options.fresh):
         parser.error("--shard needs a folder as --output, and no --fresh")
     if options.engine == "dask" and options.shard.shares > 1:
-        parser.error("--shard shares work out without a cluster; --engine dask does it by itself")
+        parser.error("--shard divides the work without a cluster; --engine dask divides it itself")
     if options.scheduler and options.engine != "dask":
         parser.error("--scheduler is for --engine dask")
     return options

@@ -1,4 +1,4 @@
-"""The parts of an output: Parquet files with the scores beside the kept columns, and what each part says of itself."""
+"""The parts of an output: Parquet files with the scores beside the kept columns; each holds a summary of itself."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -57,7 +57,7 @@ def _make_columns(scores: Scores, manifest: Manifest) -> list[pl.Series]:
 
 
 def write_part(path: Path, kept: pl.DataFrame, scores: Scores, manifest: Manifest, unseen: Mapping[str, int]) -> None:
-    """Write the part under its final name when it is complete, and not before."""
+    """Write the part; it gets its final name only when it is complete."""
     frame = pl.DataFrame([*kept.get_columns(), *_make_columns(scores, manifest)])
     positive = None
     if scores.labels is not None and manifest.positive_class is not None:
@@ -68,7 +68,7 @@ def write_part(path: Path, kept: pl.DataFrame, scores: Scores, manifest: Manifes
 
 
 def read_summary(path: Path) -> PartSummary:
-    """What a finished part says of itself.
+    """What a finished part says about itself.
 
     Raises:
         ScoringError: the file isn't a part that `write_part` wrote.

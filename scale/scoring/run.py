@@ -36,7 +36,7 @@ class Job:
     threads: int
 
     def columns(self, path: Path) -> tuple[list[str], list[str]]:
-        """What is to be read of a file, and what of it is kept.
+        """The columns to read from a file, and those to keep.
 
         Raises:
             InputError: the file lacks a feature or a kept column, or has one named like a score.
@@ -56,7 +56,7 @@ class Job:
         """Check that the kept columns of all files can stand in a single one.
 
         Raises:
-            InputError: a file has others, or of other types, than the first.
+            InputError: a file has other columns than the first, or columns of other types.
         """
         first: tuple[str, dict[str, pl.DataType]] | None = None
         for file in self.files.values():
@@ -74,7 +74,7 @@ class Job:
 
 
 def score_parts(job: Job, parts: Sequence[OutputPart], *, done: int, progress: TextIO = sys.stderr) -> Encoded | None:
-    """Score `parts`, while at most one slice more than there are threads is in memory. Returns the last one's rows.
+    """Score `parts`, with at most one slice more in memory than there are threads. Returns the last one's rows.
 
     `done` rows were scored by an earlier run; the progress bar starts there.
 

@@ -72,7 +72,7 @@ def _prepare(options: ScoringOptions) -> Job:
     inputs = find_inputs(
         options.input,
         options.csv,
-        job.columns,  # what is wrong with the last file is said before the first is scored
+        job.columns,  # a fault of the last file is reported before the first is scored
         score_columns(manifest),
         {options.output.resolve(), options.folder.resolve()},
         skip=options.skip,

@@ -1,4 +1,4 @@
-"""What an output folder holds the scores of, so that a run goes on only with what another one began."""
+"""What the scores in an output folder were made from: a run continues only one that was made from the same."""
 
 from pathlib import Path
 
@@ -24,9 +24,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settle(state: State, folder: Path, *, fresh: bool, alone: bool) -> None:
-    """Make `folder` one for the parts of `state`; `fresh` removes another state's parts, or the same one's.
+    """Prepare `folder` for the parts of `state`; `fresh` removes all parts in it, whatever their state.
 
-    `alone`: no other shard writes to the folder, so that an unfinished part in it is what a killed run left.
+    `alone`: no other shard writes to the folder, so that an unfinished part in it was left by a killed run.
 
     Raises:
         ScoringError: the folder holds the parts of another state, or files that no scoring run wrote.

@@ -27,19 +27,19 @@ from training.errors import TrainingError
 from training.progress import progress_bar
 
 SILENCE_SECONDS = 1800
-"""How long XGBoost waits for another worker that lives but says nothing: one may have more to read than others."""
+"""How long XGBoost waits for a worker that is alive but silent: one may have more to read than others."""
 
 
 CAUSE_SECONDS = 10.0
-"""How long the others' errors are waited for after the first one, which may not be the cause."""
+"""How long to wait for other workers' errors after the first one, which may not be the cause."""
 
 WORKER_BYTES = 0.5e9
-"""What a worker takes beside its share of the matrix: the libraries, and a batch of rows in several forms."""
+"""What a worker needs beside its share of the matrix: the libraries, and a batch of rows in several forms."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What all workers do alike. `topic` is where the first of them tells Dask of its progress."""
+    """What all workers do alike. `topic` is where the first of them reports its progress to Dask."""
 
     preprocessing: ColumnTransformer
     part: DrawRange
@@ -88,7 +88,7 @@ def grow_on_workers(
 
 
 def _grow_share(work: Work, share: Sequence[Partition], number: int) -> bytes:
-    """What one worker does. Returns the trees once, and nothing from the other workers."""
+    """What one worker does. The first worker returns the trees, the others nothing."""
     worker = get_worker()
     threads = worker.state.nthreads
     callbacks = [] if number else [EveryRound(lambda: worker.log_event(work.topic, "tree"))]
@@ -124,14 +124,14 @@ def _start_tracker(count: int, dask_worker: Worker) -> dict[str, str | int]:
 def _stop_tracker(dask_worker: Worker) -> None:
     tracker = dask_worker.xgboost_tracker
     del dask_worker.xgboost_tracker
-    with suppress(xgb.core.XGBoostError):  # that it was still waiting for workers: after a failure it is
+    with suppress(xgb.core.XGBoostError):  # it complains if it was still waiting for workers, as after a failure
         tracker.free()
 
 
 def _await(client: Client, futures: Sequence[Future], workers: Sequence[str]) -> bytes:
     """The first worker's trees, when all are done.
 
-    One worker's failure is all others', within moments: they miss it when they next add up. What it says itself is
+    When one worker fails, all others fail within moments, since it is missing when they next add up. Its own error is
     the cause.
     """
     try:
@@ -164,7 +164,7 @@ def _cause(failures: Sequence[BaseException]) -> BaseException:
 
 
 def _check_memory(workers: Sequence[dict[str, Any]], needed: float) -> None:
-    """Dask ends a worker that outgrows its limit: look first. A worker without a limit is taken at its word."""
+    """Dask ends a worker that outgrows its limit: check first. If any worker has no limit, nothing is checked."""
     limits = [worker["memory_limit"] for worker in workers]
     share = needed / len(workers) + WORKER_BYTES
     if all(limits) and share > min(limits):

@@ -1,6 +1,6 @@
 """Fit on rows that stay on disk: XGBoost's external-memory matrix, filled batch by batch from partitioned rows.
 
-What needs all rows at once is done elsewhere: the study and the encoders take the sample (see `scale.training.sample`).
+What needs all rows at once is done elsewhere: the study and the encoders use the sample (see `scale.training.sample`).
 """
 
 import os
@@ -94,12 +94,12 @@ def _grow(rows: PreparedRows, partitions: Partitions, plan: Plan, threads: int, 
         arguments = {**boosting_arguments(rows.dataset, classifier), "n_jobs": threads}
         with progress_bar("trees", "trees", total=rounds) as trees:
             booster = xgb.train(arguments, matrix, num_boost_round=rounds, callbacks=[EveryRound(trees.update)])
-        del matrix, batches  # they remove their own files, and complain when somebody else has
+        del matrix, batches  # they remove their own files, and complain if somebody else has
     return bytes(booster.save_raw())
 
 
 def _check_room(needed: float, rows: int) -> None:
-    """XGBoost ends the whole process when it can't write: look first."""
+    """XGBoost ends the whole process when it can't write: check first."""
     folder = tempfile.gettempdir()
     if (free := shutil.disk_usage(folder).free) < needed:
         raise TrainingError(

@@ -1,7 +1,7 @@
-"""Rows that a Dask cluster's workers read: each its own files, of which XGBoost makes one model together.
+"""Rows that a Dask cluster's workers read, each its own files; together they grow one model with XGBoost.
 
-Workers and client see the files under the same paths. The cluster is connected to again for every step of a run, so
-that none is needed while the study runs.
+Workers and client see the files under the same paths. Each step of a run connects to the cluster anew, so that none is
+needed while the study runs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ PACKAGES = ("bundle", "scale", "training")
 
 @contextmanager
 def for_each_on(scheduler: str) -> Iterator[tuple[Client, ForEach]]:
-    """A client of the cluster, and what applies a function to all partitions there."""
+    """A client of the cluster, and a function that applies another to all partitions there."""
     with connected(scheduler, PACKAGES) as client:
         yield client, partial(_for_each, client)
 
@@ -42,7 +42,7 @@ def _for_each(
 
 @dataclass(frozen=True)
 class OnDask:
-    """The prepared rows are a sample of the partitions'. `scheduler` "" stands for workers of this machine's own."""
+    """The prepared rows are a sample of the partitions'. `scheduler` "" stands for local workers."""
 
     partitions: Partitions
     plan: Plan

@@ -1,4 +1,4 @@
-"""What every fit on partitioned rows has in common: encoders of the sample, batches for XGBoost, streamed scores."""
+"""What fits on partitioned rows have in common: encoders fitted on the sample, batches for XGBoost, streamed scores."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -23,8 +23,8 @@ from training.model.score import Output, Score, Target
 from training.progress import progress_bar
 
 DENSE_BYTES, SPARSE_BYTES = 2.3, 5.3
-"""What a value takes in XGBoost's quantile matrix, as measured: a bin index by row and by column, or with positions too
-if any value is missing."""
+"""Bytes per value in XGBoost's quantile matrix, as measured: a bin index by row and by column, and positions, too, if
+any value is missing."""
 
 
 def fit_partitioned(
@@ -38,11 +38,11 @@ def fit_partitioned(
     *,
     seed: int,
 ) -> Model:
-    """Fit the encoders on the sample and the trees by `grow`, and choose the threshold on the validation rows.
+    """Fit the encoders on the sample and the trees with `grow`, and choose the threshold on the validation rows.
 
     `grow` gets the pipeline with fitted preprocessing, and returns the trees of its classifier for all training rows
-    (`Booster.save_raw`). They are those that `XGBClassifier.fit` would grow, from the same arguments, but for the
-    quantiles that become split candidates: they are summaries of batches, merged.
+    (`Booster.save_raw`). They are those that `XGBClassifier.fit` would grow, from the same arguments, except for the
+    quantiles that become split candidates: they come from merged summaries of batches.
 
     Raises:
         DataError: a file can't be read any more.
@@ -103,7 +103,7 @@ def _predict_file(shared: tuple[Pipeline, DrawRange], partition: Partition) -> S
 class EncodedBatches(xgb.DataIter):  # type: ignore[misc]  # XGBoost has no types
     """Rows of a part as float32 matrices; XGBoost asks for all of them several times, and keeps its own form.
 
-    That form is kept in files if `cache_prefix` says where. `advance` is told of every batch's rows.
+    That form is kept in files if `cache_prefix` says where. `advance` is called with each batch's number of rows.
     """
 
     def __init__(
@@ -139,12 +139,12 @@ class EncodedBatches(xgb.DataIter):  # type: ignore[misc]  # XGBoost has no type
 
 
 class EveryRound(xgb.callback.TrainingCallback):  # type: ignore[misc]  # XGBoost has no types
-    """Calls `advance` with every tree."""
+    """Calls `advance` after every round."""
 
     def __init__(self, advance: Callable[[], object]) -> None:
         self._advance = advance
 
     def after_iteration(self, model: Any, epoch: int, evals_log: object) -> bool:  # noqa: ANN401, ARG002 - XGBoost's
-        """False: go on."""
+        """Return False: go on."""
         self._advance()
         return False

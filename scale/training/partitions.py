@@ -79,7 +79,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Partitions:
-    """All files of a data set, in the order of their names; of others in the folder a line each, with the reason."""
+    """All files of a data set, in the order of their names; and a line with the reason for each other one there."""
 
     dataset: Dataset
     partitions: tuple[Partition, ...]

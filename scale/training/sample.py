@@ -20,7 +20,7 @@ from training.errors import DataError
 from training.progress import progress_bar
 
 VALIDATION_ROWS = 500_000
-"""Enough to choose a threshold on; of fewer rows, a tenth."""
+"""Enough to choose a threshold on; at most a tenth of the rows that are not held out."""
 
 REFERENCE_ROWS = 20_000
 """Held-out rows that the bundle carries and the parity gate compares; all held-out rows are scored."""
@@ -51,7 +51,7 @@ def plan_parts(dataset: Dataset, rows: int, sample_rows: int) -> Plan:
 
 
 _ROW, _PLACE, _WANTED = "\0row", "\0place", "\0wanted"
-"""Names of helping columns, which no feature of a file has."""
+"""Names of helper columns, which no feature of a file has."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class _Witnesses:
         return kept[_ROW].to_list()
 
     def _of_ends(self, frame: pl.DataFrame, name: str) -> list[int]:
-        """A row with the lowest and one with the highest number, where they lie beyond those of before."""
+        """A row with the lowest and one with the highest number, if they lie beyond the earlier ones."""
         column = frame[name].to_physical()  # of a date its days
         positions = []
         for position, sign in ((column.arg_min(), -1), (column.arg_max(), 1)):
@@ -120,7 +120,7 @@ def _survey_file(plan: Plan, partition: Partition) -> _FileSurvey:
             check_values(dataset, frame)
         except DataError as error:
             raise DataError(f"{partition.path}: {error}") from error
-        # witnesses come from outside of the sample, so that no row is counted twice
+        # witnesses come from outside the sample, so that no row is counted twice
         witnesses.look_at(DrawRange(plan.sample.high, plan.training.high).of(frame, draw))
         sample.append(plan.sample.of(frame, draw))
         reference.append(plan.reference.of(frame, draw))
@@ -137,7 +137,7 @@ def _survey_file(plan: Plan, partition: Partition) -> _FileSurvey:
 def survey(partitions: Partitions, plan: Plan, for_each: ForEach = one_by_one) -> PreparedRows:
     """The sample, prepared like the rows of a data set that fits in memory; `description` is of all rows.
 
-    Files are surveyed by themselves and then merged in their order: the result is the same wherever that was done.
+    Each file is surveyed by itself, and the results are merged in order: it doesn't matter where that was done.
 
     Raises:
         DataError: a row isn't what the data set declares, or the sample has too few rows of a class.

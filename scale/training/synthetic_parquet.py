@@ -1,4 +1,4 @@
-"""`make synthetic-parquet`: synthetic rows in any number, as partitioned Parquet, for trying what needs large data."""
+"""`make synthetic-parquet`: any number of synthetic rows, as partitioned Parquet, to try out what needs large data."""
 
 import sys
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ PART_ROWS = 500_000
 
 
 def write_synthetic(dataset: Dataset, rows: int, folder: Path, *, seed: int, part_rows: int = PART_ROWS) -> list[Path]:
-    """Write `rows` rows into new files in `folder`, a part in memory at a time. Same seed, same rows.
+    """Write `rows` rows into new files in `folder`, with one part in memory at a time. Same seed, same rows.
 
     Every part is drawn with a seed of its own; a run that is killed leaves no half-written part.
 

@@ -84,7 +84,7 @@ def train_partitioned(options: PartitionedOptions) -> Manifest | None:
         TrainingError: the data, the study storage, the cluster or the exported model is not as it must be; nothing is
             published.
         BundleError, OSError: the bundle could not be written; the previous one is whole.
-        KeyboardInterrupt: Ctrl-C ended the help with a study.
+        KeyboardInterrupt: Ctrl-C ended a run that only helps with a study.
     """
     run = options.run
     check_vacant(run.dataset.name, run.models)

@@ -1,4 +1,4 @@
-"""Whether rows are what a data set declares. All problems are reported at once."""
+"""Check that rows are what a data set declares. All problems are reported at once."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def check_frame(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def check_values(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
-    """The features and the target as Float64, Boolean, Date and String columns, if that holds for every row.
+    """The features and the target as Float64, Boolean, Date and String columns, checked in every row.
 
     Raises:
         DataError: columns are missing or of the wrong type, have nulls though not nullable, or have values that are
@@ -57,15 +57,15 @@ _TYPES: dict[type[FeatureSpec], pl.DataType] = {
 
 
 def schema_of(dataset: Dataset) -> dict[str, pl.DataType]:
-    """The types of the features and of the target, checked and prepared."""
+    """The types that the features and the target have once they are checked."""
     kinds: dict[type, pl.DataType] = {bool: pl.Boolean(), int: pl.Int64(), str: pl.String()}
     target = kinds[type(dataset.classes[0])] if dataset.classes else pl.Float64()
     return {**{feature.name: _TYPES[type(feature)] for feature in dataset.features}, dataset.target: target}
 
 
 def as_declared(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
-    """Those of the features and the target that are there, with their declared types where other types hold the same
-    values: any number, and categories with a type of their own.
+    """The features and the target that are there, cast to their declared types where their own types hold the same
+    values: any type of numbers, and polars' types of categories.
     """
     columns = [_as_declared(feature, frame[feature.name]) for feature in dataset.features if feature.name in frame]
     if dataset.target in frame.columns:
@@ -110,7 +110,7 @@ def _feature_problems(feature: FeatureSpec, column: pl.Series) -> Iterator[str]:
 
 def _target_problems(dataset: Dataset, column: pl.Series) -> Iterator[str]:
     if column.null_count():
-        yield f"has {column.null_count():,} nulls; leave rows without it out"
+        yield f"has {column.null_count():,} nulls; leave rows with nulls out"
     if not dataset.classes:
         if column.dtype != pl.Float64:
             yield f"is {column.dtype}, but a regression needs numbers (classification: give classes)"
@@ -124,7 +124,7 @@ def _target_problems(dataset: Dataset, column: pl.Series) -> Iterator[str]:
 
 
 def _is_class(dataset: Dataset, label: ClassLabel) -> bool:
-    """True and 1 are equal to Python, and different labels here."""
+    """Python takes True and 1 for equal; here they are different labels."""
     return any(label == one and type(label) is type(one) for one in dataset.classes)
 
 
@@ -149,7 +149,7 @@ def check_size(dataset: Dataset, frame: pl.DataFrame) -> None:
     """Check that the rows can be split and cross-validated.
 
     Raises:
-        DataError: there are too few of them, or of a class.
+        DataError: there are too few rows, or too few of a class.
     """
     needed = FOLDS + 1
     counts = {label: int((frame[dataset.target] == label).sum()) for label in dataset.classes} or {"": frame.height}
@@ -161,10 +161,10 @@ def check_size(dataset: Dataset, frame: pl.DataFrame) -> None:
 
 
 def check_split(dataset: Dataset, training: pl.DataFrame, target: Target) -> None:
-    """Every fold needs rows of each class, and every feature a value to be described by.
+    """Check that there are rows of each class for every fold, and that every feature has a value to describe it by.
 
     Raises:
-        DataError: one hasn't. The message names all of them.
+        DataError: a class has too few rows, or a feature has no value. The message names all of them.
     """
     problems = []
     for index, label in enumerate(dataset.classes):

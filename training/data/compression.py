@@ -1,4 +1,4 @@
-"""Compressed files as streams of their content: .gz and .zst, of one frame or several, whole or refused."""
+"""Compressed files as streams of their content: .gz and .zst, of one frame or several; truncated ones are refused."""
 
 import gzip
 import io
@@ -18,9 +18,9 @@ _BUFFER_BYTES = 1 << 20
 
 
 def decompress(stream: IO[bytes], path: Path) -> IO[bytes]:
-    """The content of `stream`, which the suffix of `path`, in any case, says is compressed or isn't.
+    """The content of `stream`; the suffix of `path`, in any case, says whether it is compressed, and how.
 
-    Reading it raises OSError, EOFError or zstandard.ZstdError where the file is damaged or was cut.
+    Reading it raises OSError, EOFError or zstandard.ZstdError if the file is damaged or truncated.
     """
     match path.suffix.lower():
         case ".gz":
@@ -32,7 +32,7 @@ def decompress(stream: IO[bytes], path: Path) -> IO[bytes]:
 
 
 def _zstd_pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    """Zstandard's own reader takes a file that was cut for one that has ended."""
+    """Decompress frame by frame: Zstandard's own reader takes a truncated file for a complete one."""
     decompressor, frame = zstandard.ZstdDecompressor(), None
     while data := stream.read(_PIECE_BYTES):
         while data:
@@ -56,7 +56,7 @@ class _Pieces(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill as much of the buffer as a piece does; 0 after the last one."""
+        """Fill the buffer from one piece, as far as it goes; returns the number of bytes, 0 after the last piece."""
         target = memoryview(buffer)
         while not self._held and (piece := next(self._pieces, None)) is not None:
             self._held = memoryview(piece)

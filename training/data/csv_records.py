@@ -1,8 +1,8 @@
-"""CSV held to its rules (RFC 4180) before polars parses it, in blocks of whole records.
+"""Checks CSV against its rules (RFC 4180) before polars parses it, in blocks of whole records.
 
 polars fills a short line with nulls, reads a blank line as a row of nulls and takes a stray quote for text. Here a
-record has as many fields as the header, a blank line is no record, and quotes stand around whole fields; what breaks a
-rule is an error that names the line. Blocks are scanned with numpy, so that the check costs about what parsing costs.
+record has as many fields as the header, a blank line is not a record, and quotes enclose whole fields; anything else is
+an error that names the line. Blocks are scanned with numpy, so that the check costs about as much as parsing.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ QUOTE, NEWLINE, RETURN = b'"\n\r'
 
 
 class Block(NamedTuple):
-    """`records` whole records without blank lines, each ended by a newline; `quoted`: a quote is among them."""
+    """`records` whole records without blank lines, each ended by a newline; `quoted`: they contain a quote."""
 
     content: bytes
     records: int
@@ -118,7 +118,7 @@ def _check_quotes(buffer: bytes, scan: _Scan, separator: bytes, path: Path, line
 
 
 def _drop_blank_lines(buffer: bytes, scan: _Scan) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
-    """The buffer without blank lines, where each record that is left starts in the buffer, and its number of fields."""
+    """The buffer without blank lines, where each remaining record starts in `buffer`, and its number of fields."""
     starts = np.concatenate([[0], scan.ends[:-1] + 1])
     counts = np.diff(np.searchsorted(scan.separators, scan.ends), prepend=0) + 1
     content = np.frombuffer(buffer, dtype=np.uint8)
@@ -141,7 +141,7 @@ def _check_fields(
         count = "1 field" if counts[first] == 1 else f"{counts[first]} fields"
         cause = "the line was cut, or a separator inside a field is not quoted"
         if fields == 1:
-            cause = "is the separator another one? SEPARATOR=';' says so"
+            cause = "is the separator another one? then give SEPARATOR=';'"
         raise TableError(f"{path}, line {number}: {count}, but the header has {fields}; {cause}")
 
 

@@ -1,4 +1,4 @@
-"""What the manifest says of each feature, as seen in the training rows."""
+"""What the manifest says about each feature, as seen in the training rows."""
 
 from collections.abc import Collection
 from datetime import date
@@ -12,11 +12,11 @@ from training.data.typed import days
 from training.dataset import Boolean, Dataset, Date, FeatureSpec, Numeric, Ordinal
 
 OTHER = "other"
-"""The example of a nominal feature all of whose categories are rare: as good as any of them."""
+"""The example for a nominal feature whose categories are all rare: as good as any of them."""
 
 
 def describe_features(dataset: Dataset, training: pl.DataFrame, wide: Collection[str] = ()) -> tuple[Feature, ...]:
-    """What the manifest says of each feature, as seen in the training rows; `wide` ones are target-encoded."""
+    """What the manifest says about each feature, as seen in the training rows; `wide` ones are target-encoded."""
     return tuple(_describe(spec, training[spec.name], dataset, spec.name in wide) for spec in dataset.features)
 
 
@@ -43,7 +43,7 @@ def _describe(spec: FeatureSpec, column: pl.Series, dataset: Dataset, wide: bool
     frequent = pl.col("rows") >= dataset.min_frequency
     often, rare = counts.filter(frequent)["value"], counts.filter(~frequent)["value"]
     usual = _most_frequent(seen) if len(often) else OTHER
-    # one-hot columns treat a rare category as one never seen, so that the services needn't know it
+    # one-hot columns treat a rare category like an unseen one, so that the services needn't know it
     known = tuple(sorted(rare)) if wide else ()
     return Feature(kind="nominal", categories=tuple(sorted(often)), rare=known, example=usual, **common)
 

@@ -1,6 +1,6 @@
 """A data set made of one file: `make train CSV=customers.csv TARGET=churn`.
 
-The schema is inferred and told, and can be written as a module, from which a person goes on.
+The schema is inferred and printed, and can be written as a module for a person to edit.
 """
 
 import re
@@ -37,7 +37,7 @@ def infer_dataset(
     task: str = "",
     options: CsvOptions = AS_NAMED,
 ) -> InferredDataset:
-    """The data set that the file is, `target` being the column that is to be predicted.
+    """The data set of a file; `target` is the column to predict.
 
     Raises:
         DataError: the file can't be read, has no such column, or nothing can be learnt from it.
@@ -132,7 +132,7 @@ def _module_lines(inferred: InferredDataset) -> Iterator[str]:
 
 
 def _call(feature: FeatureSpec) -> str:
-    """The feature as Python writes it, without what is at its default."""
+    """The feature as a call in Python, without arguments that have their default values."""
     given = [(field.name, getattr(feature, field.name)) for field in fields(feature)]
     changed = [(name, value) for name, value in given if name == "name" or value]
     return f"{type(feature).__name__}({', '.join(f'{name}={value!r}' for name, value in changed)})"

@@ -3,7 +3,7 @@
     python -m training fit-synthetic --dataset training.adult --data-dir data/adult
 
 Only training rows are used: the held-out rows of the real data never influence the statistics. No row is stored, and
-every stored number stands for at least `MIN_COUNT` rows; what rarer cases have left is shared out among all others.
+every stored number stands for at least `MIN_COUNT` rows; the share left for rarer cases is divided among all others.
 """
 
 import sys
@@ -45,16 +45,16 @@ RANGES = 24  # bins that a numeric feature is cut into, before its frequent numb
 MAX_PARENTS = 2
 PRICE = 1.0  # log-likelihood, in nats, that a stored share must gain to be worth its bytes
 FLOOR = 1e-4  # least share in that comparison: unseen isn't impossible
-REGULARISATION = 5.0  # C of the log-odds; chosen, as PRICE is, on a part of the training rows kept back for it
+REGULARISATION = 5.0  # C of the log-odds; chosen, like PRICE, on a part of the training rows kept back for it
 
 Table = dict[int, list[int]]
 
 
 def fit(dataset: Dataset, frame: pl.DataFrame) -> Statistics:
-    """The statistics of `frame`, which is as `dataset.parse` gives it.
+    """The statistics of `frame`, which must be as `dataset.parse` gives it.
 
     Raises:
-        DataError: a feature or a class has too few rows to make any.
+        DataError: a feature or a class has too few rows for statistics.
     """
     bins = {feature.name: _bins(frame[feature.name], feature) for feature in dataset.features}
     positive = (frame[dataset.target] == dataset.classes[1]).to_numpy()
@@ -96,7 +96,7 @@ def _numeric_bins(values: Floats, *, integer: bool) -> list[float | tuple[float,
     rest = np.sort(values[~np.isin(values, distinct[exact])])
     if rest.size < MIN_RANGE:
         return [*points]
-    # The outermost values and the digits beyond the third would tell of single rows.
+    # The outermost values and the digits beyond the third would reveal single rows.
     rest = rest[MIN_COUNT - 1 : 1 - MIN_COUNT]
     steps = np.linspace(0, rest.size - 1, min(RANGES, rest.size // MIN_RANGE) + 1).astype(np.int64)
     cuts = sorted({float(f"{rest[step]:.3g}") for step in steps})
@@ -130,8 +130,8 @@ def encode(column: pl.Series, bins: Sequence[Bin]) -> Codes:
 def _network(codes: Mapping[str, Codes], sizes: Mapping[str, int]) -> list[tuple[str, list[str], list[Table]]]:
     """Every feature with its parents and tables, in an order that puts parents first.
 
-    Greedy: start with the feature that tells most of all others, then always add the one of which those already placed
-    tell most. What tables tell is counted net of their price.
+    Greedy: start with the feature that says most about all others, then always add the one about which those already
+    placed say most. What tables gain is counted net of their price.
     """
     found: dict[tuple[str, ...], tuple[float, list[Table]]] = {}
 

@@ -1,4 +1,4 @@
-"""Which files a path names: those that hold tables, and all others, so that none is left out in silence."""
+"""Which files a path names: those that hold tables, and all others, so that none is silently left out."""
 
 import glob
 import os
@@ -24,7 +24,7 @@ class FoundFiles(NamedTuple):
 
 
 def find_tables(given: str) -> FoundFiles:
-    """What `given` names: a file, a folder with all below it, or a glob; links are followed.
+    """The files that `given` names: a file, a folder with all below it, or a glob; links are followed.
 
     In folders and globs, files and folders whose names start with a dot or an underscore are no data, by convention.
 
@@ -61,7 +61,7 @@ def find_in_folder(folder: Path) -> FoundFiles:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """All files below the folder, also by links to folders.
+    """All files below the folder, those behind links to folders included.
 
     Raises:
         TableError: a folder can't be read.
@@ -73,7 +73,7 @@ def _below(folder: Path) -> Iterator[Path]:
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, onerror=fail, followlinks=True):
         real = os.path.realpath(place)
-        if real in seen:  # a link to a folder that was read already, perhaps one around it
+        if real in seen:  # a link to a folder that was read already, perhaps one that contains it
             folders.clear()
             continue
         seen.add(real)
@@ -92,7 +92,7 @@ def _sort_out(root: Path, files: Iterator[Path]) -> FoundFiles:
 
 
 def listing(read: Sequence[tuple[object, int]], left_out: Sequence[str]) -> list[str]:
-    """The files for a person to read: the paths and rows of those that are read, and a line on each other one."""
+    """A listing for a person: the paths and row counts of the files that are read, and a line on each other file."""
     lines = [f"input    {_count(len(read))}, {sum(rows for _, rows in read):,} rows"]
     lines += [f"  {line}" for line in _first([f"{path}: {rows:,} rows" for path, rows in read])]
     if left_out:
@@ -101,7 +101,7 @@ def listing(read: Sequence[tuple[object, int]], left_out: Sequence[str]) -> list
 
 
 def all_of(problems: Sequence[str], done: str, hint: str = "") -> str:
-    """One message of all problems, each of which names a file that can't be `done`; `hint` says what can be done."""
+    """One message for all problems, each of which names a file that can't be `done`; `hint` says what can be done."""
     hint = f"; {hint}" if hint else ""
     if len(problems) == 1:
         return f"{problems[0]}{hint}"

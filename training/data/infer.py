@@ -1,6 +1,6 @@
-"""What the columns of an unknown table are: numbers, booleans, dates, categories; and what is no feature at all.
+"""What the columns of an unknown table are: numbers, booleans, dates, categories, or not a feature at all.
 
-Every decision is told with its reason, so that a person can correct it in the module that is written from it.
+Every decision comes with its reason, so that a person can correct it in the module that is written from it.
 """
 
 import re
@@ -88,7 +88,7 @@ def infer_column(column: pl.Series) -> Column:
 
 
 def has_no_values(column: pl.Series) -> bool:
-    """Its type is none that a feature or a target could have."""
+    """Whether its type is one that no feature or target can have."""
     kind = column.dtype
     return kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Time, pl.Duration)
 
@@ -134,7 +134,7 @@ def _number(column: pl.Series) -> Column | None:
 def _date(column: pl.Series) -> Column | None:
     name = column.name
     if column.dtype == pl.Datetime:
-        return Column(name, None, "time stamps are no feature; make dates or numbers of them")
+        return Column(name, None, "time stamps are no feature; convert them to dates or numbers")
     if column.dtype not in (pl.Date, pl.String):
         return None
     given = column.filter(~is_missing_text(column) & column.is_not_null())
@@ -165,7 +165,7 @@ def _category(column: pl.Series) -> Column:
     if many:
         return Column(name, None, f"an id: {distinct:,} different values in {len(seen):,} rows")
     if distinct > MAX_CATEGORIES:
-        return Column(name, None, f"{distinct:,} categories are more than {MAX_CATEGORIES:,}")
+        return Column(name, None, f"{distinct:,} categories, more than {MAX_CATEGORIES:,}")
     some = ", ".join(map(_quoted, seen.value_counts(sort=True)[name].head(3).to_list()))
     reason = f"{distinct:,} categories, such as {some}{_gaps(missing)}"
     if others := _almost_numbers(column):
@@ -174,7 +174,7 @@ def _category(column: pl.Series) -> Column:
 
 
 def _almost_numbers(column: pl.Series) -> str:
-    """That numbers were probably meant: all are written in another way, or nearly all are numbers."""
+    """Why numbers were probably meant: all are written in another way, or nearly all are numbers; "" if neither."""
     if column.dtype != pl.String:
         return ""
     given = column.filter(~is_missing_text(column) & column.is_not_null())
@@ -185,7 +185,7 @@ def _almost_numbers(column: pl.Series) -> str:
         return f"looks like numbers ({_quoted(others[0])}), which must be written like 1234.5 to be a numeric feature"
     if len(others) <= (1 - MOSTLY_NUMBERS) * len(given):
         count = f"{len(others):,} of {len(given):,} values"
-        return f"no numeric feature, as {count} are no numbers, such as {_quoted(others[0])}"
+        return f"not a numeric feature, as {count} are no numbers, such as {_quoted(others[0])}"
     return ""
 
 
@@ -224,8 +224,8 @@ def _names(table: pl.DataFrame) -> str:
 
 
 def coarse_numbers(frame: pl.DataFrame, features: Sequence[FeatureSpec]) -> list[str]:
-    """A sentence for each numeric column in which different values are the same 32-bit float, as the graph has them:
-    any of whole numbers, and of others more than one in a hundred.
+    """A sentence for each numeric column in which different values become the same 32-bit float in the graph: any, if
+    they are whole numbers, else more than one in a hundred.
     """
     told = []
     for feature in features:

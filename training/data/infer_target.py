@@ -11,7 +11,7 @@ from training.data.typed import FALSE, TRUE, as_booleans, as_integers, as_number
 from training.errors import DataError
 
 MAX_INTEGER_CLASSES = 20
-"""A target of more distinct whole numbers is a quantity."""
+"""A target with more distinct whole numbers is a quantity."""
 
 MAX_CLASSES = 100
 
@@ -30,7 +30,7 @@ def infer_target(column: pl.Series, *, task: str = "", positive: str = "") -> In
     `task` is "" (to be inferred), `classification` or `regression`; `positive` the text of the positive class, or "".
 
     Raises:
-        DataError: there is nothing to predict, too many classes, or no class of the name `positive`.
+        DataError: there is nothing to predict, too many classes, or no class named `positive`.
     """
     if has_no_values(column):
         raise DataError(f"TARGET={column.name}: values of type {column.dtype} can't be predicted")

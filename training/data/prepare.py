@@ -29,7 +29,7 @@ class PreparedRows:
     """`training` and `held_out` as the data set gave them; `features` are the training rows as the pipeline takes them.
 
     The targets are class indices (int64) or values (float64), [training rows] and [held-out rows]. The last `witnesses`
-    training rows are there for what they show, such as a rare category, and not by chance.
+    training rows were chosen for what they show, such as a rare category, not at random.
     """
 
     dataset: Dataset
@@ -43,7 +43,7 @@ class PreparedRows:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """What stands for missing and unseen categories in the graphs that are made of these rows."""
+        """What stands for missing and unseen categories in the graphs that are made from these rows."""
         return choose_tokens(self.dataset, self.training, self.held_out)
 
     @cached_property
@@ -105,7 +105,7 @@ def packed_feeds(dataset: Dataset, features: pl.DataFrame, tokens: Tokens) -> Fe
 
 
 def choose_tokens(dataset: Dataset, *frames: pl.DataFrame) -> Tokens:
-    """What stands for a missing and for an unseen category in the graph: no value of the given rows."""
+    """What stands for a missing and for an unseen category in the graph; neither is a value of the given rows."""
     taken: set[str | None] = set()
     for feature in dataset.categorical:
         taken.update(feature.categories if isinstance(feature, Ordinal) else ())
@@ -124,7 +124,7 @@ def _unused(word: str, taken: Collection[str | None]) -> str:
 
 
 def split(dataset: Dataset, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training and held-out rows: stratified by class, by the data set's own seed and fraction."""
+    """Training and held-out rows: stratified by class, with the data set's own seed and fraction."""
     training, held_out = train_test_split(
         range(frame.height),
         test_size=dataset.held_out_fraction,

@@ -30,7 +30,7 @@ SYNTHETIC = "synthetic"
 CHUNK_BYTES = 1 << 16
 MAX_ARCHIVE_BYTES = 64 << 20
 
-# What a source can do wrong. RuntimeError is zipfile's word for an encrypted member or an unknown compression.
+# What can go wrong with a source. zipfile raises RuntimeError for an encrypted member or an unknown compression.
 _FAILURES = (OSError, ValueError, HTTPException, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
@@ -44,10 +44,10 @@ class RawRows:
 
 
 def load_rows(dataset: Dataset, data: str, folder: Path, *, seed: int = 42) -> RawRows:
-    """The data set's rows by the choice `data`: `auto`, the data set's own source name, or `synthetic`.
+    """The data set's rows; `data` is `auto`, the data set's own source name, or `synthetic`.
 
-    `auto` falls back to synthetic rows, with a warning that can't be missed, only where the real files can't be had;
-    files that are there and wrong are an error.
+    `auto` falls back to synthetic rows, with a warning that can't be missed, only if the real files are unavailable;
+    files that are there but wrong are an error.
 
     Raises:
         DataError: unknown choice, a local file isn't what the data set names, or a row breaks the schema.

@@ -1,8 +1,8 @@
-"""The embedded synthetic data: rows drawn from compact statistics, for when the real files can't be had.
+"""The embedded synthetic data: rows drawn from compact statistics, for when the real files are unavailable.
 
 `fit_synthetic` makes the statistics. They hold, per feature, its bins, how often each occurs given up to two
 other features (a Bayesian network), and what each adds to the target's log-odds. Frequencies are refined level by
-level: a table states its well filled cells, the table before it shares out the rest.
+level: a table gives its well-filled cells, and the rest is divided as in the table before it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A feature in the network. Its `parents` are features of earlier nodes; `log_odds` is what each bin adds.
 
     `tables[n]` holds shares of the bins given the first n parents: context (their bins, as one index) to
-    `[bin, share, bin, share, ...]`. What a context leaves unsaid follows `tables[n - 1]`.
+    `[bin, share, bin, share, ...]`. Bins that a context doesn't list follow `tables[n - 1]`.
     """
 
     feature: str
@@ -39,7 +39,7 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that is kept of a data set. `log_odds` of the second class: where each row starts, before its bins add."""
+    """All that is kept of a data set. `log_odds`, of the second class, is where each row starts before its bins add."""
 
     target: str
     classes: tuple[str, str]

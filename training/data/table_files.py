@@ -30,8 +30,8 @@ MAX_NAMED = 30
 
 
 class CsvOptions(NamedTuple):
-    """`separator` is one ASCII character, or "" for what the file's name says. `empty_is_text`: `""` is a text of no
-    characters, and only a field without quotes is missing.
+    """`separator` is one ASCII character, or "" for what the file's name says. `empty_is_text`: `""` is an empty
+    string, and only an empty field without quotes is missing.
     """
 
     separator: str = ""
@@ -42,7 +42,7 @@ AS_NAMED = CsvOptions()
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether the name, in any case, says so."""
+    """Whether the file's name, in any case, is that of a Parquet file."""
     return path.suffix.lower() in PARQUET
 
 
@@ -55,7 +55,7 @@ def read_schema(path: Path, options: CsvOptions = AS_NAMED) -> pl.Schema:
     """Column names and types; every column of a CSV file is String.
 
     Raises:
-        TableError: the file can't be read as what its name says, is empty, or two columns have one name.
+        TableError: the file can't be read as what its name says, is empty, or two columns have the same name.
     """
     if is_parquet(path):
         try:
@@ -69,7 +69,7 @@ def read_schema(path: Path, options: CsvOptions = AS_NAMED) -> pl.Schema:
 
 
 def count_rows(path: Path, options: CsvOptions = AS_NAMED) -> int:
-    """Rows of the file; a CSV file is held to its rules on the way.
+    """The file's number of rows; a CSV file is checked against its rules on the way.
 
     Raises:
         TableError: as `read_schema`, or a line breaks the rules.
@@ -138,7 +138,7 @@ def read_slices(
 
 
 def explain_missing(missing: Sequence[str], columns: Sequence[str]) -> str:
-    """That columns are missing, which ones are there, and the likely cause."""
+    """Which columns are missing, which ones are there, and the likely cause, as one sentence."""
     there = ", ".join(map(repr, columns[:MAX_NAMED])) + (" …" if len(columns) > MAX_NAMED else "")
     verb = "columns {} are" if len(missing) > 1 else "column {} is"
     return f"{verb.format(', '.join(map(repr, missing)))} missing; there are {there}{_likely_cause(missing, columns)}"
@@ -166,7 +166,7 @@ def _letters(name: str) -> str:
 def _csv_frames(
     stream: IO[bytes], path: Path, columns: Sequence[str] | None, offset: int, options: CsvOptions
 ) -> Iterator[pl.DataFrame]:
-    """The rows after the first `offset`, as they come; the first frame may have none. None: all columns."""
+    """The rows after the first `offset`, block by block; the first frame may have none. `columns` None: all."""
     names: list[str] = []
     for block in _blocks(stream, path, options):
         content, records = block.content, block.records
@@ -238,7 +238,7 @@ def _separator(path: Path, options: CsvOptions) -> str:
     separator = options.separator or SEPARATORS.get(_text_suffix(path), "")
     if not separator:
         raise TableError(
-            f"{path}: its name doesn't say what kind of table it is ({KINDS}); SEPARATOR= says that it is text"
+            f"{path}: its name doesn't say what kind of table it is ({KINDS}); if it is text, give SEPARATOR="
         )
     return separator
 

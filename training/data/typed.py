@@ -19,7 +19,7 @@ categories every text is a category."""
 TRUE, FALSE = "true", "false"
 DATE_FORMAT = "%Y-%m-%d"
 EXACT_FLOAT64 = 1 << 53
-"""Whole numbers below it are all 64-bit floats (IEEE 754)."""
+"""All whole numbers below it are exact in a 64-bit float (IEEE 754)."""
 
 
 def table_parser(
@@ -30,7 +30,7 @@ def table_parser(
 ) -> Callable[[Mapping[str, bytes]], pl.DataFrame]:
     """A `Dataset.parse` for one CSV, TSV or Parquet file whose columns have the features' names.
 
-    Rows without a target are left out, and how many is printed.
+    Rows without a target are left out, and their number is printed.
     """
 
     def parse(files: Mapping[str, bytes]) -> pl.DataFrame:
@@ -131,13 +131,13 @@ def is_missing_text(column: pl.Series) -> pl.Series:
 
 
 def as_numbers(column: pl.Series) -> pl.Series:
-    """Float64, null for what is no number; NaN, a missing number in some files' types, is null, too."""
+    """Float64, null for what is not a number; NaN, which some file types have for a missing one, is null, too."""
     text = column.str.strip_chars() if column.dtype == pl.String else column
     return text.cast(pl.Float64, strict=False).fill_nan(None)
 
 
 def as_integers(column: pl.Series) -> pl.Series:
-    """Int64, null for what is no whole number of that type; 1.0 is 1."""
+    """Int64, null for what is not a whole number of that type; 1.0 is 1."""
     numbers = as_numbers(column)
     whole = (numbers == numbers.round()) & (numbers.abs() < EXACT_FLOAT64)
     rounded = numbers.set(~whole.fill_null(value=False), None).cast(pl.Int64, strict=False)
@@ -156,7 +156,7 @@ def as_booleans(column: pl.Series) -> pl.Series:
 
 
 def as_dates(column: pl.Series) -> pl.Series:
-    """Date, null for what is none: only years from 1 to 9999 are written YYYY."""
+    """Date, null for what is not one; only years from 1 to 9999 can be written as YYYY."""
     if column.dtype == pl.Date:
         return column.set(~column.is_between(date.min, date.max), None)
     text = column.cast(pl.String).str.strip_chars()

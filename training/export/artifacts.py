@@ -24,7 +24,7 @@ from training.model.score import Output, Target
 
 @dataclass(frozen=True)
 class BundleContents:
-    """Artifact contents, what goes in and comes out, the answer to the features' examples, what the parity gate
+    """The artifacts' contents, the model's interface, its answer to the features' examples, what the parity gate
     measured, and the model's output for the held-out rows.
     """
 

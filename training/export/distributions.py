@@ -1,4 +1,4 @@
-"""The distributions that a manifest holds: bins of quantiles and counts of categories, nothing of single rows."""
+"""The distributions that a manifest holds: quantile bins and category counts, nothing about single rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from training.export.predictions import Predictions
 from training.model.evaluation import Scored
 
 QUANTILES = (0.01, 0.05, *(tenth / 10 for tenth in range(1, 10)), 0.95, 0.99)
-"""Deciles, and the tails; no extremes, which are single rows'."""
+"""Deciles, and the tails; no extremes, which are values of single rows."""
 
 _SPAN_PARTS = 1000
 
@@ -23,7 +23,7 @@ _SPAN_PARTS = 1000
 def trained_distributions(
     rows: PreparedRows, features: tuple[Feature, ...], held_out: Scored, threshold: float | None
 ) -> Distributions:
-    """Those of the training rows, and of what the model gives for the held-out ones."""
+    """The distributions of the training rows, and of what the model gives for the held-out ones."""
     frame, dataset = rows.training, rows.dataset
     chance = frame.head(frame.height - rows.witnesses)
     share = chance.height / max(rows.description.training_rows, 1)
@@ -49,7 +49,7 @@ def trained_distributions(
 
 
 def packaged_distributions(interface: Interface, rows: pl.DataFrame, answers: Predictions) -> Distributions:
-    """Those of the rows that a model was packaged with, and of its `answers` to them."""
+    """The distributions of the rows that a model was packaged with, and of its `answers` to them."""
     found = {}
     for feature in interface.features:
         column = rows[feature.name]
@@ -71,8 +71,8 @@ def packaged_distributions(interface: Interface, rows: pl.DataFrame, answers: Pr
 def count_feature(feature: Feature, column: pl.Series, *, unseen: int = 0, rare_to: int = 0) -> Counts:
     """The distribution of one feature's column (Float64, Boolean, Date or String; null is missing).
 
-    Of a categorical feature `unseen` is as `CategoryCounts` has it: those rows, whose categories have at most `rare_to`
-    rows, are no rows of a known category.
+    For a categorical feature `unseen` is as in `CategoryCounts`: those rows, whose categories have at most `rare_to`
+    rows, don't count as rows of a known category.
     """
     if feature.kind == "boolean":
         true, missing = int(column.sum()), column.null_count()
@@ -107,7 +107,7 @@ def count_numbers(values: NDArray[Any]) -> NumberCounts:
 
 
 def _rounded_quantiles(ordered: NDArray[np.float32]) -> list[float]:
-    """Quantiles of finite values in ascending order, without their last digits: those are some single row's."""
+    """Quantiles of finite values in ascending order, without their last digits, which are those of a single row."""
     if not len(ordered):
         return []
     quantiles = np.quantile(ordered.astype(np.float64), QUANTILES)

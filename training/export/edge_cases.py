@@ -24,10 +24,10 @@ Case = tuple[str, dict[str, Value]]
 
 
 def edge_cases(interface: Interface, rows: pl.DataFrame, splits: Mapping[str, list[float]]) -> pl.DataFrame:
-    """Variations of a few of the rows, a column changed at a time: `row` structs, and the `case` that says what was
+    """Variations of a few of the rows, one column changed at a time: `row` structs, and the `case` that says what was
     changed.
 
-    `splits` are the values, by feature, with which the model's trees compare it.
+    `splits` are, by feature, the values with which the model's trees compare it.
     """
     rows = rows.select(feature.name for feature in interface.features)
     bases = rows.sample(min(BASE_ROWS, rows.height), seed=0)
@@ -79,7 +79,7 @@ def _around(threshold: float) -> list[float]:
 
 
 def _possible(feature: Feature, values: tuple[float, ...] | list[float]) -> list[Value]:
-    """The values that a request can have for the feature; of a number that it can't, its whole neighbours."""
+    """The values that a request can have for the feature; its whole neighbours instead of a number that it can't."""
     if feature.kind == "boolean":
         return [False, True]
     whole = list({repr(w): w for value in values for w in (float(np.floor(value)), float(np.ceil(value)))}.values())

@@ -1,4 +1,4 @@
-"""Looking into fitted estimators: what is inside of wrappers, and where a decision threshold stands."""
+"""Looks into fitted estimators: what is inside wrappers, and which decision threshold they apply."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ Step = tuple[str, Any]
 
 
 def inside(estimator: Any) -> Any:  # noqa: ANN401 - any estimator
-    """The estimator that a wrapper answers with, or the estimator itself if it is none."""
+    """The estimator that a wrapper answers with, or the estimator itself if it is not a wrapper."""
     while True:
         if isinstance(estimator, (FixedThresholdClassifier, TunedThresholdClassifierCV)):
             estimator = estimator.estimator_
@@ -65,7 +65,7 @@ def threshold_of(estimator: Any) -> float | None:  # noqa: ANN401 - any estimato
     """The decision threshold on P(positive) that the estimator applies; None if it has none of its own.
 
     Raises:
-        ValueError: it applies one to something else than probabilities.
+        ValueError: it applies one to something other than probabilities.
     """
     while True:
         if isinstance(estimator, (FixedThresholdClassifier, TunedThresholdClassifierCV)):

@@ -35,7 +35,7 @@ def export_graphs(name: str, estimator: Any, interface: Interface) -> dict[Artif
 
 
 def serialize_both(named: onnx.ModelProto) -> dict[ArtifactKind, bytes]:
-    """A named graph and the packed one that it makes."""
+    """A named graph and the packed one that is made from it."""
     graphs: tuple[tuple[ArtifactKind, onnx.ModelProto], ...] = (("onnx", named), ("onnx_packed", pack(named)))
     return {kind: model.SerializeToString(deterministic=True) for kind, model in graphs}
 

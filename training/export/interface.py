@@ -1,4 +1,4 @@
-"""What a model takes and gives, in the manifest's terms, and rows in the form in which services hand them on."""
+"""What a model takes and gives, in the manifest's terms, and rows in the form in which services pass them on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ OUTPUTS = {LABEL, PROBABILITIES, VALUE}
 
 
 def _with_graph_inputs(features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """The features; those that are called like an output of a graph have an input of another name."""
+    """The features; those that are named like an output of a graph get a graph input of another name."""
     taken = {feature.name for feature in features} | OUTPUTS
     named = []
     for feature in features:
@@ -37,7 +37,7 @@ class Tensors(NamedTuple):
     numeric: NDArray[np.float32]
 
     def at(self, rows: Sequence[int] | slice) -> "Tensors":
-        """Those of some of the rows."""
+        """The tensors of some of the rows."""
         return Tensors(self.categorical[rows], self.numeric[rows])
 
 
@@ -58,7 +58,7 @@ class Interface:
     numeric: tuple[Feature, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Name the inputs of the named graph, and sort the features by the tensor that they stand in."""
+        """Name the inputs of the named graph, and sort the features by the tensor that they are in."""
         object.__setattr__(self, "features", _with_graph_inputs(self.features))
         texts = tuple(feature for feature in self.features if feature.kind in CATEGORICAL_KINDS)
         object.__setattr__(self, "categorical", texts)

@@ -45,7 +45,7 @@ def named_graph(
 ) -> onnx.ModelProto:
     """The estimator as a checked ONNX model: inputs [N, 1], string or float32; outputs as `decision` wants them.
 
-    `missing` is the string that stands for a missing one.
+    `missing` is the string that stands for a missing value.
 
     Raises:
         ConversionError: the estimator, or a step inside it, can't be converted. The message names it.
@@ -98,7 +98,7 @@ def _convert(estimator: Any, initial_types: list[tuple[str, Any]], context: Cont
     shapes = {kind: converter.shape for kind, converter in table.items()}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions it has not been tested with; the gate tests what it made
+            warnings.simplefilter("ignore")  # about versions that it wasn't tested with; the gate tests the result
             return convert_sklearn(
                 estimator, initial_types=initial_types, target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
                 custom_conversion_functions=own, custom_shape_calculators=shapes, custom_parsers=parsers(),

@@ -42,7 +42,7 @@ def check_parity(
 ) -> Compared:
     """Compare every graph with `expected` on the reference rows; `trees` is how many were trained.
 
-    With a `tolerance` of the user's own, it takes the place of the usual one, and labels may differ within it.
+    A `tolerance` of the user's own takes the place of the usual one, and labels may differ within it.
 
     Raises:
         ParityError: a label differs, a probability differs by more than `PROBABILITY_TOLERANCE` (a value by
@@ -82,7 +82,7 @@ def check_parity(
 def distance(interface: Interface, expected: Predictions, got: Predictions) -> NDArray[np.float64]:
     """How far the answers are apart, per row: the largest |Δp|, or a value's relative difference."""
     want, have = expected.numbers.astype(np.float64), got.numbers.astype(np.float64)
-    with np.errstate(invalid="ignore"):  # what is equally infinite is no distance apart
+    with np.errstate(invalid="ignore"):  # equal infinities are no distance apart
         apart = np.where(want == have, 0.0, np.abs(want - have))
         if interface.task == "regression":
             apart = apart / np.maximum(1.0, np.abs(want))

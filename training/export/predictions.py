@@ -26,17 +26,17 @@ class Predictions(NamedTuple):
         return self.numbers
 
     def at(self, rows: NDArray[np.bool_] | slice) -> "Predictions":
-        """Those of some of the rows."""
+        """The predictions of some of the rows."""
         return Predictions(self.labels[rows], self.numbers[rows])
 
 
 def joined(parts: Iterable[Predictions]) -> Predictions:
-    """The predictions of parts of the rows, one behind the other."""
+    """The predictions of parts of the rows, one after the other."""
     return Predictions(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def decided(interface: Interface, numbers: NDArray[np.float32]) -> Predictions:
-    """The predictions that a model's P(class) [rows, classes] or values [rows, 1] are."""
+    """The predictions that follow from a model's P(class) [rows, classes] or values [rows, 1]."""
     if interface.task == "regression":
         return Predictions(np.zeros(len(numbers), dtype=np.int64), numbers)
     if interface.threshold is None:
@@ -68,7 +68,7 @@ def predict_onnx(content: bytes, interface: Interface, rows: Tensors) -> Predict
 
 
 def predict_session(session: onnxruntime.InferenceSession, interface: Interface, rows: Tensors) -> Predictions:
-    """What a graph gives that ONNX Runtime has loaded already."""
+    """What ONNX Runtime gives with a graph that is loaded already."""
     feeds = interface.feeds(rows, [node.name for node in session.get_inputs()])
     outputs = session.run(list(outputs_of(interface.task)), feeds)
     return decided(interface, outputs[0].reshape(-1, 1)) if interface.task == "regression" else Predictions(*outputs)

@@ -1,9 +1,9 @@
 """Publish a bundle: all of it or nothing.
 
-The artifacts of a version stand in a folder named after it. The manifest beside the folders names their files, so that
-replacing the manifest, one atomic rename, is the moment in which the new bundle is published. A run that is killed
-before it leaves the old bundle whole, and one killed after it the new one; at no time do the two mix. Processes that
-publish into the same folder do so one after the other, whatever they publish.
+The artifacts of a version are in a folder named after it. The manifest beside the folders names their files, so that
+replacing the manifest, one atomic rename, publishes the new bundle. A run that is killed before that leaves the old
+bundle whole, and one that is killed after it the new one; the two never mix. Processes that publish into the same
+folder do so one after the other, whatever they publish.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _PENDING = ".pending-"
 
 @dataclass(frozen=True)
 class StagedArtifacts:
-    """The artifacts of a bundle to be: what its manifest is to say of them, and what their files are to hold."""
+    """The artifacts of a bundle yet to be written: what its manifest will say about them, and their contents."""
 
     version: str
     artifacts: dict[ArtifactKind, Artifact]
@@ -42,7 +42,7 @@ class StagedArtifacts:
 
 
 def stage(name: str, contents: Mapping[ArtifactKind, bytes]) -> StagedArtifacts:
-    """Name the files of the artifacts, and derive the version from their content: the same artifacts are the same
+    """Name the files of the artifacts, and derive the version from their content: the same artifacts have the same
     version.
     """
     digests = "".join(hashlib.sha256(contents[kind]).hexdigest() for kind in sorted(contents))
@@ -55,7 +55,7 @@ def stage(name: str, contents: Mapping[ArtifactKind, bytes]) -> StagedArtifacts:
 
 
 def publish(manifest: Manifest, staged: StagedArtifacts, models: Path) -> None:
-    """Write the artifacts and the manifest that was made of them. Waits for others that publish into the folder.
+    """Write the artifacts and their manifest. Waits for other processes that publish into the folder.
 
     Raises:
         BundleError: what was written can't be read back as it was meant, or the folder holds another model's bundle.
@@ -64,7 +64,7 @@ def publish(manifest: Manifest, staged: StagedArtifacts, models: Path) -> None:
     with waiting_for(models / _LOCK):
         check_vacant(manifest.name, models)
         previous = _published(models)
-        for path in models.glob(f"{_PENDING}*"):  # of runs that were killed: those that live wait for the lock
+        for path in models.glob(f"{_PENDING}*"):  # of runs that were killed: running ones wait for the lock
             shutil.rmtree(path, ignore_errors=True)
         pending = Path(tempfile.mkdtemp(dir=models, prefix=_PENDING))
         try:
@@ -79,7 +79,7 @@ def publish(manifest: Manifest, staged: StagedArtifacts, models: Path) -> None:
 
 
 def check_vacant(name: str, models: Path) -> None:
-    """A model folder holds one model: services ask it for "the" manifest.
+    """Check that the folder holds no other model: services expect one manifest there.
 
     Raises:
         BundleError: the folder holds the bundle of another model.
@@ -94,7 +94,7 @@ def _folder(manifest: Manifest) -> str:
 
 
 def _write_all(manifest: Manifest, staged: StagedArtifacts, pending: Path) -> None:
-    """The version's folder and the manifest's draft beside it, read back and compared."""
+    """Write the version's folder and a draft of the manifest beside it, read both back, and compare."""
     (pending / _folder(manifest)).mkdir()
     for kind, content in staged.contents.items():
         _write(pending / staged.artifacts[kind].file, content)
@@ -142,7 +142,7 @@ def _published(models: Path) -> str | None:
 
 
 def _tidy(models: Path, manifest: Manifest, previous: str | None) -> None:
-    """Keep the version before (a service may be starting from it), and remove older ones; no other folder."""
+    """Keep the previous version (a service may be starting from it), and remove older ones, but no other folder."""
     current = _folder(manifest)
     pattern = re.compile(re.escape(manifest.name) + "-[0-9a-f]{12}")
     versions = [path for path in models.iterdir() if pattern.fullmatch(path.name) and path.name != current]

@@ -1,4 +1,4 @@
-"""The raw values at which a graph's trees change their mind, found through whatever stands in front of the trees."""
+"""The raw values at which a graph's trees branch, found through whatever stands in front of the trees."""
 
 from collections.abc import Callable, Iterator
 
@@ -21,7 +21,7 @@ def split_thresholds(packed: onnx.ModelProto, interface: Interface, rows: pl.Dat
     """Feature name to the distinct values, ascending and in the feature's own units, that trees compare it with.
 
     Where a scaler stands in front of the trees, their thresholds are mapped back through it: the tree's columns are
-    computed for a few values of each feature, and those that follow it in a straight line are inverted.
+    computed for a few values of each feature, and those that depend on it linearly are inverted.
     """
     base = interface.tensors(rows.head(1))
     found: dict[str, set[float]] = {}
@@ -69,7 +69,7 @@ def _compared(node: NodeProto) -> dict[int, list[float]]:
 
 
 def _probes(feature: Feature) -> NDArray[np.float32]:
-    """Three values of a feature, equally far from each other, exact in float32."""
+    """Three values of a feature, equally spaced, exact in float32."""
     lowest = feature.minimum if feature.minimum is not None else 0.0
     highest = feature.maximum if feature.maximum is not None else 1.0
     step = 2.0 ** np.floor(np.log2(max(highest - lowest, 1e-30)))
@@ -84,7 +84,7 @@ def _varied(base: Tensors, place: int, values: NDArray[np.float32]) -> Tensors:
 
 
 def _lines(values: NDArray[np.float32], matrix: NDArray[np.float64]) -> Iterator[tuple[int, float, float]]:
-    """Columns that follow the values in a straight line: (column, slope, offset)."""
+    """Columns that depend on the values linearly: (column, slope, offset)."""
     x = values.astype(np.float64)
     for column in range(matrix.shape[1]):
         y = matrix[:, column]

@@ -1,4 +1,4 @@
-"""Scores of a model on rows that it had not seen, and the threshold that serves the score best.
+"""Scores of a model on rows that it had not seen, and the threshold that gives the best score.
 
 Definitions as in scikit-learn's user guide, "Classification metrics" and "Regression metrics"; F-beta after C. J. van
 Rijsbergen, Information Retrieval, 1979. `training.model.score` says what targets and outputs look like.
@@ -47,7 +47,7 @@ def f_beta_curve(
 ) -> tuple[NDArray[np.float64], ...]:
     """F-beta of "positive where probability >= t" for every distinct score t, in one sort.
 
-    A `target` of probabilities instead of 0 and 1 gives the F-beta that is to be expected.
+    A `target` of probabilities instead of 0 and 1 gives the expected F-beta.
 
     Returns:
         (thresholds, scores), both [distinct scores], thresholds descending.
@@ -76,13 +76,12 @@ def calibrated(target: NDArray[np.int_], probability: Output) -> NDArray[np.floa
 
 
 def best_threshold(score: Score, target: Target, probability: Output) -> float:
-    """The threshold of the highest score, exactly representable as float32; 0.5 for a score that knows none.
+    """The threshold of the highest score, exactly representable as float32; 0.5 for a score that needs none.
 
-    F-beta: the highest point of the curve of the rows themselves would be noise, the curve being flat around its top.
-    What is to be expected of calibrated scores has a smooth curve with the same top (that is where a row's probability
-    is F / (1 + beta²); see Z. Lipton et al., "Optimal Thresholding of Classifiers to Maximize F1 Measure", 2014). In
-    ten splits inside Adult's training rows its thresholds had a ninth of the scatter, and 0.0008 more F2 on unseen
-    rows.
+    F-beta: the highest point of the rows' own curve would be noise, since that curve is flat around its top. The F-beta
+    expected from calibrated scores has a smooth curve with the same top (that is where a row's probability is
+    F / (1 + beta²); see Z. Lipton et al., "Optimal Thresholding of Classifiers to Maximize F1 Measure", 2014). In ten
+    splits inside Adult's training rows its thresholds had a ninth of the scatter, and 0.0008 more F2 on unseen rows.
 
     The threshold lies halfway to the next lower score, so that a rounding difference of one float32 step in a
     probability flips no label among the rows that chose it.
@@ -133,7 +132,7 @@ def standard_error(score: Score, scored: Scored, threshold: float | None, *, see
     for _ in range(RESAMPLES_OF_ROWS):
         drawn = generator.integers(0, rows, rows)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a small sample may lack a class, which the scorer then tells
+            warnings.simplefilter("ignore")  # a small sample may lack a class, and the scorer then warns
             values.append(score(scored.target[drawn], scored.output[drawn], threshold))
     return float(np.nanstd(values, ddof=1))
 
@@ -208,9 +207,9 @@ def _of_values(target: Target, values: Output) -> dict[str, float]:
 
 
 def trivial_output(score: Score, training_target: Target, rows: int) -> tuple[Output, float | None]:
-    """What a model gives that looks at no feature, and its threshold: the classes' shares, or the mean.
+    """The output of a model that looks at no feature, and its threshold: the classes' shares, or the mean.
 
-    Of two classes the threshold makes it answer always yes or always no, whichever scores higher in training.
+    With two classes the threshold makes it always answer yes or always no, whichever scores higher in training.
     """
     if score.task == "regression":
         return np.full(rows, np.float32(np.mean(training_target))), None

@@ -20,7 +20,7 @@ from training.model.score import Score
 class Model:
     """The fitted pipeline, and what it gave for rows that it had not seen, on which the threshold was chosen.
 
-    `estimator` is what is pickled: of two classes the pipeline behind its threshold, else the pipeline itself.
+    `estimator` is what is pickled: for two classes the pipeline with its threshold applied, else the pipeline itself.
     """
 
     estimator: BaseEstimator

@@ -21,15 +21,15 @@ from training.model.pipeline import OBJECTIVES, build_pipeline, build_preprocess
 from training.model.score import Output, Target
 
 FOLDS = 4
-"""Even, so that two cores have the same to do."""
+"""Even, so that two cores get the same amount of work."""
 
 Predict = Callable[[Parameters], Output]
 
 
 @dataclass(frozen=True)
 class Fold:
-    """`rows` are the indices of the validation rows; `predict(parameters)` is what a model gives for them that was
-    fitted on all other rows.
+    """`rows` are the indices of the validation rows; `predict(parameters)` returns the output for them of a model that
+    was fitted on all other rows.
     """
 
     rows: NDArray[np.int_]
@@ -111,10 +111,10 @@ def fold_predictions(
 
     Each fit has one thread: results don't depend on the number of cores, and XGBoost's threads, which spin at every
     level of every tree, don't fight over cores that others use too. A fold beyond the first `threads` is begun when the
-    caller wants more: one that stops early, as a pruned trial does, has paid for no fold that it did not look at.
+    caller asks for more, so that one that stops early, as a pruned trial does, pays for few folds in vain.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed during a study; after the folds that were begun.
+        KeyboardInterrupt: Ctrl-C was pressed during a study; raised once the folds that were begun are finished.
     """
     to_come = iter(folds)
     with ThreadPoolExecutor(threads) as pool:

@@ -32,10 +32,10 @@ OBJECTIVES: dict[Task, str] = {
 def build_preprocessing(dataset: Dataset, wide: Collection[str], *, seed: int) -> ColumnTransformer:
     """Ordinal ranks, one-hot nominal columns, target-encoded `wide` ones, then the numbers: float [rows, columns].
 
-    A rank that was never declared is NaN (the trees send it the way of the missing). Nominal categories of too few
-    rows and those never seen share a column, if there are any of the former; else the latter are zero in all columns.
-    Null is a category of its own. A target-encoded category is its mean target, shrunk towards the mean of all rows;
-    rows of the fit are encoded by folds that did not see them (scikit-learn's TargetEncoder).
+    A rank that was never declared is NaN (the trees treat it as missing). Nominal categories with too few rows share a
+    column with unseen ones; if there are none of the former, unseen ones are zero in all columns. Null is a category of
+    its own. A target-encoded category is its mean target, shrunk towards the mean of all rows; rows of the fit are
+    encoded by folds that did not see them (scikit-learn's TargetEncoder).
     """
     ordinal = [feature for feature in dataset.features if isinstance(feature, Ordinal)]
     nominal = [feature.name for feature in dataset.features if isinstance(feature, Nominal)]
@@ -63,7 +63,7 @@ def _folds_of(task: Task, seed: int) -> KFold | StratifiedKFold:
 
 
 def wide_columns(dataset: Dataset, training: pl.DataFrame) -> tuple[str, ...]:
-    """Nominal features of more than `MOST_ONE_HOT` categories that aren't rare."""
+    """Nominal features with more than `MOST_ONE_HOT` categories that aren't rare."""
     found = []
     for feature in dataset.features:
         if isinstance(feature, Nominal):

@@ -50,7 +50,7 @@ class Score:
 
     @property
     def needs_threshold(self) -> bool:
-        """Whether it is of labels, so that a binary classifier's threshold decides about it."""
+        """Whether it scores labels, so that it depends on a binary classifier's threshold."""
         return self.task == "binary_classification" and (self.beta is not None or not self._ranks)
 
     @cached_property
@@ -61,7 +61,7 @@ class Score:
         return probe.asked_for_probabilities
 
     def __call__(self, target: Target, output: Output, threshold: float | None = None) -> float:
-        """The score of `output`; `threshold` makes labels of P(positive), and is for binary classifiers only."""
+        """The score of `output`; `threshold` turns P(positive) into labels, and is for binary classifiers only."""
         if self.beta is not None:
             return f_beta(target, output >= np.float32(threshold or 0.0), self.beta)
         estimator: BaseEstimator
@@ -117,7 +117,7 @@ def _fits(score: Score) -> bool:
 
 
 def f_beta(target: Target, predicted: NDArray[np.bool_], beta: float) -> float:
-    """F-beta of the positive class; 0 where there is neither a positive nor a predicted one."""
+    """F-beta of the positive class; 0 if no row is positive or predicted to be."""
     true_positives = int(target[predicted].sum())
     both = beta**2 * int(target.sum()) + int(predicted.sum())
     return (1 + beta**2) * true_positives / both if both else 0.0
@@ -136,7 +136,7 @@ class _GivenClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.asked_for_probabilities = True
         if self.output.ndim == 1:
             return np.column_stack([1 - self.output.astype(np.float64), self.output])
-        wide = self.output.astype(np.float64)  # whose rows sum to 1 as float32 only
+        wide = self.output.astype(np.float64)  # its rows sum to 1 only in float32
         return np.asarray(wide / wide.sum(axis=1, keepdims=True))
 
     def predict(self, _: object) -> NDArray[np.int_]:

@@ -11,7 +11,7 @@ from training.model.score import Score, Target
 @dataclass(frozen=True)
 class Worth:
     """Scores of the held-out rows: the model's, its standard error, and the trivial model's. `only_answer` is the class
-    index that a classifier gives all of them, if it is one.
+    index that a classifier gives all of them, if it gives only one.
     """
 
     label: str
@@ -36,7 +36,7 @@ class Worth:
 
 
 def judge(score: Score, training_target: Target, held_out: Scored, threshold: float | None) -> Worth:
-    """The worth of a model, on rows that chose nothing."""
+    """The worth of a model, on rows that were not used to choose anything."""
     output, trivial_threshold = trivial_output(score, training_target, len(held_out.target))
     trivial = score(held_out.target, output, trivial_threshold)
     value = score(held_out.target, held_out.output, threshold)

@@ -1,1 +1,1 @@
-"""A model that exists already, a fitted pipeline or an ONNX graph, becomes a bundle."""
+"""Makes a bundle from an existing model: a fitted pipeline or an ONNX graph."""

@@ -30,7 +30,7 @@ REFERENCE_ROWS = 10_000
 class Source:
     """A model to be packaged: its answers to tensors, its graphs, its pickle if it has one, and the libraries in it.
 
-    `made_up`: nobody gave rows, so that those it is checked on say nothing of the model's traffic.
+    `made_up`: no rows were given, so that those it is checked on say nothing about the model's traffic.
     """
 
     interface: Interface
@@ -46,7 +46,7 @@ def make_bundle(
     tolerance: float | None,
 ) -> tuple[Manifest, int]:  # fmt: skip
     """Check the graphs on all rows and edge cases, and publish. Returns the manifest, and how many rows the model and
-    the graphs answer differently within the given tolerance, which are no reference rows.
+    the graphs answer differently within the given tolerance, which are left out of the reference rows.
 
     Raises:
         ParityError: the graphs don't give what the model gives.
@@ -83,7 +83,7 @@ def _answered(source: Source, rows: pl.DataFrame, target: pl.Series | None) -> t
     give, are left out.
 
     Raises:
-        ConversionError: the answer to one of the rows is no finite number.
+        ConversionError: the answer to one of the rows is not a finite number.
     """
     interface = source.interface
     splits = split_thresholds(onnx.load_from_string(source.graphs["onnx_packed"]), interface, rows)
@@ -92,5 +92,5 @@ def _answered(source: Source, rows: pl.DataFrame, target: pl.Series | None) -> t
     finite = np.asarray(np.isfinite(answers.numbers).all(axis=1))
     if not finite[: rows.height].all():
         first = int(np.argmin(finite))
-        raise ConversionError(f"the model's answer to row {first} of ROWS is no finite number: {reference[ROW][first]}")
+        raise ConversionError(f"the model's answer to row {first} of ROWS is not finite: {reference[ROW][first]}")
     return reference.filter(pl.Series(finite)), answers.at(finite)

@@ -1,4 +1,4 @@
-"""What the columns of given rows say of a model's features."""
+"""What the columns of given rows say about a model's features."""
 
 from collections.abc import Sequence
 from datetime import date

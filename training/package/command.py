@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("training package", "Make a bundle of a model that exists already.")
+    parser = Parser("training package", "Make a bundle from an existing model.")
     parser.add_argument("--pipeline", type=file_path, help="pickle of a fitted scikit-learn estimator; it is unpickled")
     parser.add_argument("--onnx", type=file_path, help="an ONNX graph from elsewhere")
     parser.add_argument("--rows", type=file_path, help="Parquet or CSV file with rows to check the model on")
@@ -120,7 +120,7 @@ def _summarize(manifest: Manifest, models: Path, apart: int) -> None:
             f"{parity.max_abs_difference:.2g}, tolerance {parity.tolerance:g}"
         )
         if apart:
-            print(f"           {apart} rows differ within the tolerance given; they are no reference rows")
+            print(f"           {apart} rows differ within the given tolerance; they are not reference rows")
     print(f"published  {models / manifest.name}.json ({', '.join(sorted(manifest.artifacts))})")
     services = "make serve-onnx | make serve-axum" + (" | make serve-pickle" if "pickle" in manifest.artifacts else "")
     print(f"next       {services} | make bench | make skew", *with_models(models), sep="\n")

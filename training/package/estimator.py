@@ -16,14 +16,14 @@ from training.export.estimators import leaves_of, steps_of
 
 
 def load_estimator(path: Path) -> Any:  # noqa: ANN401 - whatever was pickled
-    """Unpickle the file, which runs what it says.
+    """Unpickle the file, which runs the code in it.
 
     Raises:
         ConversionError: it can't be unpickled, or holds no fitted classifier or regressor.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of another version of scikit-learn: the gate tells whether it matters
+            warnings.simplefilter("ignore")  # about another version of scikit-learn: the gate shows whether it matters
             estimator = joblib.load(path)
     except FileNotFoundError as error:
         raise ConversionError(f"PIPELINE={path}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Reading a graph from elsewhere: its inputs, its outputs, and what it says of its classes."""
+"""Reads a graph from elsewhere: its inputs, its outputs, and what it says about its classes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class ForeignInput:
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
-    """The model with its weights inside, without functions, of an opset not below ours.
+    """The model with its weights inside, without functions, with an opset not below ours.
 
     Raises:
         ConversionError: it can't be read, or has a part that can't be rewritten.
@@ -49,7 +49,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
 
 
 def inputs_of(model: onnx.ModelProto) -> list[ForeignInput]:
-    """The inputs that are no constants.
+    """The inputs that are not constants.
 
     Raises:
         ConversionError: one is neither a matrix nor a vector, or of a type that no feature has.
@@ -102,7 +102,7 @@ def result_of(model: onnx.ModelProto) -> tuple[str, bool]:
     if not floats:
         raise ConversionError("the graph gives no probabilities and no value, only labels")
     if len(floats) > 1:
-        raise ConversionError(f"the graph has several outputs ({', '.join(floats)}); one of them must be left")
+        raise ConversionError(f"the graph has several outputs ({', '.join(floats)}); remove all but one of them")
     return floats[0], labels
 
 

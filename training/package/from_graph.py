@@ -72,7 +72,7 @@ def graph_source(
 
 
 def _check_rows_alone(sample: NDArray[np.float64], alone: Callable[[int], NDArray[np.float64]]) -> None:
-    """A batch must equal its rows sent singly.
+    """Check that a batch gives the same answers as its rows one by one.
 
     Raises:
         ConversionError: a row's answer depends on the rows beside it.
@@ -81,12 +81,12 @@ def _check_rows_alone(sample: NDArray[np.float64], alone: Callable[[int], NDArra
         if len(sample) > 1 and not np.allclose(alone(i)[0], sample[i], rtol=1e-4, atol=1e-5, equal_nan=True):
             raise ConversionError(
                 f"the graph's answer to row {i} depends on the rows beside it (as with dynamic quantisation, whose "
-                "scale is that of the whole batch; static quantisation has none of that)"
+                "scale is that of the whole batch; static quantisation doesn't do that)"
             )
 
 
 def _sized(inputs: list[ForeignInput], names: Sequence[str]) -> list[ForeignInput]:
-    """The inputs with their numbers of columns; an open one takes what the names leave."""
+    """The inputs with their numbers of columns; one of any width takes those that the others leave."""
     open_ones = [entry for entry in inputs if entry.width is None]
     if not open_ones:
         return inputs
@@ -212,7 +212,7 @@ def _labels(texts: Sequence[str]) -> list[int] | list[str] | list[bool]:
 
 
 def _with_nulls(original: Original, inputs: list[ForeignInput], interface: Interface, table: pl.DataFrame) -> Interface:
-    """Nullable is a number without which the graph still gives an answer."""
+    """Make those numbers nullable without which the graph still gives an answer."""
     kinds = dict(zip(table.columns, _kinds(inputs), strict=True))
     features = []
     for feature in interface.features:
@@ -229,7 +229,7 @@ def _with_nulls(original: Original, inputs: list[ForeignInput], interface: Inter
 
 
 def _steps(interface: Interface, sample: NDArray[np.float64]) -> list[str]:
-    """What makes probabilities of the graph's numbers: nothing, if they are."""
+    """The steps that turn the graph's numbers into probabilities; none if they are probabilities already."""
     if interface.task == "regression":
         return []
     inside = bool(((sample >= 0) & (sample <= 1)).all())
@@ -245,7 +245,7 @@ def _apply(steps: list[str], numbers: NDArray[np.float64]) -> NDArray[np.float64
         elif step == "pair":
             numbers = np.column_stack([1 - numbers, numbers])
         else:
-            with np.errstate(invalid="ignore"):  # what overflows is no number, and is left out
+            with np.errstate(invalid="ignore"):  # overflow gives NaN, and such rows are left out
                 powers = np.exp(numbers - numbers.max(axis=1, keepdims=True))
                 numbers = powers / powers.sum(axis=1, keepdims=True)
     return numbers
@@ -282,7 +282,7 @@ def _named(
 
 
 def _numbers(graph: Graph, tensor: str, steps: list[str]) -> str:
-    """The nodes of `_apply`, on doubles where there is something to do."""
+    """The steps of `_apply` as nodes, in double precision if there are any."""
     if not steps:
         return tensor
     double = TensorProto.DOUBLE

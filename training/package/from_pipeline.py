@@ -27,7 +27,7 @@ from training.package.bundle_it import Source
 from training.package.columns import describe, plain
 
 HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
-"""The smallest float32 number above 0.5: reaching it is being the more probable of two classes, ties to the first."""
+"""The smallest float32 number above 0.5: a class that reaches it is the more probable of two; ties go to the first."""
 
 
 def pipeline_source(
@@ -79,7 +79,7 @@ def _answers(estimator: Any, interface: Interface, rows: Tensors) -> Predictions
 
 
 def _check_labels(estimator: Any, interface: Interface, table: pl.DataFrame) -> None:  # noqa: ANN401
-    """Services answer by the probabilities: `predict` must do so, too, but for ties.
+    """Check that `predict` goes by the probabilities, as services do, except for ties.
 
     Raises:
         ConversionError: it doesn't.
@@ -96,7 +96,7 @@ def _check_labels(estimator: Any, interface: Interface, table: pl.DataFrame) -> 
         tied = np.abs(answer.probabilities[:, interface.positive] - interface.threshold) < PROBABILITY_TOLERANCE
     if count := int(((own != answer.labels) & ~tied).sum()):
         raise ConversionError(
-            f"predict gives another class than the probabilities do for {count} of {table.height} rows, as SVC does; "
+            f"predict and the probabilities give different classes for {count} of {table.height} rows, as with SVC; "
             "wrap the classifier in CalibratedClassifierCV, or give THRESHOLD="
         )
 
@@ -105,7 +105,7 @@ def reference_target(interface: Interface, column: pl.Series) -> pl.Series:
     """The target's `plain` values as class indices, null where a label is none of the classes, or as numbers.
 
     Raises:
-        ConversionError: no value is a label of the model, or they are no numbers where it predicts one.
+        ConversionError: no value is a label of the model, or the model predicts a number and they are not numbers.
     """
     if not interface.classes:
         if column.dtype != pl.Float64:
@@ -170,7 +170,7 @@ def _interface(
 
 
 def tokens_for(features: Sequence[Feature]) -> Tokens:
-    """Tokens that are no category of a feature."""
+    """Tokens that are not a category of any feature."""
     return unused_tokens({text for feature in features for text in (*feature.categories, *feature.rare)})
 
 
@@ -185,7 +185,7 @@ def _label(label: Any) -> ClassLabel:  # noqa: ANN401 - numpy's
 
 
 def _with_frame(estimator: Any, interface: Interface, table: pl.DataFrame) -> Interface:  # noqa: ANN401
-    """The interface with the frame that the pipeline takes, and features that it can miss as nullable."""
+    """The interface with the frame that the pipeline takes, and with the features nullable that may be missing."""
     problems = []
     for frame in _frames(estimator):
         candidate = replace(interface, frame=frame, features=_typed(interface, table, frame))
@@ -228,7 +228,7 @@ def _typed(interface: Interface, table: pl.DataFrame, frame: Frame) -> tuple[Any
 
 
 def _with_nulls(estimator: Any, interface: Interface, table: pl.DataFrame) -> Interface:  # noqa: ANN401
-    """Nullable is what the pipeline answers without a value."""
+    """Make those features nullable without which the pipeline still gives an answer."""
     features = []
     for feature in interface.features:
         probe = table.head(3).with_columns(pl.lit(None, dtype=table[feature.name].dtype).alias(feature.name))

@@ -1,1 +1,1 @@
-"""What a run shows of itself: terminal, page, pictures."""
+"""What a run reports: terminal, page, pictures."""

@@ -21,7 +21,7 @@ from training.report.front_report import BLUE, GREY, ORANGE, draw_front
 PARETO = "pareto"
 
 ENOUGH_TRIALS = 20
-"""Complete trials from which on the importance of parameters says something."""
+"""The least number of complete trials with which the importance of parameters is meaningful."""
 
 MOST_FEATURES = 25
 MOST_CLASSES_WRITTEN = 12
@@ -99,8 +99,8 @@ def _parameter_shares(study: optuna.Study) -> dict[str, float]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            return dict(get_param_importances(study))  # of two objectives: for coming near the front
-    except (UserWarning, RuntimeError, ValueError):  # Optuna's answers to too few trials, or to trials of one score
+            return dict(get_param_importances(study))  # with two objectives: for being near the front
+    except (UserWarning, RuntimeError, ValueError):  # what Optuna raises for too few trials, or if all have one score
         return {}
 
 
@@ -111,7 +111,7 @@ def _parameter_importance(axes: Axes, _: Manifest, evidence: Evidence) -> None:
 def _feature_importance(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     shown = dict(list(evidence.importance.items())[:MOST_FEATURES])
     more = len(evidence.importance) - len(shown)
-    _bars(axes, shown, "share of the trees' total gain" + (f" (and {more} features more)" if more else ""))
+    _bars(axes, shown, "share of the trees' total gain" + (f" (and {more} more features)" if more else ""))
 
 
 def _bars(axes: Axes, shares: dict[str, float], label: str) -> None:
@@ -148,7 +148,7 @@ def _roc(axes: Axes, manifest: Manifest, evidence: Evidence) -> None:
 
 
 def _legend(axes: Axes, place: str) -> None:
-    """On a ground of its own, so that no line runs through its words."""
+    """A legend on a background of its own, so that no line runs through its text."""
     axes.legend(loc=place, facecolor="white", edgecolor="none", framealpha=0.9)
 
 
@@ -240,4 +240,4 @@ ALL = frozenset(
     {"study_history", PARETO, "parameter_importance", "feature_importance"}
     | {name for pictures in _OF_TASK.values() for name in pictures}
 )
-"""Every picture that a run may have: what an earlier run left and this one has not is removed."""
+"""Every picture that a run may have: those of an earlier run that this one doesn't have are removed."""

@@ -83,7 +83,7 @@ def _front(manifest: Manifest) -> list[str]:
 
 
 def _held_out(manifest: Manifest) -> list[str]:
-    """The scores on the rows that chose nothing, beside those of a model that looks at no feature."""
+    """The scores on the held-out rows, beside the score of a model that looks at no feature."""
     metrics, name = manifest.record.metrics, manifest.record.study.score
     others = [
         f"{other} {value:.4f}"

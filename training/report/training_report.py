@@ -22,7 +22,7 @@ def study_line(study: Study) -> str:
 
 
 class TrainedModel(TrainingRecord, frozen=True, kw_only=True):
-    """What the manifest says of the training, and which model that made."""
+    """What the manifest says about the training, and which model it made."""
 
     name: str
     version: str
@@ -32,7 +32,7 @@ class TrainedModel(TrainingRecord, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, manifest: Manifest) -> "TrainedModel":
-        """That of a bundle which was trained here.
+        """The record of a bundle that was trained here.
 
         Raises:
             BundleError: it was packaged.
@@ -84,7 +84,7 @@ class TrainingReport(Result, frozen=True, kw_only=True):
         return {"score": f"{value}; a model that looks at no feature has {metrics.trivial:.4f}"}
 
     def key_figures(self) -> tuple[str, ...]:
-        """The scores on rows that chose nothing, and parity."""
+        """The scores on the held-out rows, and parity."""
         manifest = self.manifest
         scores = manifest.metrics.held_out
         shown = [

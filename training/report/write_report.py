@@ -24,7 +24,7 @@ def write_report(manifest: Manifest, evidence: Evidence, folder: Path) -> None:
     pictures = pictures_for(manifest, evidence)
     for name in ALL - pictures.keys():
         (folder / f"{name}.svg").unlink(missing_ok=True)
-    # words stay words, drawn with the reader's fonts: names of columns and classes may be in any script
+    # text stays text, drawn with the reader's fonts: names of columns and classes may be in any script
     with rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing", UserWarning)
         for name, (title, draw) in pictures.items():

@@ -22,7 +22,7 @@ RULES: tuple[Rule, ...] = ("small", "best")
 
 @dataclass(frozen=True)
 class Choice:
-    """A complete trial, and how it was chosen; empty for the best score of a study."""
+    """A complete trial, and how it was chosen; `how` is empty if it is the one with the study's best score."""
 
     trial: FrozenTrial
     how: str = ""
@@ -30,7 +30,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a person asks for: the trial of a number, one of at most `max_us` µs a row, or one by the rule."""
+    """What a person asks for: a trial by its number, one of at most `max_us` µs a row, or one by the rule."""
 
     number: int | None = None
     max_us: float | None = None
@@ -89,10 +89,10 @@ def _numbered(study: optuna.Study, number: int) -> FrozenTrial:
 
 
 def pareto_front(study: optuna.Study) -> tuple[FrontTrial, ...]:
-    """The trials than which none has a better score in less time, best score (hence slowest) first.
+    """The trials that no other one dominates in score and time, best score (hence slowest) first.
 
-    Empty for a study of a score alone: it measures no latency, gives most of its trials up half-way, and
-    looks for no small models.
+    Empty for a study of a score alone: it measures no latency, gives up most of its trials half-way, and doesn't look
+    for small models.
     """
     if len(study.directions) == 1:
         return ()

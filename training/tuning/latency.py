@@ -1,11 +1,11 @@
-"""How long ONNX Runtime takes for a row of a graph, measured so that trials of hours and machines apart compare.
+"""How long ONNX Runtime takes for a row of a graph, comparable between trials that are hours or machines apart.
 
 A measurement alternates between the graph and a reference graph, which is the same throughout a study. What slows the
-machine for a while slows both, so that their ratio bears it. The ratio, times what the reference graph took when the
-study began, is the graph's time. Of either the lower quartile of the rounds counts, since disturbance only adds.
+machine for a while slows both, so that their ratio stays the same. The ratio, times what the reference graph took when
+the study began, is the graph's time. For each the lower quartile of the rounds counts: disturbances only add time.
 
 The clock is the thread's CPU time: the session computes in the thread that calls it and waits for nothing, so that this
-is the time of a call, less that in which the system let other processes run.
+is the time of a call, less the time in which the system ran other processes.
 """
 
 import math
@@ -30,15 +30,15 @@ BLOCK_CALLS: Mapping[int, int] = {1: 32, 100: 2}
 """{rows per call: calls in a block}: about half a millisecond, so that few blocks are interrupted."""
 
 UNDISTURBED = 1.2
-"""A measurement in which the reference graph took more than so many times its time of old is disturbed: as by another
-guest on the same core, which doubles all times for seconds. It is repeated, and the least disturbed one counts."""
+"""A measurement in which the reference graph took more than so many times its initial time is disturbed, such as by
+another guest on the same core, which doubles all times for seconds. It is repeated; the least disturbed one counts."""
 
 MEASUREMENTS, REFERENCE_MEASUREMENTS = 5, 8
-"""At most, of a graph; of the reference graph when a study begins."""
+"""The most measurements of a graph; the number of those of the reference graph when a study begins."""
 
 POOL_ROWS = 4096
-"""Distinct training rows that the calls go round: a processor learns the branches of rows that come again and again,
-and would be faster than it ever is in service. The held-out rows choose nothing, hence not a latency, either."""
+"""Distinct training rows that the calls cycle through: a processor learns the branches of rows that are repeated, and
+would be faster than it ever is in service. The held-out rows are used for no choice, hence not for latency, either."""
 
 REFERENCE: Parameters = {"n_estimators": 100, "max_depth": 4, "learning_rate": 0.1}
 
@@ -51,7 +51,7 @@ class Latency:
 
 
 def export_trial(rows: PreparedRows, parameters: Parameters, threshold: float | None, *, seed: int) -> bytes:
-    """The packed graph of the model that the parameters make of all rows at hand; what the services run.
+    """The packed graph, as services run it, of a model with these parameters that is fitted on all rows at hand.
 
     Raises:
         ConversionError: the model can't be converted.
@@ -75,7 +75,7 @@ class Stopwatch:
         self._feeds = {count: _feeds(rows, count) for count in BLOCK_CALLS}
 
     def reference(self) -> Latency:
-        """Of the reference graph: the least disturbed of several measurements."""
+        """The reference graph's latency: the least disturbed of several measurements."""
         return Latency(
             {
                 count: min(self._quartiles(self._reference, count)[0] for _ in range(REFERENCE_MEASUREMENTS))
@@ -84,7 +84,7 @@ class Stopwatch:
         )
 
     def measure(self, content: bytes, standard: Latency) -> Latency:
-        """Of a graph, where the reference graph takes `standard`."""
+        """A graph's latency on a machine on which the reference graph takes `standard`."""
         session = open_session(content)
         found = {}
         for count, expected in standard.us_per_row.items():
@@ -123,7 +123,7 @@ def _seconds(session: onnxruntime.InferenceSession, block: list[Feeds]) -> float
 
 
 def _feeds(rows: PreparedRows, count: int) -> list[Feeds]:
-    """The pool's rows as inputs of the packed graph, so many in a call; begun again where the data set has fewer."""
+    """The pool's rows as inputs of the packed graph, `count` in a call; repeated if the data set has fewer."""
     chosen = np.arange(max(POOL_ROWS, count)) % rows.features.height
     frame = rows.features[chosen]
     arrays = packed_feeds(rows.dataset, frame, rows.tokens)

@@ -1,4 +1,4 @@
-"""What a trial of the study is worth: the score of out-of-fold predictions of the training rows, and where to look."""
+"""What a trial of the study is worth (the score of out-of-fold predictions of training rows), and the search space."""
 
 import hashlib
 import inspect
@@ -18,10 +18,10 @@ from training.model.folds import Fold, fold_predictions
 from training.model.score import Output, Score, Target
 
 SPACE_VERSION = 5
-"""Part of the study's name: a changed search space must not continue an old study, nor one whose trials know less."""
+"""Part of the study's name: a changed search space must not continue an old study, nor one whose trials store less."""
 
 STANDARD_ERROR = "standard_error"
-"""Attribute of a trial: that of its score, out of fold, if no trial before it had a better score."""
+"""Attribute of a trial: its score's standard error, out of fold, if no trial before it had a better score."""
 
 Space = Callable[[optuna.Trial], Parameters]
 Objective = Callable[[optuna.Trial], float | tuple[float, float]]
@@ -77,7 +77,7 @@ class ScoreObjective:
         """The trial's value; its standard error becomes an attribute if it is the best so far.
 
         Raises:
-            TrialPruned: it is too bad to go on with.
+            TrialPruned: it is too bad to continue.
         """
         seen: list[np.ndarray] = []
         outputs: list[Output] = []
@@ -131,7 +131,7 @@ def study_name(dataset: Dataset, content: bytes, score: Score, *, seed: int, lat
 
 
 def _source(function: Callable[..., object]) -> tuple[str, str]:
-    """A function's text, if there is one, and its own constants: two lambdas may stand in one line."""
+    """A function's text, if there is one, and its own constants: two lambdas may stand on one line."""
     try:
         text = inspect.getsource(function)
     except (OSError, TypeError):

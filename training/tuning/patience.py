@@ -1,4 +1,4 @@
-"""When a study ends before it has all its trials: the last ones brought nothing that a choice could be made of.
+"""When a study ends before it has all its trials: the last ones brought nothing worth choosing.
 
 Whether it does follows from the finished trials alone, in the order in which they finished. So a resumed study ends
 where an uninterrupted one does, and all processes of a shared one see the same end.
@@ -15,18 +15,19 @@ from optuna.trial import FrozenTrial, TrialState
 from training.tuning.objective import STANDARD_ERROR, cost_of
 
 GAIN = 0.25
-"""In standard errors: a score that is better by less is not better."""
+"""In standard errors: a score that is better by less doesn't count as better."""
 
 SAVING = 0.02
-"""A model that costs less by a smaller part is not cheaper: latency is told no better than that."""
+"""A model that saves a smaller part doesn't count as cheaper: latency is measured no more precisely than that."""
 
 
 def is_exhausted(trials: Sequence[FrozenTrial], patience: int) -> bool:
-    """Whether at some time `patience` finished trials in a row, complete or pruned, brought nothing; never if it is 0.
+    """Whether at some time `patience` finished trials in a row, complete or pruned, brought nothing; 0 means never.
 
     A trial brings something if its score is better than all before, or its model cheaper than all before whose score is
     at most one standard error below the best, as its own is. In a study of a score and of latency it brings something
-    if none before it is as good and as fast. Trials that brought nothing are not compared with: small gains add up.
+    if none before it is as good and as fast. Later trials are not compared with those that brought nothing, so that
+    small gains add up.
     """
     kept: list[FrozenTrial] = []
     best, error, idle = -math.inf, 0.0, 0

@@ -1,8 +1,8 @@
 """One study on many machines: processes take trials from a common storage until it has as many as were asked for.
 
-Each process that is at a trial shows so in the storage every few seconds. One that has stopped to do so is taken for
-dead; its trial counts as failed, and the next process repeats it. Unlike a study of a single process, such a one isn't
-reproducible: what is suggested depends on which trials are finished by then.
+Each process that runs a trial records a sign of life in the storage every few seconds. One that has stopped doing so is
+taken for dead; its trial counts as failed, and the next process repeats it. Unlike a study of a single process, a
+shared one isn't reproducible: what is suggested depends on which trials are finished by then.
 """
 
 import random
@@ -26,11 +26,11 @@ from training.tuning.study import STORAGE_FAILURES, finished, first_line, show_b
 
 HEARTBEAT_SECONDS = 10
 DEAD_SECONDS = 60
-"""Without a sign of life. Longer than a trial's longest time in which the interpreter's lock is held."""
+"""Without a sign of life. Longer than any time for which a trial holds the interpreter's lock."""
 
 POLL_SECONDS = 1.0
 CONNECT_ATTEMPTS = 10
-"""The tables are made by whoever connects first. Of those that do at once, the server refuses all but one."""
+"""The tables are made by whoever connects first. Of several that do so at once, the server refuses all but one."""
 
 _LIVE = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -83,8 +83,8 @@ def run_shared_study(
     patience: int = 0,
     progress: TextIO = sys.stderr,
 ) -> bool:
-    """Take part until the study has `trials` finished ones, by whomever, or until as many as `patience` in a row have
-    brought nothing, and those that were begun are finished. Returns False if Ctrl-C ended it early.
+    """Take part until the study has `trials` finished ones, whoever ran them, or until `patience` trials in a row have
+    brought nothing and those that were begun are finished. Returns False if Ctrl-C ended it early.
 
     Suggestions are not seeded, or all processes would make the same ones.
 
@@ -117,7 +117,7 @@ def run_shared_study(
                 if live < trials and not exhausted:
                     study.optimize(take_place, n_trials=1, catch=(Surplus,))
                 else:
-                    time.sleep(POLL_SECONDS)  # for those who are at the last ones, or have died at them
+                    time.sleep(POLL_SECONDS)  # for processes that run the last ones, or have died doing so
                     _show_life_once(study, seen)
                     fail_stale_trials(study)
             bar.update(len(done) - bar.n)
@@ -133,8 +133,8 @@ def run_shared_study(
 
 
 def _show_life_once(study: optuna.Study, seen: set[int]) -> None:
-    """A sign of life for each running trial, once. Optuna takes none for dead that never gave one, though its process
-    may have been killed before the first.
+    """Record a sign of life for each running trial, once. Optuna never takes a trial without any for dead, though its
+    process may have been killed before the first.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if trial._trial_id not in seen:  # noqa: SLF001 - no public name

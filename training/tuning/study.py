@@ -1,6 +1,6 @@
 """The Optuna study: opened, seeded, resumed, and run to its number of trials.
 
-`training.tuning.objective` says what a trial is worth, `training.tuning.tradeoff` of a study that weighs latency, too.
+`training.tuning.objective` says what a trial is worth; `training.tuning.tradeoff`, if the study also weighs latency.
 """
 
 import re
@@ -35,11 +35,11 @@ def open_study(
     connection: BaseStorage | None = None,
     metrics: tuple[str, ...] = (),
 ) -> optuna.Study:
-    """Create the study, or load it to go on with; `fresh` deletes what is there. `metrics` names the values of a study
-    of a score and of latency; one without maximises its only value.
+    """Create the study, or load it to continue; `fresh` deletes what is there. `metrics` names the values of a study
+    of a score and of latency; a study without them maximises its only value.
 
-    Trials that a killed run left running are marked as failed; not so in a study that others may be at, which has a
-    `connection` of its own to the storage.
+    Trials that a killed run left running are marked as failed, but not in a study that others may be working on, which
+    has a `connection` of its own to the storage.
 
     Raises:
         TrainingError: the storage URL is not valid, or the storage can't be opened, is locked or corrupt.
@@ -105,8 +105,8 @@ def run_study(
     patience: int = 0,
     progress: TextIO = sys.stderr,
 ) -> bool:
-    """Go on until the study has `trials` finished ones, which `objective` gives their values, or until as many as
-    `patience` in a row have brought nothing; `label` names the score. Returns False if Ctrl-C ended it early.
+    """Run trials until the study has `trials` finished ones, or until `patience` trials in a row have brought nothing.
+    `objective` gives a trial's value; `label` names the score. Returns False if Ctrl-C ended it early.
 
     The sampler is seeded again for each trial, by how many are finished, so that a resumed study suggests what an
     uninterrupted one would have, instead of repeating its first draws.
@@ -143,7 +143,7 @@ def run_study(
 
 
 def show_end(bar: "tqdm[Never]", study: optuna.Study, label: str) -> None:
-    """Put the best score beside the progress bar, which is full, however many trials were asked for."""
+    """Put the best score beside the progress bar, and fill the bar, however many trials were asked for."""
     show_best(bar, study, label)
     bar.total = bar.n
 

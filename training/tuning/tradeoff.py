@@ -1,7 +1,7 @@
 """The study of two objectives, a score and latency: its search space, and what a trial of it is worth.
 
-Optuna prunes no trial of several objectives, so that each is evaluated on all folds. Latency being measured, two such
-studies are not the same to the bit, whatever the seed.
+Optuna doesn't prune trials with several objectives, so that each is evaluated on all folds. Since latency is measured,
+two such studies are not the same to the bit, whatever the seed.
 """
 
 from functools import cached_property
@@ -61,7 +61,7 @@ class Tradeoff:
     def __call__(self, trial: optuna.Trial) -> tuple[float, float]:
         """The score over all folds' predictions together, and µs per row of the packed graph, one row a call.
 
-        What else a person may want to choose by goes to the trial's attributes.
+        Other figures that a person may want to choose by become attributes of the trial.
 
         Raises:
             ConversionError: the model can't be converted.
@@ -79,7 +79,7 @@ class Tradeoff:
         return self._score(scored.target, scored.output, threshold), latency.us_per_row[1]
 
     def _standard(self, study: optuna.Study) -> Latency:
-        """The reference graph's latency that all trials are told in; the first process of a study measures it.
+        """The reference graph's latency, by which all trials are scaled; the first process of a study measures it.
 
         It is read again for every trial: of two processes that begin a study at once, the later one's stays.
         """

@@ -1,4 +1,4 @@
-"""What skl2onnx is given beside its own converters: those that are slow, wrong or missing there.
+"""Converters that are given to skl2onnx because its own are slow, wrong or missing.
 
 Numbers are computed in double precision inside a graph, as scikit-learn computes them; trees compare float32 numbers,
 as every tree library does once the services have rounded what they were sent. A missing string is a token, since ONNX

@@ -15,7 +15,7 @@ from training.export.converters.links import double, normalised, softmax, two_cl
 
 @dataclass(frozen=True)
 class Decision:
-    """Stands in for an estimator of which the decision function is wanted, or its probabilities if it has none."""
+    """Stands in for an estimator whose decision function is wanted, or its probabilities if it has none."""
 
     estimator: Any
 

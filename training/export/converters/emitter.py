@@ -1,4 +1,4 @@
-"""Writing nodes into the graph that skl2onnx is converting, and the form that converters of ours have."""
+"""Writes nodes into the graph that skl2onnx is building, and defines the form of our converters."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ ML = "ai.onnx.ml"
 
 @dataclass(frozen=True)
 class Context:
-    """What converters know of the whole conversion.
+    """What converters know about the whole conversion.
 
-    `missing` is the string that stands for a missing one. `sparse` says that the model gets sparse matrices in Python.
+    `missing` is the string that stands for a missing value. `sparse`: the model gets sparse matrices in Python.
     """
 
     missing: str
@@ -74,7 +74,7 @@ class Emitter:
         return self.op("Gather", name, self.constant(np.array(indices, dtype=np.int64)), axis=1)
 
     def join(self, names: Sequence[str]) -> str:
-        """Matrices of one type beside each other."""
+        """Matrices of one type, joined side by side."""
         return names[0] if len(names) == 1 else self.op("Concat", *names, axis=1)
 
     def numbers(self, inputs: Sequence[Variable], kind: int = TensorProto.DOUBLE) -> str:
@@ -90,7 +90,7 @@ Emit = Callable[[Emitter, Any, Sequence[Variable]], str]
 class Converter:
     """How an estimator is converted: `emit` makes a result of `width(estimator, inputs)` columns of type `result`.
 
-    The result of a classifier is its probabilities. What turns strings into strings has `result` None.
+    The result of a classifier is its probabilities. `result` is None for what turns strings into strings.
     """
 
     emit: Emit
@@ -107,7 +107,7 @@ class Converter:
             operator.outputs[0].type = Int64TensorType([None])
 
     def convert(self, scope: Scope, operator: Operator, container: ModelComponentContainer, context: Context) -> None:
-        """Add the nodes. A classifier's label is left to what is made of the probabilities in the end."""
+        """Add the nodes. A classifier's final label is made from the probabilities at the end of the graph."""
         emitter = Emitter(scope, container, context)
         result = self.emit(emitter, operator.raw_operator, operator.inputs)
         container.add_node("Identity", [result], [operator.outputs[-1].full_name])

@@ -1,7 +1,7 @@
 """OneHotEncoder and OrdinalEncoder, on strings and on numbers.
 
 One LabelEncoder gives every string a code, and Gather + Equal + Cast turn the codes into all one-hot columns at once:
-stock conversion emits nodes per column, which cost more than all the rest of a single row.
+skl2onnx's own conversion emits nodes for each column, which cost more than everything else for a single row.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def _runs(emitter: Emitter, inputs: Sequence[Variable]) -> list[tuple[bool, str,
 
 
 def _output_codes(encoder: OneHotEncoder | OrdinalEncoder, feature: int) -> NDArray[np.int64]:
-    """For each category of a feature, its code after infrequent categories have been put together."""
+    """For each category of a feature, its code after infrequent categories have been merged."""
     count = len(encoder.categories_[feature])
     mappings = getattr(encoder, "_default_to_infrequent_mappings", None)
     mapping = mappings[feature] if mappings else None
@@ -79,7 +79,7 @@ def _output_codes(encoder: OneHotEncoder | OrdinalEncoder, feature: int) -> NDAr
 
 
 def _unknown_code(encoder: OneHotEncoder, feature: int) -> int:
-    """The code of a category never seen: the infrequent ones' where that is asked for, else none (-1)."""
+    """The code of an unseen category: that of the infrequent ones if the encoder is set so, else none (-1)."""
     infrequent = getattr(encoder, "infrequent_categories_", None)
     if encoder.handle_unknown in ("infrequent_if_exist", "warn") and infrequent and infrequent[feature] is not None:
         return int(_output_codes(encoder, feature).max())
@@ -87,7 +87,7 @@ def _unknown_code(encoder: OneHotEncoder, feature: int) -> int:
 
 
 def _kept(encoder: OneHotEncoder, feature: int) -> list[int]:
-    """The codes of a feature that have a column, which one that is dropped doesn't."""
+    """The codes of a feature that have a column; a dropped one has none."""
     codes = sorted(set(_output_codes(encoder, feature).tolist()))
     dropped = None if encoder.drop_idx_ is None else encoder.drop_idx_[feature]
     if dropped is not None:
@@ -145,7 +145,7 @@ def _one_hot_numbers(emitter: Emitter, encoder: OneHotEncoder, name: str, featur
 
 
 def _grouping(encoder: OneHotEncoder, features: Columns) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Output columns as sums of category columns and constants; the infrequent one's is 1 less the frequent ones'."""
+    """Output columns as sums of category columns and constants; the infrequent column is 1 minus the frequent ones."""
     wanted = [(feature, code) for feature in features for code in _kept(encoder, feature)]
     rows = [(feature, code) for feature in features for code in _output_codes(encoder, feature).tolist()]
     weights = np.zeros((len(rows), len(wanted)), dtype=np.float32)
@@ -185,7 +185,7 @@ def _rank_of_text(emitter: Emitter, encoder: OrdinalEncoder, column: str, featur
 
 def _rank_of_number(emitter: Emitter, encoder: OrdinalEncoder, column: str, feature: int) -> str:
     numbers, ranks = _numbers(encoder.categories_[feature]), _ranks(encoder, feature)
-    # a number that float32 hasn't never comes in: services have rounded what they were sent
+    # numbers that float32 can't represent never arrive: services have rounded what they were sent
     exact = numbers.astype(np.float32) == numbers
     pairs = [(numbers[i], ranks[i]) for i in np.flatnonzero(exact).tolist()] or [(np.inf, 0.0)]
     unknown = _unknown_rank(encoder)

@@ -58,7 +58,7 @@ def _add_tree(trees: Trees, number: int, member: Any, target: int, known: dict[i
         if node["is_leaf"]:
             trees.leaf(number, index, {target: float(node["value"])})
         elif node["is_categorical"]:
-            # a category never seen goes the way of a missing one: whichever branch that is, the chain names the other's
+            # an unseen category goes the way of a missing one, so the chain lists the categories of the other branch
             lefts = _members(member.raw_left_cat_bitsets[int(node["bitset_idx"])])
             way, other, values = (left, right, lefts)
             if node["missing_go_to_left"]:

@@ -15,7 +15,7 @@ def impute(emitter: Emitter, imputer: SimpleImputer, inputs: Sequence[Variable])
     """The inputs with the fitted statistics where a value is missing: strings, or doubles with indicator columns.
 
     Raises:
-        NotImplementedError: what it fills in is of another type than its input.
+        NotImplementedError: what it fills in has another type than its input.
     """
     if is_text(inputs[0]):
         return _impute_texts(emitter, imputer, inputs)
@@ -54,7 +54,7 @@ def _impute_texts(emitter: Emitter, imputer: SimpleImputer, inputs: Sequence[Var
     if imputer.indicator_ is not None:
         raise NotImplementedError("SimpleImputer(add_indicator=True) has no ONNX converter here for strings")
     if any(not isinstance(value, str) for value in imputer.statistics_):
-        raise NotImplementedError("SimpleImputer fills a column of strings with something that is no string")
+        raise NotImplementedError("SimpleImputer fills a column of strings with something that is not a string")
     texts = emitter.join([variable.full_name for variable in inputs])
     gone = emitter.context.missing if is_missing(imputer.missing_values) else str(imputer.missing_values)
     found = emitter.ml("LabelEncoder", texts, keys_strings=[gone], values_int64s=[1], default_int64=0)

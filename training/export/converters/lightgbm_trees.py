@@ -18,7 +18,7 @@ def lightgbm_classifier(emitter: Emitter, model: Any, inputs: Sequence[Variable]
     """Probabilities, double [N, classes].
 
     Raises:
-        NotImplementedError: the booster is of no kind that ONNX's trees can express.
+        NotImplementedError: the booster is of a kind that ONNX's trees can't express.
     """
     scores, objective, parameters = _scores(emitter, model, inputs)
     if objective == "multiclass":

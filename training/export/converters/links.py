@@ -1,4 +1,4 @@
-"""From what an estimator adds up to probabilities."""
+"""Turns an estimator's sums into probabilities."""
 
 import numpy as np
 from onnx import TensorProto

@@ -1,6 +1,6 @@
-"""How skl2onnx takes estimators apart where it doesn't know them, or where it does it differently.
+"""How skl2onnx must take apart estimators that it doesn't know, or that it would take apart differently.
 
-A parser is called as skl2onnx does it: `scope`, the estimator, its input variables, and all parsers by estimator.
+skl2onnx calls a parser with `scope`, the estimator, its input variables, and all parsers by estimator.
 """
 
 import copy
@@ -61,7 +61,7 @@ def _parse_alone(scope: Scope, model: Any, inputs: Variables, custom_parsers: Pa
 def _parse_inside(
     attribute: str, scope: Scope, model: object, inputs: Variables, custom_parsers: Parsers | None = None
 ) -> Variables:
-    """A wrapper that answers what the estimator inside of it answers; thresholds are applied at the graph's end."""
+    """Parse a wrapper that answers what the estimator inside it answers; thresholds are applied at the graph's end."""
     return _parse(scope, getattr(model, attribute), inputs, custom_parsers)
 
 
@@ -74,7 +74,7 @@ def _parse_after_preprocessing(
     """HistGradientBoosting, which encodes categorical features by a ColumnTransformer of its own."""
     preprocessor: ColumnTransformer | None = model._preprocessor  # noqa: SLF001 - no public name
     if preprocessor is not None:
-        if len(inputs) == 1:  # made by an earlier step, of whose columns skl2onnx knows no number
+        if len(inputs) == 1:  # made by an earlier step, whose number of columns skl2onnx doesn't know
             inputs[0].type.shape = [None, model.n_features_in_]
         inputs = _parse(scope, preprocessor, inputs, custom_parsers)
     return _parse_alone(scope, model, inputs, custom_parsers)

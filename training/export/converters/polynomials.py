@@ -10,7 +10,7 @@ from training.export.converters.emitter import Emitter
 
 
 def expand(emitter: Emitter, model: PolynomialFeatures, inputs: Sequence[Variable]) -> str:
-    """Products of columns, double [N, terms]: each of as many factors as the degree, ones where it needs fewer."""
+    """Products of columns, double [N, terms]: each has as many factors as the degree, padded with ones."""
     matrix = emitter.numbers(inputs)
     one = emitter.constant(np.array(1.0))
     ones = emitter.op("Where", emitter.op("IsNaN", emitter.columns(matrix, [0])), one, one)

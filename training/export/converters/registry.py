@@ -1,4 +1,4 @@
-"""Which estimators have a converter of ours."""
+"""Which estimators have a converter of our own."""
 
 import importlib
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """scikit-learn's decision trees, forests and gradient boosting.
 
-Stock conversion loses where a missing value goes. All of them compare float32 features with double thresholds, and a
-forest adds up shares that often tie: both need double precision here to give the same class.
+skl2onnx's own conversion loses the branch that missing values take. All of them compare float32 features with double
+thresholds, and a forest adds up shares that often tie: both need double precision here to give the same class.
 """
 
 from collections.abc import Sequence

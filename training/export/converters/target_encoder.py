@@ -1,4 +1,4 @@
-"""TargetEncoder: every category is the mean target that was learnt for it."""
+"""TargetEncoder: every category becomes the mean target that was learnt for it."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from training.export.converters.encoders import is_missing
 
 
 def target_means(emitter: Emitter, encoder: TargetEncoder, inputs: Sequence[Variable]) -> str:
-    """Double [N, features] (of several classes: a column for each), with the mean of all rows for what was never seen.
+    """Double [N, features] (of several classes: a column for each), with the mean of all rows for unseen categories.
 
     Raises:
-        NotImplementedError: a column of numbers.
+        NotImplementedError: a column has numbers.
     """
     if not all(is_text(variable) for variable in inputs):
-        raise NotImplementedError("TargetEncoder on numbers has no ONNX converter here; on strings it has")
+        raise NotImplementedError("TargetEncoder on numbers has no ONNX converter here; on strings it has one")
     texts = emitter.join([variable.full_name for variable in inputs])
     columns = []
     for feature, categories in enumerate(encoder.categories_):

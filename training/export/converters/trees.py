@@ -33,7 +33,7 @@ class Trees:
     def split(
         self, tree: int, node: int, *, feature: int, mode: str, value: float, true: int, false: int, missing: bool
     ) -> None:
-        """A node that goes to `true` where the feature compares so with the value, and to `false` where not.
+        """A node that goes to `true` if the comparison of the feature with the value holds, else to `false`.
 
         `missing` says whether NaN goes to `true`.
         """
@@ -51,7 +51,7 @@ class Trees:
             self._node(tree, nodes[i], feature, EQUAL, value, true, following, missing=False)
 
     def leaf(self, tree: int, node: int, weights: Mapping[int, float]) -> None:
-        """A leaf: target to what it adds to it."""
+        """A leaf; `weights` maps each target to what the leaf adds to it."""
         self._node(tree, node, 0, LEAF, 0.0, 0, 0, missing=False)
         self.leaf_treeids += [tree] * len(weights)
         self.leaf_nodeids += [node] * len(weights)
@@ -71,7 +71,7 @@ class Trees:
         self.missing_value_tracks_true.append(int(missing))
 
     def attributes(self) -> dict[str, Any]:
-        """What both operators have in common, but for the comparison values."""
+        """What both operators have in common, except the comparison values."""
         return {
             "nodes_treeids": self.treeids,
             "nodes_nodeids": self.nodeids,

@@ -21,7 +21,7 @@ def xgboost_classifier(emitter: Emitter, model: Any, inputs: Sequence[Variable])
     """Probabilities, float32 [N, classes].
 
     Raises:
-        NotImplementedError: the booster is of no kind that ONNX's trees can express.
+        NotImplementedError: the booster is of a kind that ONNX's trees can't express.
     """
     trees, objective, base = _read(model)
     classes = len(model.classes_)
@@ -54,7 +54,7 @@ def xgboost_regressor(emitter: Emitter, model: Any, inputs: Sequence[Variable]) 
         base = np.log(base)
     elif objective == "reg:logistic":
         base = _log_odds(base)
-    # XGBoost starts from base_score and adds the trees to it, each sum rounded: so does a first tree that has it inside
+    # XGBoost starts from base_score and rounds after each tree; base_score in the first tree's leaves does the same
     first = [tree == 0 for tree in trees.leaf_treeids]
     weights = np.array(trees.leaf_weights, dtype=np.float32)
     weights[first] += np.float32(base[0])
@@ -69,7 +69,7 @@ def xgboost_regressor(emitter: Emitter, model: Any, inputs: Sequence[Variable]) 
 
 
 def _float32(emitter: Emitter, inputs: Sequence[Variable]) -> str:
-    """The inputs as XGBoost takes them: of a sparse matrix, zeros are missing."""
+    """The inputs as XGBoost takes them: in a sparse matrix, zeros are missing."""
     matrix = emitter.numbers(inputs)
     if emitter.context.sparse:
         zero = emitter.op("Equal", matrix, emitter.constant(np.array(0.0)))

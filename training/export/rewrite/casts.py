@@ -12,7 +12,7 @@ _LOSSLESS = {
         for kind in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT32, TensorProto.INT64)
     ),
 }
-"""Pairs of types: every value of the first one has its own in the second."""
+"""Pairs of types: every value of the first is exact in the second."""
 
 
 def merge_casts(graph: Graph) -> bool:
@@ -35,7 +35,7 @@ def _is_lossless(graph: Graph, node: NodeProto | None) -> bool:
 
 
 def raise_casts(graph: Graph) -> bool:
-    """Cast before columns are joined or chosen, where that meets a cast that it cancels."""
+    """Move a cast before the joining or choosing of columns, if it cancels another cast there."""
     makers, reads = graph.makers(), graph.reads()
     for node in list(graph.nodes):
         if node.op_type != "Cast":
@@ -66,7 +66,7 @@ def _cast(graph: Graph, makers: dict[str, NodeProto], name: str, kind: int) -> s
 
 
 def gather_casts(graph: Graph) -> bool:
-    """Neighbours in a Concat that are all cast alike: joined first, then cast once."""
+    """Neighbours in a Concat that are all cast alike are joined first, then cast once."""
     makers, reads = graph.makers(), graph.reads()
     for node in graph.nodes:
         if node.op_type != "Concat":

@@ -23,7 +23,7 @@ def _width(graph: Graph, name: str) -> int | None:
 
 
 def flatten_concat(graph: Graph) -> bool:
-    """A Concat inside a Concat is one."""
+    """A Concat inside a Concat becomes part of it."""
     makers, reads, changed = graph.makers(), graph.reads(), False
     for node in graph.nodes:
         if not _joins_columns(node):
@@ -41,12 +41,12 @@ def flatten_concat(graph: Graph) -> bool:
 
 
 def _joins_columns(node: NodeProto) -> bool:
-    # of what has two dimensions, as all that pipelines join has, the last axis is the second
+    # everything that pipelines join has two dimensions, so that the last axis is the second
     return node.op_type == "Concat" and attribute(node, "axis") in (1, -1)
 
 
 def merge_gathers(graph: Graph) -> bool:
-    """Neighbours in a Concat that gather from one matrix are one Gather; so is a Gather from a Gather."""
+    """Neighbours in a Concat that gather from one matrix become one Gather; so does a Gather from a Gather."""
     makers = graph.makers()
     for node in list(graph.nodes):
         outer = chosen(graph, node)

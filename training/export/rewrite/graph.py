@@ -15,9 +15,9 @@ Shape = tuple[int | None, ...]
 
 
 class Graph:
-    """Nodes in any order. `outputs` is name to the tensor that has the value; `kinds` is tensor to its data type.
+    """Nodes in any order. `outputs` maps names to the tensors with their values; `kinds` maps tensors to data types.
 
-    `shapes` has what is known of them; None is an unknown length.
+    `shapes` has the shapes that are known; None is an unknown length.
     """
 
     def __init__(self, inputs: Iterable[ValueInfoProto] = ()) -> None:
@@ -51,7 +51,7 @@ class Graph:
         return graph
 
     def add_input(self, value: ValueInfoProto) -> None:
-        """Append an input. A tensor of its name inside the graph gets another one: both together would be a cycle."""
+        """Append an input. A tensor of that name inside the graph is renamed: both together would be a cycle."""
         self._make_room(value.name)
         self.inputs.append(value)
         self._note(value)
@@ -123,7 +123,7 @@ class Graph:
                 self.outputs[name] = new
 
     def set_aside(self, name: str) -> str:
-        """Let what reads a tensor read another name, which is returned, so that its own can be used otherwise."""
+        """Let all that reads a tensor read a new name instead, which is returned, so that the old one is free."""
         aside = self.fresh("aside")
         if name in self.kinds:
             self.kinds[aside] = self.kinds.pop(name)
@@ -142,7 +142,7 @@ class Graph:
     def model(self, name: str, outputs: Sequence[ValueInfoProto]) -> onnx.ModelProto:
         """The checked model; the same graph gives the same bytes when serialized deterministically.
 
-        Tensors inside it are called after the operators that make them, with an underscore in front.
+        Tensors inside it are named after the operators that make them, with an underscore in front.
         """
         nodes = [NodeProto.FromString(node.SerializeToString()) for node in self._sorted()]
         names = self._final_names(nodes)
@@ -173,7 +173,7 @@ class Graph:
         return model
 
     def _final_names(self, nodes: list[NodeProto]) -> dict[str, str]:
-        """What tensors are called in the end: an output by its name, others by number, none like an input."""
+        """The final names of tensors: outputs have their own, others are numbered, and none is named like an input."""
         taken = {value.name for value in self.inputs} | set(self.outputs)
         made = {tensor for node in nodes for tensor in node.output if tensor}
         names: dict[str, str] = {}
@@ -191,7 +191,7 @@ class Graph:
         return names
 
     def _sorted(self) -> list[NodeProto]:
-        """The nodes, each behind those whose outputs it reads."""
+        """The nodes, each after those whose outputs it reads."""
         makers = {name: i for i, node in enumerate(self.nodes) for name in node.output if name}
         done: dict[int, None] = {}
         for start in range(len(self.nodes)):

@@ -11,9 +11,9 @@ from training.export.rewrite.graph import Graph
 
 @dataclass(frozen=True)
 class Decision:
-    """What the answer is made of: `classes` of them (0: regression), and for two the threshold of the positive one.
+    """How the answer is made: the number of `classes` (0: regression), and for two the threshold of the positive one.
 
-    Without a threshold the most probable class is the answer, the first one of equals.
+    Without a threshold the most probable class is the answer, the first one if several are equal.
     """
 
     classes: int

@@ -57,7 +57,7 @@ def _is_identity(graph: Graph, node: NodeProto) -> bool:
 
 
 def share_equal(graph: Graph) -> bool:
-    """Let equal nodes with equal inputs be one, and equal constants."""
+    """Merge equal nodes with equal inputs into one, and equal constants."""
     changed = _share_constants(graph)
     seen: dict[bytes, NodeProto] = {}
     for node in list(graph.nodes):
