@@ -8,7 +8,7 @@ from bundle.command_line import Parser, file_path
 
 FINE, FOUND, FAILED, DAMAGED = range(4)
 """Exit statuses: nothing was found; skew, change or drift was found; it could not be done, or wrong usage; nothing was
-found, but the record is damaged, so that not all of it was read."""
+found, but not everything was looked at: the record is damaged or too small, or a service left rows unanswered."""
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it."""

@@ -2,4 +2,4 @@
 
 
 class ClusterError(Exception):
-    """The cluster can't be used, or was lost. The message names the address and what to do."""
+    """The cluster can't be used, or was lost. The message says which, and what to do where something helps."""

@@ -25,7 +25,7 @@ def check_frame(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def check_values(dataset: Dataset, frame: pl.DataFrame) -> pl.DataFrame:
-    """The features and the target as Float64, Boolean, Date and String columns, checked in every row.
+    """The features and the target as Float64, Int64, Boolean, Date and String columns, checked in every row.
 
     Raises:
         DataError: columns are missing or of the wrong type, have nulls though not nullable, or have values that are

@@ -103,7 +103,8 @@ def read_files(dataset: Dataset, folder: Path) -> Mapping[str, bytes]:
     """Name to verified content of every raw file; what is not in `folder` yet is downloaded into it.
 
     Raises:
-        DataError: a file in `folder` is not the file that the data set names.
+        DataError: a file in `folder` can't be read or is not the one that the data set names, or a file is missing and
+            has no source.
         DownloadError: a file is missing and no source gave it.
     """
     contents = {}

@@ -24,8 +24,8 @@ Case = tuple[str, dict[str, Value]]
 
 
 def edge_cases(interface: Interface, rows: pl.DataFrame, splits: Mapping[str, list[float]]) -> pl.DataFrame:
-    """Variations of a few of the rows, one column changed at a time: `row` structs, and the `case` that says what was
-    changed.
+    """Variations of a few of the rows, one column changed at a time, several in `…:all`: `row` structs, and the `case`
+    that says what was changed.
 
     `splits` are, by feature, the values with which the model's trees compare it.
     """
