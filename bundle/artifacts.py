@@ -10,12 +10,12 @@ from bundle.manifest import Artifact, ArtifactKind, Manifest
 
 
 def describe_artifact(content: bytes, file: str) -> Artifact:
-    """Size and digest of what is to be read from `file`, a path relative to the manifest."""
+    """Size and digest of the content of `file`, a path relative to the manifest."""
     return Artifact(file=file, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def read_artifact(manifest: Manifest, kind: ArtifactKind, folder: Path) -> bytes:
-    """The content of an artifact, checked against the manifest before anybody gets to parse or unpickle it.
+    """The content of an artifact, checked against the manifest before anything parses or unpickles it.
 
     The bytes that were checked are the bytes that are returned, so that a file swapped after the check changes nothing.
 

@@ -1,7 +1,7 @@
-"""Command lines, alike in every package: `python -m PACKAGE COMMAND --option value`, or `make COMMAND OPTION=value`.
+"""Command lines, the same in every package: `python -m PACKAGE COMMAND --option value`, or `make COMMAND OPTION=value`.
 
-Variables that are given to make reach a command through the environment, as they were typed: neither make nor a shell
-reads a `$`, a quote or a space in them. The command's parser turns them into its options.
+Variables given to make reach a command through the environment, exactly as typed: neither make nor a shell interprets a
+`$`, a quote or a space in them. The command's parser turns them into its options.
 """
 
 import argparse
@@ -19,13 +19,14 @@ GIVEN = "MAKE_VARIABLES"
 """The environment variable in which the Makefile names the variables of its command line."""
 
 MODELS, REPORTS = Path("models"), Path("reports")
-"""Where things are if nothing else is said."""
+"""The default folders."""
 
 _NO = frozenset({"", "0", "no", "false"})
 
 
 def run(package: str, commands: Mapping[str, tuple[str, str]]) -> int:
-    """Run the command that the command line names. `commands`: name to its module, which has a `main`, and its purpose.
+    """Run the command that the command line names. `commands` maps each name to its module, which has a `main`, and its
+    purpose.
 
     Returns the exit status; 2 if there is no such command.
     """
@@ -50,7 +51,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """The options of `python -m COMMAND`, such as "training train". Wrong usage is one line and status 2."""
+    """The options of `python -m COMMAND`, such as "training train". Wrong usage gives one line and exit status 2."""
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(
@@ -60,27 +61,27 @@ class Parser(argparse.ArgumentParser):
         self._reports: Path | None = None
 
     def add_folders(self, reports: Path) -> None:
-        """`--models`, and `--reports`, by default `reports`. Those of another models folder have a folder of their own,
-        so that two models' reports and studies don't meet.
+        """Add `--models`, and `--reports` with the default `reports`. Reports on another models folder go to a folder
+        of their own, so that two models' reports and studies don't mix.
         """
         self._reports = reports
         self.add_argument("--models", type=file_path, default=MODELS, help="folder of the bundle")
-        described = f"where reports go (default: {reports}; {REPORTS}/name-of-MODELS if those are given)"
+        described = f"where reports go (default: {reports}; {REPORTS}/name-of-MODELS if MODELS is given)"
         self.add_argument("--reports", type=file_path, help=described)
 
     def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """The options in `arguments`; None stands for those of the process and the variables that make was given."""
+        """The options in `arguments`; None means the arguments of the process and the variables given to make."""
         if arguments is None:
             self._by_make = GIVEN in os.environ
             made = self._from_make()
-            sys.argv[2:] = arguments = [*sys.argv[2:], *made]  # what a report quotes is what was done
+            sys.argv[2:] = arguments = [*sys.argv[2:], *made]  # so that a report quotes what was run
         given = self.parse_args(arguments)
         if self._reports is not None and given.reports is None:
             given.reports = reports_of(given.models, self._reports)
         return given
 
     def _from_make(self) -> list[str]:
-        """The variables as options: `--name value`, `--name` of a flag that is on, nothing of an empty value."""
+        """The variables as options: `--name value`, `--name` for a flag that is on, nothing for an empty value."""
         arguments: list[str] = []
         for name in os.environ.pop(GIVEN, "").split():
             option, value = f"--{name.lower().replace('_', '-')}", os.environ.get(name, "")
@@ -103,7 +104,7 @@ class Parser(argparse.ArgumentParser):
         return f"error: {name}: {self.prog} has no such option; {hint}\n"
 
     def error(self, message: str) -> Never:
-        """Say what is wrong, by the names of variables where make runs the command, and exit with status 2."""
+        """Say what is wrong, naming variables instead of options if make runs the command, and exit with status 2."""
         message, help_option = message.removeprefix("argument "), f"{self.prog} --help"
         if self._by_make:
             message = re.sub(r"--([a-z][a-z-]*)", lambda match: match[1].replace("-", "_").upper(), message)
@@ -130,7 +131,7 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def real_number(least: float = 0, *, above: bool = True) -> Callable[[str], float]:
-    """The type of an option that takes a finite number above `least`, or with `above=False` one from `least` on."""
+    """The type of an option that takes a finite number above `least`, or, with `above=False`, of at least `least`."""
 
     def read(text: str) -> float:
         try:
@@ -147,15 +148,15 @@ def real_number(least: float = 0, *, above: bool = True) -> Callable[[str], floa
 
 
 def file_path(text: str) -> Path:
-    """The type of an option that takes a path; `~` is the user's home, which not every shell writes out after a `=`."""
+    """The type of an option that takes a path; `~` is the user's home, which not every shell expands after a `=`."""
     if not text:
         raise argparse.ArgumentTypeError("a path is needed")
     return Path(text).expanduser()
 
 
 def reports_of(models: Path, default: Path) -> Path:
-    """The folder of the reports on what is in `models`: `default` for the usual folder, for others one below `REPORTS`
-    that is named after it, such as reports/models-churn for models/churn.
+    """The folder for reports on the bundle in `models`: `default` for the usual folder, and for another a folder under
+    `REPORTS` that is named after it, such as reports/models-churn for models/churn.
     """
     if models == MODELS:
         return default

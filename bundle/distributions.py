@@ -1,4 +1,4 @@
-"""What a model's features and answers were like when it was made, in counts that tell of no single row.
+"""The distributions of a model's features and answers when it was made, as counts that reveal no single row.
 
 Drift is measured against them. A manifest need not have them.
 """
@@ -9,18 +9,18 @@ from typing import Literal
 import msgspec
 
 LEAST_ROWS = 10
-"""No bin and no named category stands for fewer rows."""
+"""No bin and no named category has fewer rows."""
 
 MOST_CATEGORIES = 100
-"""So many categories are counted by name, the most frequent ones; all others together."""
+"""How many categories, the most frequent ones, are counted by name; all others are counted together."""
 
 
 class NumberCounts(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="numbers"):
     """Rows by intervals of a number, or of a date in days since 1970-01-01.
 
-    `edges` ascend; they are quantiles of the present values between 1 % and 99 %, rounded to a thousandth of their
-    span. `counts[i]` rows have a value in (`edges[i - 1]`, `edges[i]`], the first and the last interval having no other
-    end. Values and edges are compared as float32. `missing` rows have none.
+    `edges` ascend; they are quantiles, between 1 % and 99 %, of the values that are not missing, rounded to a
+    thousandth of their span. `counts[i]` rows have a value in (`edges[i - 1]`, `edges[i]`], the first and the last
+    interval being open-ended. Values and edges are compared as float32. `missing` rows have no value.
     """
 
     edges: tuple[float, ...]
@@ -39,8 +39,8 @@ class CategoryCounts(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
     """Rows by category; booleans are `true` and `false`. `other` rows have a known category that is not named here.
 
     `unseen` is how many of the rows would have had an unseen category if they had not been among the rows that made the
-    model: for new rows of the same kind it is what to expect, where 0 would be too few (I. J. Good, "The population
-    frequencies of species and the estimation of population parameters", Biometrika 40, 1953).
+    model: this many are to be expected among new rows of the same kind, and 0 would be too few (I. J. Good, "The
+    population frequencies of species and the estimation of population parameters", Biometrika 40, 1953).
     """
 
     counts: dict[str, int]
@@ -58,11 +58,11 @@ Counts = NumberCounts | CategoryCounts
 
 
 class Distributions(msgspec.Struct, frozen=True, kw_only=True):
-    """`features` are of `rows` training rows, or of the rows that a model was packaged with.
+    """`features` are counted over `rows` training rows, or over the rows that a model was packaged with.
 
     The answers are those to `answered` rows: `held_out` ones, or the `rows` of the packaging. `score` is P(positive
-    class), of more than two classes the largest probability, or a regressor's value; `labels[i]` is how often class i
-    was predicted, and is empty for a regressor.
+    class), the largest probability if there are more than two classes, or a regressor's value; `labels[i]` is how often
+    class i was predicted, and is empty for a regressor.
     """
 
     rows: int

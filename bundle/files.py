@@ -36,9 +36,9 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes `path`'s place if the block ends well, and is removed if not.
+    """A path next to `path` to write to; the file replaces `path` if the block succeeds, and is removed if it fails.
 
-    What a killed run leaves starts with a dot; the name is its own, so that runs on several machines don't meet.
+    A file left by a killed run starts with a dot; its name is unique, so that runs on several machines don't collide.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -51,7 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     """Write the files of a report, each whole or not at all, replacing earlier ones. Returns their paths.
 
-    Two processes that write to the folder do so one after the other, so that the files of a report belong together.
+    Processes that write to the folder take turns, so that the files of a report belong together.
 
     Raises:
         OSError: they can't be written.

@@ -6,5 +6,5 @@ _UNNAMEABLE = re.compile(r"[\"\\\x00-\x1f]")
 
 
 def is_field_name(name: str) -> bool:
-    """Whether msgspec can give a struct's field this name: all but those that JSON has to escape."""
+    """Whether msgspec can give a struct's field this name: it can unless JSON has to escape it."""
     return _UNNAMEABLE.search(name) is None

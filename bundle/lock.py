@@ -1,7 +1,7 @@
 """Locks on the files and folders that one process at a time may write to.
 
-A lock is held on a file of its own, which is removed when the lock is given up. The operating system gives it up itself
-when the process ends, however it ends, so that a killed run locks out no later one.
+A lock is held on a file of its own, which is removed when the lock is released. The operating system releases the lock
+when the process ends, however it ends, so that a killed run does not lock out later ones.
 """
 
 import contextlib
@@ -24,7 +24,9 @@ _LONGEST_NOTE = 4096
 
 
 class InUseError(OSError):
-    """Another process owns what this one was to write to. The message says which process, and since when."""
+    """Another process owns the file or folder that this one was about to write to. The message says which process, and
+    since when.
+    """
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def owning(lock: Path, what: str, remedy: str) -> Iterator[None]:
     """Own `what` until the block ends; `lock` is the lock's file. Its folder is made if it isn't there.
 
     Raises:
-        InUseError: another process owns it. The message ends with `remedy`, what the user can do.
+        InUseError: another process owns it. The message ends with `remedy`, which says what the user can do.
         OSError: the lock's file can't be written, or the file system has no locks.
     """
     try:
@@ -53,7 +55,7 @@ def owning_reports(folder: Path) -> AbstractContextManager[None]:
 
 @contextmanager
 def waiting_for(lock: Path) -> Iterator[None]:
-    """Hold the lock until the block ends, after as long as others hold it: for work of seconds, not of hours.
+    """Wait until others release the lock, and hold it until the block ends: for work of seconds, not of hours.
 
     Raises:
         OSError: the lock's file can't be written, or the file system has no locks.
@@ -66,8 +68,8 @@ def waiting_for(lock: Path) -> Iterator[None]:
 
 
 def _acquire(lock: Path, operation: int) -> int:
-    """An open file with the lock on it. Whoever held the lock before may have removed the file, which frees no one
-    else: then there is another one by now, or none.
+    """An open file with the lock on it. Its previous holder may have removed the file; a lock on it then excludes
+    nobody, because the path leads to another file by now, or to none.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
@@ -100,7 +102,7 @@ def _release(lock: Path, handle: int) -> None:
 
 
 def _note() -> str:
-    """Who holds a lock, as the message to others has it. Passwords in URLs stay out."""
+    """Who holds a lock, as others see it in the error message. Passwords in URLs are masked."""
     command = re.sub(r"(://[^:/@\s]*:)[^@\s]*@", r"\1***@", command_line())
     since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return f"process {os.getpid()} on {socket.gethostname()} since {since} ({command})"

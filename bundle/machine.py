@@ -1,4 +1,4 @@
-"""Where and how a result was made: what every result file records beside its figures."""
+"""Where and how a result was made: what every result file records besides its figures."""
 
 import os
 import platform
@@ -37,7 +37,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe_machine(libraries: Iterable[str]) -> Machine:
-    """This machine as this process sees it, with the versions of those of the libraries that are installed."""
+    """This machine as this process sees it, with the versions of those libraries that are installed."""
     return Machine(
         processor=_processor_name(),
         cpus=usable_cpus(),
@@ -50,7 +50,7 @@ def describe_machine(libraries: Iterable[str]) -> Machine:
 
 
 def command_line() -> str:
-    """What was called, to be repeated."""
+    """The command that was run, so that it can be repeated."""
     specification = sys.modules["__main__"].__spec__
     module = ["-m", specification.name.removesuffix(".__main__")] if specification else sys.argv[:1]
     return shlex.join(["python", *module, *sys.argv[1:]])

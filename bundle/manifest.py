@@ -1,7 +1,7 @@
 """The manifest: the typed description of a bundle, as `<name>.json` holds it.
 
 Every fact about the data set that a service, a load test or a report needs (column names, categories, class labels, the
-threshold) is read from here and stands nowhere else in their code. docs/bundle.md describes it field by field.
+threshold) is read from here and appears nowhere in their code. docs/bundle.md describes it field by field.
 """
 
 import hashlib
@@ -30,18 +30,18 @@ CATEGORICAL_KINDS: tuple[FeatureKind, ...] = ("ordinal", "nominal")
 ArtifactKind = Literal["onnx", "onnx_packed", "pickle", "reference"]
 Frame = Literal["polars", "pandas", "numpy"]
 ClassLabel = bool | int | str
-"""A class as the data has it; all labels of a model are of one type."""
+"""A class label as it is in the data; all labels of a model have one type."""
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
     """One input column, in the order in which the pipeline was fitted. `name` is the JSON key and the column's name.
 
-    A null in a `nullable` feature means missing. `integer` numbers are whole. `categories` are the strings that are
-    published (ordinal: in rank order), `rare` those that the model knows as well but that few rows had: nothing public
-    names them. An `open` feature has no known categories: every string is passed on as it is. `minimum` and `maximum`
+    A null in a `nullable` feature means missing. `integer` numbers are whole. `categories` are the published strings
+    (ordinal: in rank order); `rare` are those that the model also knows but that few rows had, and that are never
+    published. An `open` feature has no known categories: every string is passed on unchanged. `minimum` and `maximum`
     are the observed range of a numeric feature, or of a date in days since 1970-01-01. `dtype` is the column type that
-    the pickle wants, in the terms of `Manifest.frame`; empty for the usual one. `graph_input` is the name of the named
-    graph's input where it can't be the feature's own.
+    the pickle expects, by its name in the library of `Manifest.frame`; empty for the usual one. `graph_input` is the
+    name of the named graph's input if it can't be the feature's own name.
     """
 
     name: str
@@ -74,9 +74,10 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in a string tensor for a missing and for an unseen category.
+    """The strings that stand for a missing and for an unseen category in a string tensor.
 
-    They differ from each other and from all categories of the bundle, so that no string of a client is special.
+    They differ from each other and from all categories of the bundle, so that no string from a client has a special
+    meaning.
     """
 
     missing: str
@@ -112,9 +113,9 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The whole manifest. `classes[i]` is the label of class index i; the services' `prediction` is that index.
 
-    `classes` is empty for a regressor; `positive_class` and `decision_threshold` are a binary classifier's alone. What
-    only training knows is None in a bundle that was packaged. `frame` is what the pickle takes rows in.
-    `distributions` are what drift is measured against.
+    `classes` is empty for a regressor; only a binary classifier has `positive_class` and `decision_threshold`. Fields
+    that only training can fill are None in a packaged bundle. `frame` is the type in which the pickle takes rows. Drift
+    is measured against `distributions`.
     """
 
     format_version: int
@@ -182,13 +183,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def record(self) -> TrainingRecord:
-        """What training knows of the model.
+        """What training recorded about the model.
 
         Raises:
             BundleError: the model was not trained here.
         """
         if self.metrics is None or self.study is None or self.data is None or self.parity is None:
-            raise BundleError(f"{self.name}: the bundle was packaged, so that it holds no record of its training")
+            raise BundleError(f"{self.name}: the bundle was packaged, so it holds no record of its training")
         return TrainingRecord(metrics=self.metrics, study=self.study, data=self.data, parity=self.parity)
 
 
@@ -237,7 +238,7 @@ def read_manifest(folder: Path, *, pin: str | None = None) -> Manifest:
     """Read the manifest of the bundle in `folder`.
 
     `pin` is the SHA-256 that its bytes must have, in lower-case hexadecimal. Since the manifest holds the digests of
-    the artifacts, it pins them, too: who can write to the folder can then stop a service, but not change its model.
+    the artifacts, it pins them, too: whoever can write to the folder can then stop a service, but not change its model.
 
     Raises:
         BundleError: as `find_manifest` and `decode_manifest`, or the file can't be read, or is not the pinned one.

@@ -1,10 +1,10 @@
 """Columns of the reference rows, a Parquet file.
 
-The features stand inside one struct column, so that no name of theirs can be that of another column.
+The features are inside one struct column, so that none of their names can clash with another column's.
 """
 
 ROW = "row"
-"""Struct with a field per feature, by its name: Float64 for a numeric feature, Boolean, Date or String. Null is
+"""Struct with a field per feature, named after it: Float64 for a numeric feature, Boolean, Date or String. Null means
 missing."""
 
 CASE = "case"

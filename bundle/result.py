@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """When, by which command and where something was measured; kinds of results add their figures.
+    """When, by which command and where something was measured; subclasses add their figures.
 
     `title` is the kind's heading, `file` its path under `reports/`, `made_by` the make target that measures it, and
     `pictures` are patterns of the SVG files beside it.
@@ -39,7 +39,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Nothing was answered wrongly, and nothing failed."""
+        """Whether no answer was wrong and nothing failed."""
         return True
 
     def answer(self) -> Answer | None:
@@ -51,11 +51,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return {}
 
     def key_figures(self) -> tuple[str, ...]:
-        """The one or two lines by which an overview knows the result."""
+        """The one or two lines that an overview shows of the result."""
         return ()
 
     def tables(self) -> tuple[Table, ...]:
-        """All figures, for whoever shows them."""
+        """All figures, to be displayed."""
         return ()
 
     def notes(self) -> tuple[str, ...]:

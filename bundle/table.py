@@ -1,4 +1,4 @@
-"""A table of texts, made once by whoever knows what it says, and its three forms: terminal, Markdown and HTML."""
+"""A table of texts, made once by the code that knows its meaning, and its three forms: terminal, Markdown and HTML."""
 
 import html
 import math
@@ -11,10 +11,10 @@ _EMPHASISED = re.compile(r"\*\*(.+?)\*\*")
 
 @dataclass(frozen=True)
 class Table:
-    """Texts under their heads.
+    """Rows of texts under column headings.
 
-    Columns in `words` are aligned left; the others hold numbers. `failed` has the numbers of the rows that say that
-    something was wrong. A part of a text between double asterisks (`**0.7x**`) is emphasised. `notes` stand below.
+    Columns in `words` are aligned left; the others hold numbers. `failed` has the indices of the rows that report a
+    failure. A part of a text between double asterisks (`**0.7x**`) is emphasised. `notes` go below the table.
     """
 
     title: str
@@ -26,8 +26,8 @@ class Table:
 
 
 def printable(text: str) -> str:
-    """The text in one line, what can't be printed as its escape: names come from files and services that anybody may
-    have written, and must neither control a terminal nor pass for lines of their own.
+    """The text on one line, with unprintable characters escaped: names come from files and services that anybody may
+    have written, and must neither control a terminal nor look like separate lines.
     """
     if text.isprintable():
         return text
@@ -36,11 +36,11 @@ def printable(text: str) -> str:
 
 def _controls(character: str) -> bool:
     category = unicodedata.category(character)
-    return category.startswith("C") or category in ("Zl", "Zp")  # other spaces than the usual one are fine
+    return category.startswith("C") or category in ("Zl", "Zp")  # unusual spaces are fine
 
 
 def to_text(table: Table) -> str:
-    """For a terminal: columns under their heads, without the title; what can't be printed is escaped."""
+    """For a terminal: columns under their headings, without the title; unprintable characters are escaped."""
     lines = [tuple(map(printable, table.heads))]
     lines += [tuple(printable(_EMPHASISED.sub(r"\1", text)) for text in row) for row in table.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

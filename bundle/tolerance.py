@@ -1,10 +1,10 @@
-"""How far two answers to the same row may be apart, wherever answers are compared."""
+"""How far apart two answers to the same row may be, wherever answers are compared."""
 
 from bundle.manifest import Manifest
 
 PROBABILITY_TOLERANCE = 1e-6
 """Largest |difference| of a probability, unless the bundle was made with a larger tolerance. Pickle and graph add the
-leaves of trees as float32, in orders of their own: about 3e-7 is rounding."""
+leaves of the trees as float32 in different orders: about 3e-7 is rounding."""
 
 VALUE_TOLERANCE = 1e-5
 """Largest |difference| of a regressor's value, divided by `value_scale`."""

@@ -14,7 +14,7 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 class Data(msgspec.Struct, frozen=True, kw_only=True):
     """Where the rows came from. `source` is the data set's own name for its real files, or `synthetic`.
 
-    `positive_fraction` is None but for two classes.
+    `positive_fraction` is None unless there are two classes.
     """
 
     source: str
@@ -29,9 +29,9 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
 class FrontTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A trial on the Pareto front of a score against latency.
 
-    `score` is out of fold, `standard_error` its own over samples of such rows. `us_per_row` is ONNX Runtime's time for
-    the packed graph in microseconds, one row a call; `us_per_row_of_100` that of a row in calls of a hundred. `depth`
-    is the largest one allowed; `nodes` are all trees' inner nodes and leaves.
+    `score` is out-of-fold; `standard_error` is the score's, over samples of such rows. `us_per_row` is ONNX Runtime's
+    time for the packed graph in microseconds, one row per call; `us_per_row_of_100` is the time per row in calls of a
+    hundred rows. `depth` is the maximum allowed; `nodes` counts the inner nodes and leaves of all trees.
     """
 
     trial: int
@@ -51,8 +51,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `score` names what was maximised ("f2", or a scorer of scikit-learn such as "roc_auc"). `trials` are those that
     finished; `ended` says why they are fewer than the run `asked` for. `best_value` and `best_parameters` are the score
     and the parameters of the trial that was published. `chosen_trial` is its number and `choice` says how it was
-    chosen, if it wasn't for the best score; `front` is empty where the score was the only objective. None of `asked`,
-    `ended` and these three stands in the manifest of a run that doesn't need them.
+    chosen, if not for the best score; `front` is empty where the score was the only objective. The manifest of a run
+    that doesn't need `asked`, `ended` or these three leaves them out.
     """
 
     objective: str
@@ -86,8 +86,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """Scores by the metric's name, on out-of-fold predictions of the training rows and on the held-out rows.
 
-    `standard_error` is that of the study's score on the held-out rows, `trivial` what a model that looks at no feature
-    scores there.
+    `standard_error` is that of the study's score on the held-out rows, `trivial` the score there of a model that
+    ignores all features.
     """
 
     out_of_fold: dict[str, float]

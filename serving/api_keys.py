@@ -1,4 +1,4 @@
-"""Who is answered: the API keys that a request may name."""
+"""Who is answered: the API keys that a request may have."""
 
 import hmac
 from collections.abc import Iterable
@@ -11,23 +11,23 @@ from serving.errors import Unauthorized
 
 HEALTH_PATHS = ("/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready")
 OPEN_PATHS = frozenset((*HEALTH_PATHS, *DOCS_PAGE_PATHS))
-"""What needs no key: orchestrators have none, and the page of the documentation asks for it to load its content."""
+"""Paths that need no key: orchestrators have none, and the documentation page asks for the key to load its content."""
 
 MIN_KEY_LENGTH = 16
 
 
 class InvalidKey(ValueError):
-    """A key is not one. The message says why, without the key."""
+    """A key is not valid. The message says why, without the key."""
 
 
 class ApiKeys:
-    """Keys that open the service, as their SHA-256: the keys themselves are in no dump and no traceback."""
+    """Keys that give access to the service, kept as SHA-256: the keys themselves are in no dump and no traceback."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        """Several keys are all good, so that one can be replaced by the next without a gap.
+        """Several keys may be valid at once, so that one can be replaced by the next without a gap.
 
         Raises:
-            InvalidKey: a key is shorter than 16 characters, or has others than visible ASCII ones.
+            InvalidKey: a key is shorter than 16 characters, or has characters other than visible ASCII.
         """
         digests = []
         for key in keys:
@@ -40,23 +40,23 @@ class ApiKeys:
 
     @classmethod
     def from_digests(cls, text: str) -> "ApiKeys":
-        """The keys that `digests` was called on. Raises ValueError: the text is another one."""
+        """The keys that `digests` was called on. Raises ValueError: the text is not from `digests`."""
         keys = cls([])
         keys._digests = tuple(bytes.fromhex(line) for line in text.splitlines())
         return keys
 
     def digests(self) -> str:
-        """The keys' SHA-256 in hexadecimal, one a line."""
+        """The keys' SHA-256 in hexadecimal, one per line."""
         return "".join(f"{digest.hex()}\n" for digest in self._digests)
 
     def __bool__(self) -> bool:
-        """Whether a key is asked for at all."""
+        """Whether a key is required at all."""
         return bool(self._digests)
 
     def check(self, scope: Scope) -> None:
         """Let the request pass.
 
-        Takes the same time whichever key is wrong, and wherever: digests of equal length are compared, all of them.
+        Takes the same time whatever is wrong with a key: it compares all digests, which have the same length.
 
         Raises:
             Unauthorized: it has no `Authorization: Bearer` header with one of the keys, or more than one such header.

@@ -34,10 +34,11 @@ PRIVATE = ("artifacts", "libraries", "study", "distributions")
 
 
 class Application(FastAPI):
-    """FastAPI, with a way around its middleware and router for the endpoints that need neither.
+    """FastAPI, with a shortcut past its middleware and router for the endpoints that need neither.
 
-    That way saves a request some 15 µs, as much as a prediction takes. Middleware that is added to the application sees
-    every request all the same: then the way is closed, and the router, which has the same endpoints, takes them.
+    The shortcut saves about 15 µs per request, as much as a prediction takes. Middleware that is added to the
+    application still sees every request: the shortcut is then closed, and the router, which has the same endpoints,
+    takes them.
     """
 
     direct: Mapping[str, ASGIApp] = {}
@@ -52,7 +53,7 @@ class Application(FastAPI):
         """Serve one connection."""
         if scope["type"] == "http":
             if scope["method"] == "HEAD":
-                scope = {**scope, "method": "GET"}  # whoever sends the answer leaves its body out
+                scope = {**scope, "method": "GET"}  # the body is left out when the answer is sent
             if self.keys:
                 try:
                     self.keys.check(scope)
@@ -67,7 +68,7 @@ class Application(FastAPI):
         return await super().__call__(scope, receive, send)
 
     def _identified(self, scope: Scope) -> Headers:
-        """The header that an answer of a predict route has besides."""
+        """The additional header of a predict route's answers."""
         return ((HEADER, request_id(scope)),) if scope["path"] in self.direct else ()
 
 
@@ -76,10 +77,11 @@ def create_app(
 ) -> Application:
     """The application; it is ready once it has started up.
 
-    It counts in `metrics`, those of the process' earlier application, or in new ones.
+    It counts in `metrics`, those of the process's previous application, or in new ones.
 
     Raises:
-        BundleError: the model does not give the answer that its bundle expects, or has not the features to record.
+        BundleError: the model does not give the answer that its bundle expects, or lacks a feature that is to be
+            recorded.
     """
     if settings.record is not None:
         settings.record.recorded(manifest)
@@ -100,7 +102,7 @@ def create_app(
         worker.metrics.serve(manifest)
         app.state.ready = True
         yield
-        # The batch thread is left to those requests that are still in hand; it ends when nobody can use it any more.
+        # The batch thread still works for the requests in hand; it ends when nothing can use it any more.
         app.state.ready = False
         worker.metrics.publish()
 
@@ -134,7 +136,7 @@ def create_app(
 
 
 async def _refuse_method(request: Request, error: Exception) -> Response:
-    """Starlette's answer, but for HEAD, which works wherever GET does, and the request's id."""
+    """Starlette's answer, with HEAD, which works wherever GET does, and the request's id added."""
     allowed = cast("HTTPException", error).headers or {}
     methods = allowed.get("Allow", "").replace("GET", "GET, HEAD")
     headers = {"allow": methods, HEADER.decode(): request_id(request.scope).decode()}
@@ -142,8 +144,8 @@ async def _refuse_method(request: Request, error: Exception) -> Response:
 
 
 def _add_information(app: Application, backend: str, manifest: Manifest, settings: Settings) -> None:
-    """Routes about the service. None holds the application: FastAPI keeps path functions for ever, in its own caches,
-    and with one of them would keep the model of every bundle that was replaced.
+    """Routes about the service. None refers to the application: FastAPI keeps path functions for ever in its own
+    caches, and would keep with them the model of every bundle that was replaced.
     """
     public = {key: value for key, value in msgspec.to_builtins(manifest).items() if key not in PRIVATE}
     for feature in public["features"]:

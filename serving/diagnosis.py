@@ -47,17 +47,17 @@ FINDINGS = (
     (re.compile(r"Expected `bool"), NO_BOOLEAN),
     (re.compile(r"Expected `str"), NO_STRING),
 )
-"""msgspec's findings in this service's words; the first that fits counts."""
+"""msgspec's findings in this service's words; the first match counts."""
 
 _PATH = re.compile(r" - at `\$(?:\[(?P<row>\d+)\])?(?:\.(?P<field>.*))?`$", re.DOTALL)
-"""Where a finding is: values are no containers, so that all behind the point is the field's name, whatever it is."""
+"""Where a finding is: values are never containers, so everything after the dot is the field's name, whatever it is."""
 
 
 def diagnose(body: bytes, finding: str, manifest: Manifest, *, many: bool) -> list[Problem]:
     """What is wrong with a body that msgspec refused with `finding`; at least one problem, at most `MAX_PROBLEMS`."""
     problems: list[Problem] = []
     if len(body) <= MAX_DIAGNOSED_BYTES:
-        # what can't be decoded untyped either, such as a number that no float can hold, the finding tells of
+        # what can't be decoded untyped either, such as a number that no float can hold, is in the finding
         with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             problems = list(islice(_problems(msgspec.json.decode(body), manifest, many=many), MAX_PROBLEMS))
     return problems or [_from_finding(finding)]

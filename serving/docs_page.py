@@ -13,7 +13,7 @@ VENDORED = Path(fastapi_offline.__file__).with_name("static")
 
 PATHS = ("/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js")
 HEADERS = {
-    # scripts are files of this service, which is all that the page may talk to; Swagger UI styles elements one by one
+    # scripts are files of this service, the only host that the page may talk to; Swagger UI uses inline styles
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",

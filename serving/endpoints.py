@@ -33,7 +33,7 @@ PART_BYTES = 256 << 10
 """How much of a long answer is handed on at once."""
 
 BATCH_NICENESS = 10
-"""How far that thread steps back for the event loop's, where both want the same CPU."""
+"""That thread's niceness, so that the event loop's thread goes first when both want the same CPU."""
 
 logger = logging.getLogger("serving")
 Headers = Sequence[tuple[bytes, bytes]]
@@ -71,7 +71,7 @@ class Reservation:
         """Hold `size` bytes more.
 
         Raises:
-            Overloaded: there aren't as many.
+            Overloaded: fewer are free.
         """
         if size > self._buffers.free:
             raise Overloaded
@@ -88,7 +88,7 @@ class Reservation:
 class Worker:
     """What the endpoints of one process share. `max_wait` is in seconds, from a request's head to its turn.
 
-    `watcher` looks at every request; it may be set until the first one comes.
+    `watcher` sees every request; it may be set only before the first one arrives.
     """
 
     predictor: Predictor
@@ -101,7 +101,7 @@ class Worker:
 
 
 class Endpoint(ABC):
-    """`POST` of rows, in whatever form: limits, errors, metrics. One instance a route, which works in these steps."""
+    """`POST` of rows, in any form: limits, errors, metrics. One instance per route, which works in the given steps."""
 
     def __init__(self, route: str, steps: Steps, worker: Worker) -> None:
         self.route = route
@@ -110,7 +110,7 @@ class Endpoint(ABC):
 
     @abstractmethod
     def work(self, scope: Scope, body: bytes, steps: Steps, /) -> Answer:
-        """Answer the rows in the body, by these steps. Raises RequestError: they are refused."""
+        """Answer the rows in the body, with these steps. Raises RequestError: they are refused."""
 
     async def answer_now(self, scope: Scope, body: bytes, steps: Steps) -> Answer:
         """Answer the rows in a small body, in the event loop's thread."""
@@ -166,7 +166,7 @@ class Endpoint(ABC):
         else:
             loop = asyncio.get_running_loop()
             content, rows, unseen, headers = await loop.run_in_executor(worker.threads, self.work, scope, body, steps)
-            reservation.release()  # the body is done with
+            reservation.release()  # the body is no longer needed
             reservation.add(len(content))
         worker.metrics.predicted(self.route, rows, unseen)
         return content, headers
@@ -193,17 +193,17 @@ class PredictEndpoint(Endpoint):
 
 
 def batch_threads() -> ThreadPoolExecutor:
-    """The one thread of a process that large bodies are worked on in, one after the other."""
+    """The one thread of a process, in which large bodies are processed one after the other."""
     return ThreadPoolExecutor(1, thread_name_prefix="batch", initializer=_step_back)
 
 
 def _step_back() -> None:
-    if sys.platform == "linux":  # where niceness is a thread's own
+    if sys.platform == "linux":  # where each thread has its own niceness
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BATCH_NICENESS)
 
 
 def read_noted(headers: Headers) -> tuple[bytes, bytes | None]:
-    """The request's id, and the encoding of its body if it has another one than none."""
+    """The request's id, and the encoding of its body, if it has one."""
     for name, _ in headers:
         if name in NOTED:
             break
@@ -218,7 +218,7 @@ async def read_body(receive: Receive, limit: int, reservation: Reservation) -> b
     """The whole request body; one that is large, or comes in parts, is added to the reservation.
 
     Raises:
-        TooLarge: it has more than `limit` bytes; no more than one further chunk was read.
+        TooLarge: it has more than `limit` bytes; at most one chunk beyond them was read.
         Overloaded: there is no room for it.
         ClientGone: the client left before the end.
     """
@@ -245,9 +245,9 @@ async def read_body(receive: Receive, limit: int, reservation: Reservation) -> b
 
 
 async def respond(send: Send, status: int, content: bytes, headers: Headers = JSON_HEADERS) -> None:
-    """Send a response, JSON if the headers say nothing else.
+    """Send a response, as JSON unless the headers say otherwise.
 
-    A long one is sent in parts, so that no more of it than the client reads is copied for sending.
+    A long one is sent in parts, so that only as much of it as the client reads is copied for sending.
     """
     start = [*headers, (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": status, "headers": start})

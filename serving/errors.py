@@ -31,7 +31,7 @@ class RequestError(Exception):
 
 
 class BadRequestHead(RequestError):
-    """What came is not HTTP, or something in it that the service does not do. The connection is closed."""
+    """The data is not HTTP, or uses something that the service does not support. The connection is closed."""
 
     status = 400
 
@@ -40,7 +40,7 @@ class BadRequestHead(RequestError):
 
 
 class Unauthorized(RequestError):
-    """A key is asked for, and none of the right ones was given."""
+    """A key is required, and no valid one was given."""
 
     status = 401
     headers = ((b"www-authenticate", b"Bearer"),)
@@ -103,7 +103,7 @@ class TooLarge(RequestError):
 
 
 class Overloaded(RequestError):
-    """This process has as many requests, connections or bytes of large bodies in hand as it takes."""
+    """This process has as many requests, connections or bytes of large bodies in hand as it accepts."""
 
     status = 503
     headers = ((b"retry-after", b"1"),)

@@ -1,6 +1,6 @@
 """Ready means right: a model that doesn't give the answer its bundle expects is not served.
 
-Another version of a library than the one a model was made with may load it and answer something else.
+A library version other than the one that a model was made with may load it and give a different answer.
 """
 
 import platform
@@ -18,10 +18,10 @@ from serving.request_schema import RequestSchema
 
 
 def check_expected_answer(predictor: Predictor, requests: RequestSchema, manifest: Manifest) -> None:
-    """Let the model answer the row of the features' examples, the way a request is answered.
+    """Let the model answer the row of the features' examples, as it would answer a request.
 
     Raises:
-        BundleError: it gives another answer than the bundle expects, or none.
+        BundleError: it does not give the answer that the bundle expects, or gives none.
     """
     example = {feature.name: feature.example for feature in manifest.features}
     try:
@@ -39,7 +39,7 @@ def check_expected_answer(predictor: Predictor, requests: RequestSchema, manifes
 
 
 def model_failed(manifest: Manifest, backend: str, error: Exception) -> BundleError:
-    """The error of a model that can't be loaded, or can't answer its example."""
+    """The error for a model that can't be loaded, or can't answer its example."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return BundleError(f"{_model(manifest, backend)} does not work here ({reason}): {_compare_libraries(manifest)}")
 

@@ -1,7 +1,8 @@
 """Prometheus metrics, correct with several workers: every process writes its own files, and a scrape adds them up.
 
-A request only adds to a few numbers of its process; prometheus_client gets them, summed up, a few times a second. Its
-counters cost a lock and, with several workers, a write to a shared file each, three to a request: 4 of 55 microseconds.
+A request only adds to a few numbers in its process; prometheus_client gets their sums several times a second. Each of
+its counters costs a lock and, with several workers, a write to a shared file, three times per request: 4 of 55
+microseconds.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ class SummedHistogram(Histogram):
     """A histogram that takes the sums of many observations at once, which the library has no method for."""
 
     def add(self, counts: Sequence[int], total: float) -> None:
-        """Add `counts[i]` observations to bucket i (the last one is +Inf), which together make up `total`."""
+        """Add `counts[i]` observations to bucket i (the last one is +Inf), whose sum is `total`."""
         self._sum.inc(total)
         for bucket, count in zip(self._buckets, counts, strict=True):
             if count:
@@ -44,7 +45,7 @@ class Latencies:
 
 
 class RecordCounters(NamedTuple):
-    """Of the record: rows `written`, rows lost as they were `dropped` or remained `unwritten`, whole files `removed`.
+    """Of the record: rows `written`, rows lost because they were `dropped` or left `unwritten`, whole files `removed`.
 
     They may be used from any thread.
     """
@@ -94,7 +95,7 @@ class Metrics:
             self._unseen.labels(feature.name)  # a counter at 0 from the start, so that a rate sees its first step
 
     def count_record(self) -> RecordCounters:
-        """The counters of the record, which are there from now on. To be called once."""
+        """The counters of the record, which exist from now on. To be called once."""
         lost = Counter("record_lost_rows", "Rows that are not in the record", ["reason"], registry=self._registry)
         return RecordCounters(
             Counter("record_rows", "Rows written to the record", registry=self._registry),

@@ -11,7 +11,7 @@ from serving.request_schema import PIECE_BYTES
 
 
 class OnnxPredictor:
-    """Runs the packed graph: a string tensor, a float tensor, in; labels and probabilities, or values, out."""
+    """Runs the packed graph: a string tensor and a float tensor in; labels and probabilities, or values, out."""
 
     backend = "onnx"
     shares_runs = True
@@ -22,9 +22,9 @@ class OnnxPredictor:
         options = as_served(onnxruntime.SessionOptions())
         try:
             session = onnxruntime.InferenceSession(model, options, providers=PROVIDERS)
-        except Exception as error:  # those of ONNX Runtime have no base class of their own
+        except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise model_failed(manifest, self.backend, error) from error
-        # The session's own `run` first asks, at each call, for what can't be missing here: a seventh of a row's time.
+        # The session's own `run` first checks for inputs, which can't be missing here: a seventh of a row's time.
         self._run = session._sess.run  # noqa: SLF001
         self._inputs = {node.name for node in session.get_inputs()}
         self._outputs = outputs_of(manifest.task)

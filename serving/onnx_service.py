@@ -16,7 +16,7 @@ PORT = 8001
 
 
 def build(settings: Settings, metrics: Metrics | None = None) -> Application:
-    """The application of the bundle that is there now."""
+    """The application for the bundle in the model folder."""
     manifest, model = load(settings, ARTIFACT)
     return create_app(OnnxPredictor(model, manifest), manifest, settings, metrics)
 

@@ -1,4 +1,4 @@
-"""The OpenAPI entries of the predict routes, as the manifest has them."""
+"""The OpenAPI entries of the predict routes, made from the manifest."""
 
 from bundle.manifest import Manifest
 from serving.api_keys import OPEN_PATHS
@@ -29,7 +29,7 @@ def add_predict_routes(document: Schema, manifest: Manifest, *, max_rows: int) -
 
 
 def require_key(document: Schema) -> None:
-    """Say of the document's routes, but those of the health, that they want an API key."""
+    """Declare that the document's routes, except those for health, require an API key."""
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operations in document["paths"].items():
         if path not in OPEN_PATHS:

@@ -15,7 +15,7 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 
 class PandasFrames:
-    """Builds frames of the given features. What is missing is NaN, NaT, or NA: what pandas itself reads a gap as."""
+    """Builds frames of the given features. Missing values are NaN, NaT or NA, as when pandas itself reads a gap."""
 
     def __init__(self, places: Sequence[Place], missing: str) -> None:
         """`missing` is the token of missing categories."""

@@ -12,14 +12,14 @@ from serving.predictor import Batch, Classes, Place, Predictions, Predictor, Val
 
 
 class PicklePredictor:
-    """Runs the pipeline as it was fitted: on a frame of named columns or a matrix, one thread."""
+    """Runs the pipeline as it was fitted: on a frame of named columns or a matrix, in one thread."""
 
     backend = "pickle"
     shares_runs = False
     piece_bytes = 320 << 10  # about a thousand rows: a call costs several milliseconds, however few they are
 
     def __init__(self, model: bytes, manifest: Manifest) -> None:
-        """`model` must have been checked against the manifest: unpickling runs what the pickle says.
+        """`model` must have been checked against the manifest: unpickling runs whatever code the pickle names.
 
         Raises:
             BundleError: the libraries that are installed can't read it.
@@ -35,7 +35,7 @@ class PicklePredictor:
             self._positive = manifest.classes.index(manifest.positive_class)
 
     def predict(self, batch: Batch) -> Predictions:
-        """Probabilities from the pipeline, asked for once: the label is what its `predict` would say of them."""
+        """Probabilities from the pipeline, computed once: the labels are what its `predict` would derive from them."""
         frame = self._frame(batch)
         if not self._classifies:
             return Values(np.asarray(self._model.predict(frame)).astype(np.float32, copy=False).reshape(-1))
@@ -48,7 +48,7 @@ class PicklePredictor:
 
 
 def build_frames(manifest: Manifest) -> Callable[[Batch], Any]:
-    """What makes the pipeline's frames. A library is imported only for a bundle that needs it."""
+    """The function that makes the pipeline's frames. A library is imported only for a bundle that needs it."""
     places = [Place.of(manifest, feature) for feature in manifest.features]
     if manifest.frame == "polars":
         from serving.polars_frames import PolarsFrames  # noqa: PLC0415

@@ -11,8 +11,8 @@ from serving.predictor import Batch, Place
 
 
 class PolarsFrames:
-    """Builds frames of the given features. A missing category is null; a missing number NaN in a column of floats, and
-    null in any other.
+    """Builds frames of the given features. A missing category is null; a missing number is NaN in a column of floats,
+    and null in any other.
     """
 
     def __init__(self, places: Sequence[Place], missing: str) -> None:

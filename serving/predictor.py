@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a batch has a feature's column."""
+    """Where a feature's column is in a batch."""
 
     feature: Feature
     position: int
@@ -73,9 +73,9 @@ Predictions = Classes | Values
 
 
 class Predictor(Protocol):
-    """A loaded model. `predict` may be called from any thread, one call at a time or several. `shares_runs`: whether
-    rows of several requests may be predicted in one call, if it gives the same answers. `piece_bytes`: how much of a
-    batch's JSON is best given to it in one call.
+    """A loaded model. `predict` may be called from any thread, also by several at once. `shares_runs`: whether rows of
+    several requests may be predicted in one call, provided that gives the same answers. `piece_bytes`: how much of a
+    batch's JSON is best predicted in one call.
     """
 
     backend: str

@@ -1,4 +1,4 @@
-"""The settings of the record: which part of the requests is recorded, where, and what of them."""
+"""The settings of the record: which fraction of the requests is recorded, where, and which features."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from bundle.manifest import Feature, Manifest
 
 @dataclass(frozen=True, kw_only=True)
 class RecordSettings:
-    """`sample` is the part of the requests, from 0 to 1, and `most_bytes` what all files of `folder` may have together.
+    """`sample` is the fraction of requests to record, from 0 to 1, and `most_bytes` the limit for all files of `folder`
+    together.
 
     `fields` are the names of the features that are recorded; None for all.
     """
@@ -27,7 +28,7 @@ class RecordSettings:
         """The features that are recorded, in the manifest's order.
 
         Raises:
-            BundleError: one that is to be recorded is not there.
+            BundleError: the model lacks a feature that is to be recorded.
         """
         if self.fields is None:
             return manifest.features
@@ -42,30 +43,30 @@ class RecordSettings:
 
 
 def parse_folder(text: str) -> Path | None:
-    """The folder; None if there is none. Raises ValueError: it is something else."""
+    """The folder; None if none is given. Raises ValueError: the path is something else."""
     if not text:
         return None
     path = Path(text)
     try:
         if path.exists() and not path.is_dir():
             raise ValueError("a folder is needed, and this is none")
-    except OSError:  # who may not even look at it may not write to it either, which the record itself tells
+    except OSError:  # what can't even be looked at can't be written either, and the record reports that
         return path
     return path
 
 
 def parse_part(text: str) -> float:
-    """A part of all. Raises ValueError: it is no decimal from 0 to 1."""
+    """A fraction. Raises ValueError: it is not a decimal from 0 to 1."""
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?|\.[0-9]+", text, re.ASCII) or float(text) > 1:
         raise ValueError("a decimal from 0 to 1 is needed")
     return float(text)
 
 
 def parse_names(text: str) -> tuple[str, ...] | None:
-    """Names, with commas between them or as a JSON array; None if there is nothing.
+    """Names, separated by commas or as a JSON array; None if the text is empty.
 
     Raises:
-        ValueError: what begins like an array is none of strings.
+        ValueError: it begins like a JSON array but is not one of strings.
     """
     if not text:
         return None

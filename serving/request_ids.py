@@ -12,13 +12,13 @@ KEY = "request_id"
 
 _USABLE = re.compile(rb"[!-~]{1,128}")
 _PREFIX = os.urandom(10).hex().encode()
-"""Tells the processes apart: workers import this module anew."""
+"""Distinguishes the processes: each worker imports this module anew."""
 
 _ENDINGS = [b"%03x" % number for number in range(1 << 12)]
 
 
 def _made() -> Iterator[bytes]:
-    """Ids of 32 hexadecimal digits that nobody else has: what most of them share is made for thousands at once."""
+    """Unique ids of 32 hexadecimal digits: the part that many of them share is made once for thousands."""
     beginnings = (b"%b%09x" % (_PREFIX, number) for number in itertools.count())
     return itertools.chain.from_iterable(map(beginning.__add__, _ENDINGS) for beginning in beginnings)
 
@@ -27,7 +27,7 @@ new_ids = _made()
 
 
 def take_or_make(given: bytes | None) -> bytes:
-    """The given id if it has 1 to 128 visible ASCII characters, or another one."""
+    """The given id if it has 1 to 128 visible ASCII characters, otherwise a new one."""
     return given if given is not None and _USABLE.fullmatch(given) else next(new_ids)
 
 

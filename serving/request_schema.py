@@ -22,7 +22,7 @@ from serving.row_type import RowType, known_categories
 BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for a body that it doesn't take."""
+"""What msgspec raises for a body that it doesn't accept."""
 
 PIECE_BYTES = 32 << 10
 """About a hundred rows."""
@@ -43,7 +43,7 @@ class RequestSchema:
     """Decodes the bodies of one model's requests."""
 
     def __init__(self, manifest: Manifest, *, max_rows: int, piece_bytes: int = PIECE_BYTES) -> None:
-        """A batch is worked on in pieces of so many bytes: while a piece is decoded no other thread gets on."""
+        """A batch is processed in pieces of `piece_bytes`: while a piece is decoded, no other thread can run."""
         self._manifest = manifest
         self._max_rows = max_rows
         self._piece_bytes = piece_bytes
@@ -52,7 +52,7 @@ class RequestSchema:
         self._names = tuple(feature.name for feature in manifest.categorical)
         self._tokens = manifest.tokens
         self._known = tuple(known_categories(feature) for feature in manifest.categorical)
-        # Fields in packed order, so that a decoded row's tuple falls into the two parts of a batch.
+        # Fields in packed order, so that a decoded row's tuple splits into the two parts of a batch.
         rows = RowType((*manifest.categorical, *manifest.numeric))
         self._decode_row, self._decode_rows = rows.decode_row, rows.decode_rows
 
@@ -101,7 +101,7 @@ class RequestSchema:
                 yield rows
                 done += len(rows)
         except REFUSALS:
-            # Wrong, or cut in the wrong place: the whole body tells.
+            # Invalid, or cut in the wrong place: decoding the whole body shows which.
             try:
                 rows = self._decode_rows(body)
             except REFUSALS as error:
@@ -121,9 +121,9 @@ class RequestSchema:
         return Piece(batch, unseen)
 
     def clean(self, index: int, column: Sequence[str | None], unseen: list[str]) -> tuple[str, ...]:
-        """The values of a categorical column, missing and unseen ones replaced.
+        """The values of a categorical column, with missing and unseen ones replaced.
 
-        Appends the column's name to `unseen` for each of the latter.
+        Appends the column's name to `unseen` for each unseen one.
         """
         known, missing, strange = self._known[index], self._tokens.missing, self._tokens.unseen
         cleaned = tuple([v if v in known else missing if v is None else strange for v in column])

@@ -10,8 +10,8 @@ from bundle.manifest import Manifest
 from serving.predictor import Classes, Values
 
 Encode = Callable[[Any], bytes]
-"""A piece of the response's body, from `Classes` or `Values`. Encoding piece by piece keeps the interpreter's lock for
-a moment only."""
+"""A piece of the response's body, from `Classes` or `Values`. Encoding piece by piece holds the interpreter's lock only
+briefly at a time."""
 
 Assemble = Callable[[Sequence[bytes], int], bytes]
 """The response's body, from its encoded pieces and the number of rows in them."""
@@ -44,7 +44,7 @@ class ClassAnswers:
 
 
 class ValueAnswers:
-    """Encodes a regressor's answers: `prediction`, null where the model has no finite one."""
+    """Encodes a regressor's answers: `prediction`, null where the model's value is not finite."""
 
     def __init__(self) -> None:
         self._prediction: Any = msgspec.defstruct("Prediction", [("prediction", float)], gc=False)
@@ -60,7 +60,7 @@ class ValueAnswers:
 
 
 def answers_of(manifest: Manifest) -> ClassAnswers | ValueAnswers:
-    """What encodes the answers of the model."""
+    """The encoder of the model's answers."""
     return ValueAnswers() if manifest.task == "regression" else ClassAnswers(manifest)
 
 

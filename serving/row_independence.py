@@ -1,8 +1,8 @@
 """Whether a model gives a row the same answer, to the bit, alone and among others: then rows may share its runs.
 
-Nothing in ONNX promises it, and it is not so of every model: ONNX Runtime multiplies a matrix by another routine than
-a vector, which adds in another order. Of a linear model's answers that changes one in a hundred by the last bit, or one
-in three: few rows of one kind don't show it.
+ONNX does not promise it, and it is not true of every model: ONNX Runtime multiplies a matrix with a different routine
+than a vector, which adds in a different order. That changes the last bit of one in a hundred of a linear model's
+answers, or of one in three: a few similar rows don't show it.
 """
 
 import logging
@@ -19,10 +19,10 @@ TRIED_ROWS = 1024
 """How many rows a model is tried with. They take a tree ensemble some 20 ms."""
 
 TRIAL_SECONDS = 1.0
-"""How long a start may take for that. A model that needs longer answers each row by itself."""
+"""How long that may take at startup. A model that needs longer answers each row by itself."""
 
 _MISSING_PART = 0.05
-"""Of the values that may be missing, how many are."""
+"""The fraction of missing values, where values may be missing."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -30,8 +30,8 @@ logger = logging.getLogger("serving")
 
 
 def rows_to_try(manifest: Manifest) -> Batch:
-    """TRIED_ROWS rows, always the same ones, with all that the features may have: numbers of their range and somewhat
-    beyond, known categories, unseen and missing ones.
+    """TRIED_ROWS rows, always the same ones, with everything that the features may have: numbers in their range and
+    somewhat beyond, known and unseen categories, missing values.
     """
     random = np.random.default_rng(0)
     texts = [_texts(feature, manifest, random) for feature in manifest.categorical]
@@ -43,8 +43,8 @@ def rows_to_try(manifest: Manifest) -> Batch:
 
 
 def can_share(predictor: Predictor, rows: Batch) -> bool:
-    """Whether these rows get the same answers alone and together, to the bit. A model that fails at one can't share,
-    nor one that takes longer than TRIAL_SECONDS for them, one by one.
+    """Whether these rows get the same answers alone and together, to the bit. A model can't share if it fails on one of
+    them, or takes longer than TRIAL_SECONDS for them one by one.
     """
     deadline = time.perf_counter() + TRIAL_SECONDS
     alone = []
@@ -52,16 +52,18 @@ def can_share(predictor: Predictor, rows: Batch) -> bool:
         for at in range(len(rows.numeric)):
             alone.append(_bits(predictor.predict(_part(rows, at, at + 1))))
             if time.perf_counter() > deadline:
-                logger.info("rows don't share runs of the model: to try it takes too long")
+                logger.info("rows don't share runs of the model: the trial takes too long")
                 return False
         return all(_bits(predictions) == alone[at] for at, predictions in _together(predictor, rows))
     except Exception as error:  # noqa: BLE001 - a model may raise anything, and may still be right for valid rows
-        logger.info("rows don't share runs of the model: it fails at one that it was tried with: %s", error)
+        logger.info("rows don't share runs of the model: it fails on a row of the trial: %s", error)
         return False
 
 
 def _together(predictor: Predictor, rows: Batch) -> Iterator[tuple[int, Predictions]]:
-    """The answers to every row, with its place, from runs of two rows, of three and so on, and from one of all rows."""
+    """The answers to every row, with its index, from runs of two rows, three rows and so on, and from one run of all
+    rows.
+    """
     count = len(rows.numeric)
     start, size = 0, 2
     while start < count:

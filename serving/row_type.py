@@ -31,7 +31,7 @@ class Day(float):
 
 
 def parse_day(text: str) -> Day | None:
-    """The day that `YYYY-MM-DD` stands for, from year 1 to 9999; None if it is no such date."""
+    """The day that `YYYY-MM-DD` stands for, from year 1 to 9999; None if there is no such date."""
     if _DATE.fullmatch(text) is None:
         return None
     try:
@@ -44,7 +44,7 @@ class RowType:
     """Decodes bodies into rows whose fields stand in the order of the given features."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
-        # The fields have names of their own: those of the features may be anything.
+        # The fields get names of their own, since the features' names may be anything.
         names = {f"f{index}": feature.name for index, feature in enumerate(features)}
         fields = [(field, _field_type(feature)) for field, feature in zip(names, features, strict=True)]
         options: dict[str, Any] = {"forbid_unknown_fields": True, "kw_only": True, "gc": False}
@@ -62,7 +62,7 @@ class RowType:
 
 
 class _Renaming:
-    """Decodes rows some of whose names msgspec has no fields for: untyped first, which takes several times as long."""
+    """Decodes rows with names that msgspec can't give to fields: untyped first, which takes several times as long."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names
@@ -119,5 +119,5 @@ class _Everything(frozenset[str]):
 
 
 def known_categories(feature: Feature) -> frozenset[str]:
-    """The strings that are handed on as they are; None, a missing category, is never one of them."""
+    """The strings that are passed on unchanged; None, a missing category, is never one of them."""
     return _Everything() if feature.open else frozenset(feature.categories + feature.rare)

@@ -1,4 +1,4 @@
-"""JSON Schemas of requests and answers, as the manifest has them."""
+"""JSON Schemas of requests and answers, made from the manifest."""
 
 import json
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ def schemas(manifest: Manifest) -> Schema:
 
 
 def reference(name: str) -> Schema:
-    """What stands for a schema elsewhere in the document."""
+    """A reference to a schema, for use elsewhere in the document."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def example_row(manifest: Manifest) -> dict[str, str | int | float | bool | None]:
-    """A row that works as it stands."""
+    """A row that is valid as it is."""
     return {feature.name: feature.example for feature in manifest.features}
 
 
@@ -46,7 +46,7 @@ def _row_schema(manifest: Manifest) -> Schema:
 def _feature_schema(feature: Feature) -> Schema:
     kind = {"numeric": "integer" if feature.integer else "number", "boolean": "boolean"}.get(feature.kind, "string")
     schema: Schema = {"type": [kind, "null"] if feature.nullable else kind, "examples": [feature.example]}
-    if feature.kind == "numeric" and not feature.integer:  # the whole number after the largest reads as the largest
+    if feature.kind == "numeric" and not feature.integer:  # an integer just above the largest reads as the largest
         schema |= {"minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
     if feature.kind == "date":
         schema["format"] = "date"
@@ -56,7 +56,7 @@ def _feature_schema(feature: Feature) -> Schema:
 
 
 def _seen(feature: Feature) -> str:
-    """What training saw of the feature. The rare categories are nobody's business."""
+    """The feature's values that training saw. The rare categories are not published."""
     if feature.open:
         return "any string"
     if feature.kind in CATEGORICAL_KINDS:

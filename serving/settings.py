@@ -42,8 +42,8 @@ MAX_KEY_FILE_BYTES = 1 << 20
 """A longer file of keys is not read."""
 
 KEY_DIGESTS = "SERVING_KEY_DIGESTS"
-"""The variable by which workers are told where their parent wrote the digests of the keys that it has read: all of them
-have the same keys, whatever has become of the file since.
+"""The variable that tells workers where their parent wrote the digests of the keys that it has read: all of them have
+the same keys, whatever has happened to the file since.
 """
 
 Parsed = TypeVar("Parsed")
@@ -57,10 +57,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`port` 0 takes a free one. `manifest_sha256` pins the bundle; None takes whichever is there.
+    """`port` 0 takes a free one. `manifest_sha256` pins the bundle; None accepts any.
 
-    `max_body_bytes`, `max_batch_rows` and `request_seconds` (until it has arrived) hold for a request, the other limits
-    for one worker process. `record` is None if nothing is recorded; `tracing` is OpenTelemetry's to configure.
+    `max_body_bytes`, `max_batch_rows` and `request_seconds` (for its arrival) limit a request, the other limits one
+    worker process. `record` is None if nothing is recorded; `tracing` is configured by OpenTelemetry's own variables.
     """
 
     model_dir: Path
@@ -84,7 +84,7 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, *, default_port: int) -> Settings:
-    """The settings that the environment gives; what it doesn't name has a default.
+    """The settings in the environment; those that it doesn't name have defaults.
 
     Raises:
         SettingsError: a value is not what its variable takes, or a variable with the prefix is not known.
@@ -162,10 +162,10 @@ def _read_tracing(environment: Mapping[str, str]) -> bool:
 
 
 def read_keys(environment: Mapping[str, str] = os.environ) -> ApiKeys:
-    """The key that the environment gives, or those of the file that it names, one a line; no keys if it has neither.
+    """The key in the environment, or those in the file that it names, one per line; no keys if it has neither.
 
     Raises:
-        SettingsError: the file can't be read, or what is given is no key. No message has a key in it.
+        SettingsError: the file can't be read, or what is given is not a key. No message contains a key.
     """
     if KEY_DIGESTS in environment:
         return ApiKeys.from_digests(Path(environment[KEY_DIGESTS]).read_text(encoding="ascii"))
@@ -183,7 +183,7 @@ def read_keys(environment: Mapping[str, str] = os.environ) -> ApiKeys:
     except OSError as error:
         raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: it has other characters than ASCII ones") from None
+        raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: it has characters other than ASCII") from None
     except InvalidKey as error:
         raise SettingsError(f"{PREFIX}API_KEY_FILE={file!r}: {error}") from None
     if not keys:

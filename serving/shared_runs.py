@@ -1,7 +1,7 @@
 """One run of the model for the rows of several requests: those that are begun in the same turn of the event loop.
 
-A row costs a run of its own several times what it costs among others. Nobody waits for another request to arrive: the
-rows are those that are there anyway, to be answered in this turn.
+A row costs several times as much in a run of its own as among others. No request waits for another to arrive: the rows
+are those that are to be answered in this turn anyway.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Waiting = tuple[Batch, asyncio.Future[Predictions]]
 
 
 class SharedRuns:
-    """Runs a model for all rows that it is given in a turn of the event loop, in whose thread alone it is used."""
+    """Runs a model once for all rows that it gets in a turn of the event loop; used only in the event loop's thread."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -40,7 +40,7 @@ class SharedRuns:
         waiting, self._waiting = self._waiting, []
         try:
             predictions = predict_together(self._predictor, [row for row, _ in waiting])
-        except Exception:  # noqa: BLE001 - of whose row it is, the separate runs tell
+        except Exception:  # noqa: BLE001 - the separate runs show whose row it is
             self._run_apart(waiting)
             return
         for (_, answer), prediction in zip(waiting, predictions, strict=True):
@@ -70,7 +70,7 @@ def _untold(_: Batch, __: Predictions) -> None:
 
 
 class RowEndpoint(PredictEndpoint):
-    """`POST` of one row: those that are begun together share a run of the model."""
+    """`POST` of one row: rows whose requests begin together share a run of the model."""
 
     def __init__(self, route: str, decode: Decode, encode: Encode, assemble: Assemble, worker: Worker) -> None:
         super().__init__(route, decode, encode, assemble, worker)
@@ -78,7 +78,7 @@ class RowEndpoint(PredictEndpoint):
         self._runs = SharedRuns(worker.predictor)
 
     async def answer_now(self, scope: Scope, body: bytes, steps: Steps) -> Answer:
-        """Answer the row in the body; one whose steps allow no other has a run of its own."""
+        """Answer the row in the body, in a run of its own if it is alone or its steps have no `predicted`."""
         (piece,) = steps.decode(body)
         if scope.get(TOGETHER, 1) == 1 or steps.predicted is None:
             predictions = steps.predict(piece.batch)

@@ -1,4 +1,4 @@
-"""Whether traces are asked for, by OpenTelemetry's own variables, and can be sent."""
+"""Whether OpenTelemetry's own variables ask for traces, and whether they can be sent."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -11,10 +11,11 @@ INSTALL = "pip install --require-hashes -r requirements/tracing.lock"
 
 
 def read_tracing(environment: Mapping[str, str]) -> bool:
-    """Whether requests are traced: an endpoint is named, and the SDK not disabled.
+    """Whether requests are traced: an endpoint is named, and the SDK is not disabled.
 
     Raises:
-        ValueError: they are to be, and can't be: the packages are not there, or the protocol is not the one spoken.
+        ValueError: they should be traced but can't be: the packages are not installed, or the protocol is not
+            supported.
     """
     endpoint = next((name for name in ENDPOINTS if environment.get(name, "").strip()), None)
     if endpoint is None or environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
@@ -30,5 +31,5 @@ def read_tracing(environment: Mapping[str, str]) -> bool:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # of a package that it is in
+    except ModuleNotFoundError:  # a package that contains it is missing
         return False

@@ -1,6 +1,6 @@
 """Traces of requests, sent to an OpenTelemetry collector by its own SDK: a span for the request, and one for each step.
 
-Everything that can be set is set by the variables of the SDK and its exporter. Spans are sent by a thread of theirs.
+Everything that can be set is set by the variables of the SDK and its exporter. Spans are sent by a separate thread.
 """
 
 import logging
@@ -37,7 +37,7 @@ class Tracing:
 
     def __init__(self, service: str) -> None:
         """Raises ValueError: a variable of OpenTelemetry has a value that its SDK doesn't take."""
-        # It warns of what clients send, each time.
+        # It would log a warning each time a client sends something invalid.
         logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
         resource = Resource.create()
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
@@ -46,14 +46,14 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 
     def watcher(self, manifest: Manifest) -> "TracedModel":
-        """What traces requests for this model."""
+        """The watcher that traces requests for this model."""
         return TracedModel(self._provider.get_tracer("train-to-serve"), manifest)
 
     def start(self) -> None:
-        """It has begun."""
+        """Nothing to do: sending has already begun."""
 
     def stop(self) -> None:
-        """Send the last spans, unless the collector takes too long for it."""
+        """Send the last spans, unless the collector takes too long."""
         shutdown = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         shutdown.start()
         shutdown.join(STOP_SECONDS)
@@ -74,7 +74,7 @@ class TracedModel:
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, scope: Scope, route: str) -> Watch | None:
-        """Begin the span of a request, as a child of the one that it names."""
+        """Begin the span of a request, as a child of the span that the request names."""
         attributes = {**self._attributes, "http.route": route, "request_id": request_id(scope).decode()}
         span = self._tracer.start_span(
             f"POST {route}", self._parent(scope), SpanKind.SERVER, attributes, start_time=time.time_ns()
@@ -82,7 +82,7 @@ class TracedModel:
         return _Traced(self._tracer, span) if span.is_recording() else None
 
     def _parent(self, scope: Scope) -> Context:
-        """The span that the request's `traceparent` names, if it has one, and one only."""
+        """The span that the request's `traceparent` names, if it has exactly one."""
         carrier: dict[str, list[str]] = {}
         for name, value in scope["headers"]:
             if name in _PARENT:
@@ -99,7 +99,7 @@ class _Stopwatch:
         self.pieces = self.began = self.ended = self.busy = 0
 
     def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The callable, or the iterator that it gives, with a look at the clock before and after."""
+        """The callable, or the iterator that it returns, timed."""
 
         def run(*arguments: Any) -> Any:  # noqa: ANN401 - whatever the callable takes and gives
             began = time.time_ns()
@@ -112,7 +112,7 @@ class _Stopwatch:
         return run
 
     def _consumed(self, results: Iterator[Any]) -> Iterator[Any]:
-        self.pieces = self.busy = 0  # what made the iterator has done nothing yet
+        self.pieces = self.busy = 0  # making the iterator has done no work yet
         while True:
             began = time.time_ns()
             try:

@@ -1,4 +1,4 @@
-"""What may look at requests while they are answered: a record of them, traces. Without either, nothing of it is done.
+"""What can watch requests while they are answered: the record and traces. Without either, nothing here runs.
 
 Watching is done from the outside: a watched request is answered by other callables, which call those of the endpoint.
 """
@@ -13,9 +13,9 @@ from serving.predictor import Batch, Predictions
 
 
 class Steps(NamedTuple):
-    """The steps from a request's body to its answer. What `decode` and `encode` take and give is their endpoint's own;
-    what `decode` gives may be an iterator, whose work is done when it is consumed. `predicted` is told of
-    the answer to a row that was predicted together with those of other requests; None: `predict` has to be asked.
+    """The steps from a request's body to its answer. What `decode` and `encode` take and return is up to their
+    endpoint; `decode` may return an iterator, whose work is done when it is consumed. `predicted` is called with the
+    answer to a row that was predicted together with those of other requests; if it is None, `predict` must be called.
     """
 
     decode: Callable[..., Any]
@@ -28,17 +28,19 @@ class Watch(Protocol):
     """Watches one request."""
 
     def around(self, steps: Steps) -> Steps:
-        """The steps by which it is to be answered. They may be called from another thread."""
+        """The steps to answer it with. They may be called from another thread."""
 
     def end(self, status: int | None) -> None:
-        """It has been answered with this status; None: not at all, the client has gone or the service ends."""
+        """It has been answered with this status; None if not at all: the client has gone or the service is stopping."""
 
 
 class Watcher(Protocol):
     """Watches requests."""
 
     def begin(self, scope: Scope, route: str) -> Watch | None:
-        """A request has come, whose id is in the scope; `route` is that of the metrics. None: it is not watched."""
+        """A request has arrived, whose id is in the scope; `route` is its route in the metrics. None if it is not
+        watched.
+        """
 
 
 class Together:
@@ -48,7 +50,7 @@ class Together:
         self._watchers = watchers
 
     def begin(self, scope: Scope, route: str) -> Watch | None:
-        """A request has come; it is watched by those who want to."""
+        """A request has arrived; each watcher decides whether to watch it."""
         begun = [watcher.begin(scope, route) for watcher in self._watchers]
         watches = [watch for watch in begun if watch is not None]
         return _Watches(watches) if watches else None

@@ -15,10 +15,10 @@ from serving.predictor import Batch
 from serving.watching import Steps
 
 ROUTE = "infer"
-"""The route of its metrics, whatever the model is called."""
+"""Its route in the metrics, whatever the model is called."""
 
 ROWS_PER_RUN = 1024
-"""A larger batch is predicted in pieces, so that what the model makes of it in between stays small."""
+"""A larger batch is predicted in pieces, so that the model's intermediate results stay small."""
 
 
 class InferEndpoint(Endpoint):

@@ -1,4 +1,4 @@
-"""What the protocol's requests can get wrong, and the form in which it wants errors."""
+"""What the protocol's requests can get wrong, and the form in which it reports errors."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from serving.errors import Problem, RequestError
 
 
 class InvalidRequest(RequestError):
-    """What was sent is no inference request for this model."""
+    """The body is not an inference request for this model."""
 
     status = 400
 
@@ -28,13 +28,13 @@ class InvalidInput(InvalidRequest):
 
 
 class NotFound(InvalidRequest):
-    """No model, version or path of this name is here."""
+    """There is no model, version or path of this name."""
 
     status = 404
 
 
 class MethodNotAllowed(InvalidRequest):
-    """The path takes another method."""
+    """The path does not accept this method."""
 
     status = 405
 

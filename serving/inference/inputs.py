@@ -38,7 +38,7 @@ class Group(NamedTuple):
 
 
 class InputSchema:
-    """Makes batches of the inputs of one model's requests."""
+    """Makes batches from the inputs of one model's requests."""
 
     def __init__(self, manifest: Manifest, rows: RequestSchema, *, max_rows: int) -> None:
         self._manifest = manifest
@@ -79,7 +79,7 @@ class InputSchema:
         return self._assemble(texts, numbers, rows)
 
     def _are_packed(self, inputs: Sequence[Input]) -> bool:
-        """Whether the names are the packed graph's. A feature of such a name goes first."""
+        """Whether the names are the packed graph's. A feature with such a name takes precedence."""
         return bool(inputs) and all(one.name in self._packed and one.name not in self._own for one in inputs)
 
     def _check_names(self, inputs: Sequence[Input], groups: dict[str, Group]) -> None:
@@ -135,7 +135,7 @@ class _Place(NamedTuple):
     column: int | None
 
     def refuse(self, row: int, verdict: Verdict) -> InvalidInput:
-        """The error of a value in this place."""
+        """The error for a value in this place."""
         at = (row,) if self.column is None else (row, self.column)
         return InvalidInput(self.name, verdict[0], at)
 
@@ -147,7 +147,7 @@ def _check_texts(feature: Feature, texts: list[str | None], place: _Place) -> li
 
 
 def _to_numbers(feature: Feature, values: Values, rows: slice, place: _Place) -> NDArray[np.float32]:
-    """The feature's numbers as the model takes them, float32 [rows]. By way of float64, as those of JSON rows."""
+    """The feature's numbers as the model takes them, float32 [rows]. Converted from float64, as in JSON rows."""
     if values.texts:
         return _to_days(_check_texts(feature, values.texts[rows], place), place)
     numbers = values.numbers[rows]

@@ -1,4 +1,4 @@
-"""What the protocol says about the server and its model: documents that stay while a bundle is served."""
+"""What the protocol says about the server and its model: documents that don't change while a bundle is served."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -42,5 +42,5 @@ def model_metadata(manifest: Manifest, backend: str, outputs: Iterable[Output]) 
 
 def _datatype(feature: Feature) -> str:
     if feature.kind == "numeric":
-        return INT64 if feature.integer and not feature.nullable else FP32  # whose NaN means missing
+        return INT64 if feature.integer and not feature.nullable else FP32  # in which NaN means missing
     return BOOL if feature.kind == "boolean" else BYTES

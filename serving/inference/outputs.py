@@ -39,7 +39,7 @@ Selected = Sequence[tuple[Output, bool]]
 
 
 class Answer(NamedTuple):
-    """A response's body, and its header fields but for the length."""
+    """A response's body, and its header fields except the length."""
 
     content: bytes
     headers: Headers
@@ -61,7 +61,7 @@ class OutputSchema:
         self.outputs = {output.name: output for output in found}
 
     def select(self, request: InferRequest) -> Selected:
-        """The outputs that are asked for, all without a word, and whether each is to be binary.
+        """The outputs that are asked for, all if none is named, and whether each is to be binary.
 
         Raises:
             InvalidRequest: the model has no such output, or it is asked for twice.
@@ -113,7 +113,7 @@ def _flag(parameters: Parameters | None, name: str, *, default: bool) -> bool:
 
 
 def _array_output(name: str, datatype: str, kind: str, width: int | None) -> Output:
-    """An output of the graph, as it is."""
+    """An output of the graph, unchanged."""
     return Output(
         name,
         datatype,

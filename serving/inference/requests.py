@@ -20,7 +20,7 @@ Parameter = bool | int | float | str | None | UnsetType
 
 
 class Parameters(msgspec.Struct):
-    """The parameters of requests and tensors that mean something here. Others are passed over, and take no memory."""
+    """The parameters of requests and tensors that mean something here. Others are skipped, and take no memory."""
 
     binary_data: Parameter = UNSET
     binary_data_output: Parameter = UNSET
@@ -34,7 +34,7 @@ NO_PARAMETERS = Parameters()
 
 
 def _few(element: Any, most: int) -> Any:  # noqa: ANN401 - types
-    """The type of an array of at most so many elements, which the decoder holds to while it reads."""
+    """The type of an array of at most `most` elements, which the decoder enforces while it reads."""
     fields = [(f"at_{index}", element | UnsetType, UNSET) for index in range(most)]
     return msgspec.defstruct(f"AtMost{most}", fields, array_like=True, forbid_unknown_fields=True)
 
@@ -65,7 +65,7 @@ class RequestOutput(msgspec.Struct):
 
 
 class InferRequest(msgspec.Struct):
-    """The request's JSON object. Other members of it are ignored, as the protocol says."""
+    """The request's JSON object. Its other members are ignored, as the protocol says."""
 
     inputs: list[RequestInput]
     id: str | None
@@ -84,10 +84,10 @@ class Input(NamedTuple):
 
 
 class RequestReader:
-    """Reads the requests for a model of so many input and output tensors.
+    """Reads the requests for a model with this many input and output tensors.
 
-    A tensor that is there twice is to be named, but a body of nothing but tensors is given up at the first that is too
-    many: a hundred thousand of them would take memory and time that no request for the model can need.
+    Twice as many are read, so that an error can name a duplicate, but reading stops at the first tensor beyond that: a
+    hundred thousand of them would take memory and time that no request for the model can need.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -104,7 +104,7 @@ class RequestReader:
 
         Raises:
             MalformedBody: not JSON.
-            InvalidRequest: the object is no inference request, or its lengths don't fit the body.
+            InvalidRequest: the object is not an inference request, or its lengths don't fit the body.
         """
         view = memoryview(body)
         end = len(body) if length is None else _json_length(length, len(body))
@@ -127,7 +127,7 @@ def _json_length(value: bytes, most: int) -> int:
 
 
 def _take_data(described: list[RequestInput], binary: memoryview) -> list[Input]:
-    """The inputs with their data: what is binary stands behind the JSON object, in their order."""
+    """The inputs with their data: binary data follows the JSON object, in their order."""
     inputs = []
     for tensor in described:
         refuse_unsupported(f"input {quoted(tensor.name)}", tensor.parameters)

@@ -19,9 +19,9 @@ READY, NOT_READY = b'{"ready":true}', b'{"ready":false}'
 
 
 class InferenceProtocol:
-    """Answers what is asked about the one model, and for its predictions.
+    """Answers requests about the one model and for its predictions.
 
-    `direct` are the predict routes by their paths, for those who can tell that a request is one of theirs.
+    `direct` has the predict routes by their paths, for a caller that recognises requests to them.
     """
 
     def __init__(self, manifest: Manifest, rows: RequestSchema, worker: Worker, *, max_rows: int) -> None:

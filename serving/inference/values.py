@@ -17,7 +17,7 @@ _PATH = re.compile(r" - at `\$(?P<path>(?:\[\d+\])+)`$")
 _NESTED = re.compile(rb"[ \t\n\r]*\[[ \t\n\r]*\[")
 _BETWEEN_STRINGS = re.compile(rb'"[ \t\n\r]*,[ \t\n\r]*"')
 _LENGTH = 4
-"""The size of the number in front of each element of binary BYTES."""
+"""The size of the length in front of each element of binary BYTES."""
 
 
 class Values(NamedTuple):
@@ -61,9 +61,9 @@ def _check_count(tensor: Input, found: int, expected: int) -> None:
 
 
 def _check_size(tensor: Input, expected: int) -> None:
-    """Refuse far more values than the shape has before they are made of the data.
+    """Refuse data with far more values than the shape has before it is decoded.
 
-    Between two numbers is a comma, and between two strings what looks so at the end of a string at most once more.
+    There is a comma between two numbers, and `","` between two strings; the end of a string can look like one more.
     """
     data = bytes(tensor.data)
     if tensor.datatype == BYTES:

@@ -1,4 +1,4 @@
-"""The address that a service listens at, which is nobody else's meanwhile."""
+"""The address that a service listens on, which no other service can use meanwhile."""
 
 import socket
 import sys
@@ -13,7 +13,8 @@ def claimed_address(settings: Settings) -> Iterator[None]:
     """Keep other services from the address until the block ends.
 
     The sockets of several workers may be bound where others listen already, as long as all of them allow it. While two
-    services that are started at once load their models, nobody listens yet; later they would share the requests.
+    services that are started at the same time load their models, neither listens yet; later they would share the
+    requests.
 
     Raises:
         SettingsError: it can't be listened on, or another service has claimed it.
@@ -37,9 +38,9 @@ def _probe(settings: Settings) -> str:
 
 
 def _claim(claim: socket.socket, host: str, port: int) -> None:
-    """Bind to a name that goes with the process, and that is of this network alone, as the address is.
+    """Bind to a name that disappears with the process, and that belongs to this network alone, as the address does.
 
-    Only Linux has such names, and several sockets that listen at one address and all get connections.
+    Only Linux has such names, and only there can several sockets listen on one address and all get connections.
     """
     if sys.platform == "linux" and port:
         claim.bind(f"\0train-to-serve {host} {port}")

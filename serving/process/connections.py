@@ -1,4 +1,5 @@
-"""What the clients of one worker process may take of it: the bounds of every connection, and who watches the clock.
+"""What the clients of one worker process may use of it: the bounds of every connection, and the task that enforces the
+times.
 
 docs/connections.md states what they add up to.
 """
@@ -23,10 +24,10 @@ works on each chunk, however small.
 """
 
 UNPARSED_BYTES = 64 << 20
-"""What all connections of a process may hold of unfinished heads and of requests whose turn has not come."""
+"""How much all connections of a process may hold of unfinished heads and of requests whose turn has not come."""
 
 OWN_BYTES = 4 << 10
-"""What a connection may hold of them in any case, so that full buffers do not shut out ordinary clients."""
+"""How much of them a connection may hold in any case, so that full buffers do not shut out ordinary clients."""
 
 LINGER_SECONDS = 5.0
 """How long a connection that is ending reads on: unread bytes would reset it, perhaps before the answer is read."""
@@ -38,10 +39,10 @@ ARRIVING_SECONDS = 0.05
 """How long a service that stops waits for requests that are on their way on its connections."""
 
 SWEEP_SECONDS = 0.5
-"""How often the connections' times are looked at: so much later than its limit a connection may end."""
+"""How often the connections' times are checked: a connection may end this much later than its limit."""
 
 BEHIND_SECONDS = 0.01
-"""How late the event loop must be with that for the connections that wait to be accepted to be accepted all at once."""
+"""If the event loop is this late with the check, all connections that wait to be accepted are accepted at once."""
 
 STATE_KEY = "connection_limits"
 """Where an application puts its ConnectionLimits in its lifespan state."""
@@ -51,12 +52,12 @@ class Connection(Protocol):
     """What the limits ask of a connection."""
 
     def end_if_overdue(self, now: float) -> None:
-        """End it if its client has been waited for too long."""
+        """End it if it has waited too long for its client."""
 
 
 @dataclass
 class ConnectionLimits:
-    """The limits of one worker process, and its connections and requests in hand, which are held to them.
+    """The limits of one worker process, and its connections and requests in hand, to which they apply.
 
     `seconds` is how long a request may take to arrive, from its first byte or from the connection's start, and how long
     a client may leave an answer unread. `unparsed` is what the connections hold beyond their own bytes.

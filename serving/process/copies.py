@@ -1,7 +1,7 @@
 """Private copies of the served bundle, which the workers of a service are started from.
 
-A worker that ends is replaced by one with the same bundle, whatever stands in the bundle's folder by then: a newer
-bundle, which the other workers don't serve yet, or a damaged one, which would end the service.
+A worker that ends is replaced by one with the same bundle, whatever is in the bundle's folder by then: a newer bundle,
+which the other workers don't serve yet, or a damaged one, which would end the service.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from serving.process.private_folder import of_parent
 from serving.settings import Settings
 
 MANIFEST_FILE, ARTIFACT_FILE = "manifest.json", "artifact"
-"""Names in a copy. They are its own, so that nothing that a bundle says decides where a file is written."""
+"""Names in a copy. They are fixed, so that nothing in a bundle decides where a file is written."""
 
 
 def load(settings: Settings, kind: ArtifactKind) -> tuple[Manifest, bytes]:
@@ -29,13 +29,13 @@ def load(settings: Settings, kind: ArtifactKind) -> tuple[Manifest, bytes]:
     if of_parent() is None:
         manifest = read_manifest(settings.model_dir, pin=settings.manifest_sha256)
         return manifest, read_artifact(manifest, kind, settings.model_dir)
-    copy = settings.model_dir.resolve()  # both files of one copy, whatever is the current one by then
+    copy = settings.model_dir.resolve()  # both files come from one copy, even if another becomes the current one
     manifest = read_manifest(copy, pin=settings.manifest_sha256)
     return manifest, read_artifact(_with_own_name(manifest, kind), kind, copy)
 
 
 def copy_bundle(settings: Settings, kind: ArtifactKind, copy: Path) -> str:
-    """Make the folder `copy` one of the settings' bundle, as far as a service needs it. Returns the model's version.
+    """Copy the settings' bundle into the new folder `copy`, as far as a service needs it. Returns the model's version.
 
     Raises:
         BundleError: the bundle is not whole, not the pinned one, or can't be copied.
@@ -46,7 +46,7 @@ def copy_bundle(settings: Settings, kind: ArtifactKind, copy: Path) -> str:
         (copy / MANIFEST_FILE).write_bytes(read_regular(manifest_file, most=MAX_MANIFEST_BYTES))
         manifest = read_manifest(copy, pin=settings.manifest_sha256)
         (copy / ARTIFACT_FILE).write_bytes(read_artifact(manifest, kind, settings.model_dir))
-    except BundleError as error:  # of the original, as far as anybody is concerned
+    except BundleError as error:  # reported as an error of the original
         raise BundleError(str(error).replace(str(copy / MANIFEST_FILE), str(manifest_file))) from error
     except OSError as error:
         raise BundleError(f"{settings.model_dir}: can't be copied for the workers: {error.strerror}") from error
@@ -60,7 +60,7 @@ def _with_own_name(manifest: Manifest, kind: ArtifactKind) -> Manifest:
 
 
 class Copies:
-    """Copies in `folder`, which must exist; its link `current` leads to the one that workers start from."""
+    """Copies in `folder`, which must exist; its link `current` points to the one that workers start from."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -76,7 +76,7 @@ class Copies:
         """Make this copy the current one. The one before it is kept, as a worker may just be reading it.
 
         Raises:
-            OSError: it can't be made so; the last one stays current.
+            OSError: that failed; the previous one stays current.
         """
         link = self._folder / "next"
         link.unlink(missing_ok=True)

@@ -20,8 +20,8 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 class EventLoop(uvloop.Loop):
     """uvloop accepts one connection in a turn of the loop.
 
-    That spreads new connections over the workers. But where a turn answers hundreds of requests, it takes minutes until
-    a new client is heard at all, if only to be told that the service is over capacity.
+    That spreads new connections over the workers. But when each turn answers hundreds of requests, it takes minutes
+    until a new client gets any answer, if only that the service is over capacity.
     """
 
     def __init__(self) -> None:
@@ -30,8 +30,8 @@ class EventLoop(uvloop.Loop):
         self._accepting: set[asyncio.Task[Any]] = set()
 
     async def create_server(self, protocol_factory: ProtocolFactory, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as asyncio's
-        """As asyncio's; a socket that is given is one of those of `accept_waiting`. One of several workers listens at
-        its address, on another socket, and tells its parent that it does, or why it can't.
+        """As asyncio's; `accept_waiting` accepts from a socket that is given. One of several workers listens on another
+        socket at the same address, and tells its parent that it does, or why it can't.
         """
         given, private = options.get("sock"), of_parent()
         if given is None:
@@ -74,9 +74,9 @@ def _give_up(given: socket, error: OSError) -> NoReturn:
 
 
 def _at_address_of(shared: socket) -> socket:
-    """A worker's own socket, so that the kernel deals the connections out to the workers.
+    """A worker's own socket, so that the kernel distributes the connections over the workers.
 
-    Whichever worker is idle takes all connections that wait at a shared one: often all of 32 that come at once.
+    Of a shared socket, whichever worker is idle takes all waiting connections: often all of 32 that arrive at once.
     """
     if sys.platform != "linux":  # elsewhere one of the sockets gets all connections
         return shared

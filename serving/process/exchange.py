@@ -12,19 +12,19 @@ from serving.errors import InternalError
 from serving.request_ids import HEADER, request_id
 
 OVERLOADED = "overloaded"
-"""The extension in the scope of a request that came when the worker had as many as it takes."""
+"""The extension in the scope of a request that arrived when the worker had as many as it accepts."""
 
 ARRIVED = "arrived"
-"""Where in its scope a request has the time, of `perf_counter`, since when it has waited for its turn."""
+"""The key in a request's scope for the time, by `perf_counter`, since when it has waited for its turn."""
 
 TOGETHER = "together"
-"""Where in its scope a request has how many are begun together with it, itself included."""
+"""The key in a request's scope for the number of requests that are begun together, itself included."""
 
 READ_AHEAD_BYTES = 64 << 10
 """How much of a body is read before the application asks for it."""
 
 SHORT_REST_BYTES = 64 << 10
-"""The longest rest of a body that is read after its answer, to keep the connection."""
+"""The longest remainder of a body that is read after its answer to keep the connection."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -55,17 +55,17 @@ class Channel(Protocol):
         """The answer is complete."""
 
     def begun(self) -> None:
-        """The application is under way with the request."""
+        """The application has begun to work on the request."""
 
     def finished(self, exchange: "Exchange") -> None:
         """The application is done with the request, answered or not."""
 
 
 class Exchange:
-    """A request in hand. Its connection gives it the body, part by part, and has no other one meanwhile.
+    """A request in hand. Its connection gives it the body, part by part, and has no other request meanwhile.
 
-    `keep_alive`: whether the connection goes on after it. `missing`: how much of the body hasn't arrived, None where
-    nobody knows. `queued`: whether it waits for its turn, or has had it. `task`: the application's work on it.
+    `keep_alive`: whether the connection goes on after it. `missing`: how much of the body hasn't arrived, None if
+    unknown. `queued`: whether it waits for its turn, or has had it. `task`: the application's work on it.
     """
 
     __slots__ = (
@@ -100,11 +100,13 @@ class Exchange:
         self._wake()
 
     def comes_whole(self) -> bool:
-        """Whether the application is not asked before all of the body is there: it is short, and sent unasked."""
+        """Whether the application is called only when all of the body is there: it is short, and sent without being
+        asked for.
+        """
         return self.missing is not None and self.missing <= READ_AHEAD_BYTES and not self._continue
 
     def is_full(self) -> bool:
-        """Whether the application has to read before more of the body should come."""
+        """Whether the application has to read before more of the body is received."""
         return self._size > READ_AHEAD_BYTES
 
     def leave(self) -> None:
@@ -115,7 +117,7 @@ class Exchange:
         self._wake()
 
     async def run(self, app: ASGIApp) -> None:
-        """Let the application answer; what it fails to answer is a 500, whose cause is in the log alone."""
+        """Let the application answer; if it fails to, the answer is a 500, whose cause is only in the log."""
         try:
             self._channel.begun()
             await app(self.scope, self.receive, self.send)
@@ -140,7 +142,7 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": content})
 
     async def receive(self) -> Message:
-        """ASGI's: the body as far as it has arrived, then word that the client has gone."""
+        """ASGI's: the body as far as it has arrived, then the message that the client has gone."""
         if self._continue and not self.started:
             self._continue = False
             self._channel.transport.write(CONTINUE)
@@ -191,7 +193,7 @@ class Exchange:
         return b"".join(lines)
 
     def _can_go_on(self) -> bool:
-        """Whether it is clear to both sides where this answer and what is missing of the request end."""
+        """Whether it is clear to both sides where this answer and the rest of the request end."""
         if self._length is None or self._channel.last_answer():
             return False
         return self.arrived or (self.missing is not None and self.missing <= SHORT_REST_BYTES and not self._continue)

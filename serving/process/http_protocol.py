@@ -24,7 +24,7 @@ NEVER = float("inf")
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 TAIL_BYTES = len(HEAD_END) - 1
-"""What is kept of a chunked body's bytes: the end of the body may have begun in them."""
+"""How many bytes of a chunked body are kept: the end of the body may have begun in them."""
 
 EMPTY_LINES = re.compile(rb"[\r\n]*")
 """Allowed before a request."""
@@ -33,9 +33,9 @@ logger = logging.getLogger("serving")
 
 
 class Protocol(asyncio.Protocol):
-    """One connection. What has arrived and is not read yet is `_input` from `_at` on.
+    """One connection. `_input` from `_at` on is what has arrived and is not parsed yet.
 
-    Only one request is in hand at a time. What comes behind it stays as it came, and once there is something the socket
+    Only one request is in hand at a time. Bytes that follow it are left as they are, and once there are any the socket
     isn't read any more, so that a client that sends without waiting for answers is slowed down, and costs no memory.
     Times are the event loop's.
     """
@@ -73,7 +73,7 @@ class Protocol(asyncio.Protocol):
         self._address = transport.get_extra_info("sockname")
         self._deadline = self.loop.time() + self._limits.seconds
         self._limits.held.add(self)
-        # A surplus connection's first request is answered, with a 503, and its last; twice too many are closed unread.
+        # A surplus connection's first request gets a 503 and is its last; beyond twice the limit, it is closed unread.
         self._surplus = len(self._limits.held) > self._limits.connections
         if len(self._limits.held) > 2 * self._limits.connections:
             self.transport.abort()
@@ -119,7 +119,7 @@ class Protocol(asyncio.Protocol):
         self._sending_deadline = self.loop.time() + self._limits.seconds
 
     def resume_writing(self) -> None:
-        """Called by the transport when the client has read on."""
+        """Called by the transport when the client has read more."""
         self._sending_deadline = NEVER
         if self.drained is not None:
             self.drained.set_result(None)
@@ -128,10 +128,10 @@ class Protocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Called by the server when it stops: what has arrived is answered, then the connection ends.
 
-        That includes what the kernel has and nobody has read yet: to close then would reset the connection.
+        That includes bytes that are still unread in the kernel: closing then would reset the connection.
         """
         self._stopping = True
-        # In two steps, as all sockets are read between them, however long the loop has been busy.
+        # In two steps, because all sockets are read between them, however long the loop has been busy.
         later = self.loop.call_later
         later(ARRIVING_SECONDS / 2, later, ARRIVING_SECONDS / 2, self._end_if_idle)
 
@@ -140,7 +140,7 @@ class Protocol(asyncio.Protocol):
             self.transport.close()
 
     def end_if_overdue(self, now: float) -> None:
-        """End the connection if its client has been waited for too long."""
+        """End the connection if it has waited too long for its client."""
         if self._sending_deadline < now:
             self.transport.abort()
         elif self._deadline >= now:
@@ -158,15 +158,15 @@ class Protocol(asyncio.Protocol):
         return self._server.default_headers
 
     def last_answer(self) -> bool:
-        """Whether the connection ends after the present answer whatever its request says."""
+        """Whether the connection ends after the current answer, whatever its request says."""
         return self._surplus or (self._at == len(self._input) and (self._stopping or self._ended_by_client))
 
     def want_body(self) -> None:
-        """The application has taken what there was of the body."""
+        """The application has taken all that had arrived of the body."""
         self._resume_reading()
 
     def answered(self) -> None:
-        """The present answer is complete."""
+        """The current answer is complete."""
         exchange = cast("Exchange", self._exchange)
         self._limits.in_hand.discard(exchange)
         if not exchange.keep_alive:
@@ -177,16 +177,16 @@ class Protocol(asyncio.Protocol):
             self._resume_reading()
 
     def begun(self) -> None:
-        """The application is under way with a request."""
+        """The application has begun to work on a request."""
         self._limits.turns.close()
 
     def finished(self, exchange: Exchange) -> None:
-        """The application is done with a request, or is not asked any more."""
+        """The application is done with a request, or will not be called for it."""
         self._limits.in_hand.discard(exchange)
         self._server.tasks.discard(cast("asyncio.Task[None]", exchange.task))
 
     def _next(self) -> None:
-        """The present request is done with; the next one's turn has come."""
+        """The current request is finished; it is the next one's turn."""
         self._exchange = None
         self._deadline = self.loop.time() + self._idle_seconds
         if self._refusal is not None:
@@ -199,7 +199,7 @@ class Protocol(asyncio.Protocol):
             self._resume_reading()
 
     def take_turn(self, together: int) -> bool:
-        """Let the application begin with the present request, one of so many, if the client is still there."""
+        """Let the application begin the current request, one of `together`, if the client is still there."""
         exchange = cast("Exchange", self._exchange)
         if exchange.gone:
             return False
@@ -209,7 +209,7 @@ class Protocol(asyncio.Protocol):
         return True
 
     def _advance(self) -> None:
-        """Read what can be read of the input; count the rest of it, and read no more while it waits for its turn."""
+        """Parse as much of the input as possible; count the rest, and read no more while it waits for its turn."""
         try:
             while self._at < len(self._input) and not self._ending:
                 if not (self._take_head() if self._exchange is None else self._take_body(self._exchange)):
@@ -254,7 +254,7 @@ class Protocol(asyncio.Protocol):
         return True
 
     def _wait_for_request(self) -> None:
-        """Its time runs from the first look at it, however often there is another one."""
+        """The request's time runs from the first call, however many follow."""
         if not self._awaited:
             self._awaited = True
             self._deadline = self.loop.time() + self._limits.seconds
@@ -301,7 +301,7 @@ class Protocol(asyncio.Protocol):
         self._limits.turns.wait(self)
 
     def _take_body(self, exchange: Exchange) -> bool:
-        """Give the request in hand what has come of its body; what comes behind that waits for its answer."""
+        """Give the request in hand what has arrived of its body; what follows that waits for its answer."""
         if exchange.arrived:
             return False
         end = len(self._input)
@@ -328,7 +328,7 @@ class Protocol(asyncio.Protocol):
         self._deadline = NEVER
 
     def _refuse(self, error: RequestError) -> None:
-        """Answer what the application can't, when its turn has come, and end the connection."""
+        """Answer with the error in place of the application, when it is its turn, and end the connection."""
         exchange = self._exchange
         if exchange is not None and exchange.arrived:
             self._refusal = error

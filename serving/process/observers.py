@@ -6,7 +6,7 @@ from serving.watching import Observer, Together
 
 
 class Observers:
-    """Those that the settings ask for. Of what they don't ask for, nothing is imported."""
+    """The observers that the settings ask for. Nothing is imported for the others."""
 
     def __init__(self, settings: Settings, app: Application) -> None:
         """Raises SettingsError: what they ask for can't be done."""

@@ -1,6 +1,6 @@
 """The folder that a service with several workers shares with them, and with nobody else.
 
-Workers know that they are some by the environment that their parent gives them: it names the folder's parts.
+A worker knows that it is one by the environment that its parent gives it, which names the folder's parts.
 """
 
 import os
@@ -17,8 +17,8 @@ _LONGEST_REASON = 4096
 
 
 class PrivateFolder:
-    """`copies` holds the copies of the bundle, with the link `current` to the one in use; `ready` is there as soon
-    as a worker serves.
+    """`copies` holds the copies of the bundle, with the link `current` to the one in use; `ready` exists as soon as a
+    worker serves.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,12 +30,12 @@ class PrivateFolder:
         self._failure = path / "failure"
 
     def name_in(self, environment: MutableMapping[str, str]) -> None:
-        """Name the folder and the keys in it: what a process needs that tries a bundle."""
+        """Name the folder and the keys in the environment: that is what a process that tries a bundle needs."""
         environment[FOLDER] = str(self.path)
         environment[KEY_DIGESTS] = str(self._keys)
 
     def prepare(self, environment: MutableMapping[str, str]) -> None:
-        """Make the parts, and name them in the environment of the workers to come."""
+        """Make the parts, and name them in the environment that the workers will get."""
         self.copies.mkdir()
         self.metrics.mkdir()
         self.name_in(environment)
@@ -43,7 +43,7 @@ class PrivateFolder:
         environment[f"{PREFIX}MODEL_DIR"] = str(self.copies / "current")
 
     def write_keys(self, keys: ApiKeys) -> None:
-        """Give the workers these keys. Raises OSError: they can't be written, and those before them stay."""
+        """Give the workers these keys. Raises OSError: they can't be written, and the previous ones stay."""
         draft = self._keys.with_suffix(".new")
         draft.write_text(keys.digests(), encoding="ascii")
         draft.replace(self._keys)

@@ -1,4 +1,4 @@
-"""The application that a process serves, and its replacement by a newer bundle's while requests are answered."""
+"""The application that a process serves, and how a newer bundle's replaces it while requests are answered."""
 
 import asyncio
 import contextlib
@@ -26,10 +26,10 @@ from serving.settings import Settings, SettingsError, read_keys, read_settings
 logger = logging.getLogger("serving")
 
 RELOADING_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
-"""Reload keys and bundle, and keys only. They are blocked until a process can handle them, and not lost then."""
+"""Reload keys and bundle, and keys only. They are blocked until a process can handle them, so that none is lost."""
 
 LOAD_SECONDS = 120
-"""What a model that takes the current one's place may take to be loaded and to answer its example."""
+"""How long a model that replaces the current one may take to be loaded and to answer its example."""
 
 Build = Callable[[Settings, Metrics | None], Application]
 """Reads the bundle and makes its application; it counts in the given metrics, or in new ones."""
@@ -39,7 +39,7 @@ def make_application(build: Build, settings: Settings, metrics: Metrics | None =
     """The application of the bundle that is there.
 
     Raises:
-        BundleError: the bundle can't be used, whatever its model did when it was loaded or asked.
+        BundleError: the bundle can't be used, whatever its model raised when it was loaded or called.
     """
     try:
         return build(settings, metrics)
@@ -63,12 +63,12 @@ def start_worker(build: Build, *, default_port: int) -> "ReloadingApplication":
 
 
 class ReloadingApplication:
-    """ASGI: hands every request to the current application. SIGHUP takes the API keys that are there by then, builds
-    another application, and puts it in the current one's place; SIGUSR1 takes the keys only.
+    """ASGI: hands every request to the current application. SIGHUP rereads the API keys, builds another application,
+    and puts it in the current one's place; SIGUSR1 rereads only the keys.
 
-    A request belongs to one application from its first byte to its last, so that no answer is half of each bundle. The
-    next one is built in a thread and has answered its example row before it is put in place; if that fails, the log
-    says why, and the current one stays. Keys and model change apart: neither waits for the other to be good.
+    A request belongs to one application from its first byte to its last, so that no answer mixes two bundles. The next
+    application is built in a thread and has answered its example row before it is put in place; if that fails, the log
+    says why, and the current one stays. Keys and model change independently: neither waits for the other to be valid.
     """
 
     def __init__(self, build: Build, settings: Settings) -> None:
@@ -123,7 +123,7 @@ class ReloadingApplication:
             self._observers.stop()
 
     def reload_keys(self) -> None:
-        """Take the API keys that are there now."""
+        """Reread the API keys."""
         try:
             keys = read_keys()
         except (SettingsError, OSError, ValueError) as error:
@@ -133,8 +133,8 @@ class ReloadingApplication:
         self._current.keys = keys
 
     async def _build_aside(self) -> Application:
-        """The application of the bundle that is there, made in a thread of its own: one of a pool would keep a service
-        from ending while it is at a model that does not come to an end.
+        """The application of the bundle that is there, made in a thread of its own: a pool's thread would keep a
+        service from ending while it loads a model that never finishes.
 
         Raises:
             BundleError: the bundle can't be used, or takes too long.
@@ -162,11 +162,11 @@ class ReloadingApplication:
             raise BundleError(f"the new model takes longer than {LOAD_SECONDS} seconds to be loaded") from None
 
     def is_building(self) -> bool:
-        """Whether a model is still being loaded, perhaps one that does not come to an end."""
+        """Whether a model is still being loaded, perhaps one that never finishes."""
         return self._building is not None and self._building.is_alive()
 
     async def reload(self) -> None:
-        """Take the API keys that are there now, and put an application of the bundle in place of the current one."""
+        """Reread the API keys, and replace the current application by one of the bundle that is there now."""
         self.reload_keys()
         async with self._reloading:
             try:
@@ -185,7 +185,7 @@ class ReloadingApplication:
             self._lives = life
             await previous.aclose()
             del previous
-            gc.collect()  # applications are full of cycles, and by itself the collector comes round after many reloads
+            gc.collect()  # applications are full of cycles, which would otherwise be freed only after many reloads
             logger.info("reloaded: model version %s", successor.version)
 
 

@@ -1,7 +1,8 @@
-"""One request at a time out of a connection's bytes: httptools (llhttp) reads it, and this says what is refused.
+"""Reads one request at a time from a connection's bytes: httptools (llhttp) parses it, and this decides what is
+refused.
 
-The parser is given one head as a whole, and then no byte beyond its body. So the requests behind it stay bytes, which
-can be counted and left where they are, and a head that is unfinished costs no more than its length.
+The parser gets each head as a whole, and then no byte beyond its body. So the requests after it stay bytes, which can
+be counted and left where they are, and an unfinished head costs no more memory than its length.
 """
 
 import re
@@ -15,7 +16,7 @@ from serving.process.connections import FRAMING_BYTES, HEAD_BYTES, MAX_FIELDS
 
 HEAD_END = b"\r\n\r\n"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "QUERY"))
-"""Those of HTTP that ask something of a resource; CONNECT asks for a tunnel."""
+"""HTTP's methods that act on a resource; CONNECT asks for a tunnel."""
 
 _ONCE = frozenset((b"host", b"content-length", b"transfer-encoding"))
 """Fields that two readers of a request could understand differently if there were several."""
@@ -46,7 +47,7 @@ def decode_path(raw_path: bytes) -> str:
 
 
 def check_unfinished(head: bytes | bytearray) -> None:
-    """Refuse what can't become a head any more, whatever comes.
+    """Refuse bytes that can no longer become a head, whatever follows.
 
     Raises:
         HeadTooLarge: it has too many bytes or fields.
@@ -89,7 +90,7 @@ class RequestParser:
 
         Raises:
             HeadTooLarge: it has too many bytes or fields.
-            BadRequestHead: it is not HTTP, or something that this service does not do.
+            BadRequestHead: it is not HTTP, or uses something that this service does not support.
         """
         _check_size(len(head), head.count(b"\n") - 2)
         try:
@@ -97,7 +98,7 @@ class RequestParser:
         except HttpParserUpgrade:
             if self._method == "CONNECT":
                 raise BadRequestHead("CONNECT is not served") from None
-            # An upgrade is never made, so the field means nothing. llhttp, however, takes what follows for no HTTP.
+            # The service never upgrades, so the field is ignored; but llhttp assumes that what follows is not HTTP.
             self._parser = HttpRequestParser(self)
             try:
                 self._read_head(_UPGRADE.sub(b"", head))
@@ -108,11 +109,11 @@ class RequestParser:
         return self._checked(head.index(b"\r"))
 
     def body(self, data: bytes | memoryview) -> bytes:
-        """The content in the next part of the body, which must not go beyond it.
+        """The content in the next bytes of the body, which must not go beyond its end.
 
         Raises:
-            BadRequestHead: it is not chunked as it should be, or into so many parts, with so much between and behind
-                them, that this is longer than the content.
+            BadRequestHead: it is not chunked correctly, or the sizes, extensions and trailers of its chunks take over
+                FRAMING_BYTES more than its content.
         """
         try:
             self._parser.feed_data(data)
@@ -163,7 +164,7 @@ class RequestParser:
         self._target = target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser with a header field, and with a trailer, which means nothing here."""
+        """Called by the parser with a header field, and with a trailer, which is ignored."""
         if self._in_head:
             name = name.lower()
             if name in _FRAMING:
@@ -173,7 +174,7 @@ class RequestParser:
             self._headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """Called by the parser at the end of a head, where alone it knows these."""
+        """Called by the parser at the end of a head, the only time when it knows these."""
         self._in_head = False
         self._method = self._parser.get_method().decode("ascii")
         self._version = self._parser.get_http_version()

@@ -1,4 +1,4 @@
-"""Start a service: settings, bundle, uvicorn. What is wrong is said in one line, with a non-zero exit status."""
+"""Start a service: settings, bundle, uvicorn. Errors are printed in one line, with a non-zero exit status."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ from serving.settings import Settings, SettingsError, read_settings
 NOT_STARTED = 2
 
 OTHER_FILES = 256
-"""File descriptors that a worker needs for other things than its clients' connections."""
+"""File descriptors that a worker needs for things other than its clients' connections."""
 
 logger = logging.getLogger("serving")
 
@@ -34,7 +34,7 @@ logger = logging.getLogger("serving")
 def run(module: str, build: Build, artifact: ArtifactKind, *, default_port: int) -> int:
     """Serve the application that `build` makes until a signal. Returns the exit status.
 
-    `module` has `build`, and a function `serve` that workers call, which are processes of their own.
+    `module` has `build`, and a function `serve` that the worker processes call.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, RELOADING_SIGNALS)
     try:
@@ -53,7 +53,7 @@ def _run_alone(application: ReloadingApplication, settings: Settings) -> int:
     config = _configure(application, settings)
     _tell_who_is_answered(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal that ended it once more when it has drained; for a service that is a clean exit
+        # uvicorn raises the signal that ended it again after draining; for a service that is a clean exit
         signal.signal(number, lambda *_: None)
     server = Server(config)
     server.run([config.bind_socket()])
@@ -64,10 +64,10 @@ def _run_alone(application: ReloadingApplication, settings: Settings) -> int:
 
 
 def _run_workers(module: str, artifact: ArtifactKind, settings: Settings) -> int:
-    """Give the workers, which go by this process' environment, their bundle, keys and a place for their metrics.
+    """Give the workers, which inherit this process's environment, their bundle, keys and a place for their metrics.
 
     Raises:
-        BundleError: there is no whole bundle, or no worker can use it.
+        BundleError: there is no complete bundle, or no worker can use it.
     """
     with TemporaryDirectory(prefix="serving-") as folder:
         environment = dict(os.environ)
@@ -117,7 +117,7 @@ def _configure(application: ReloadingApplication | str, settings: Settings) -> C
 
 
 def _log_config(settings: Settings) -> dict[str, Any]:
-    """uvicorn's, with the service's own log lines written like its own."""
+    """uvicorn's, with the service's log lines in the same format."""
     config = deepcopy(LOGGING_CONFIG)
     own = {"handlers": ["default"], "level": settings.log_level.upper(), "propagate": False}
     config["loggers"][logger.name] = own
@@ -128,13 +128,13 @@ def _log_config(settings: Settings) -> dict[str, Any]:
 
 def _tell_who_is_answered(settings: Settings) -> None:
     if settings.api_keys:
-        logger.info("requests need an API key, but those to /health and the page of /docs")
+        logger.info("all requests need an API key, except those to /health and the page of /docs")
     else:
         logger.info("no API key is asked for: whoever can connect is answered (SERVE_API_KEY, SERVE_API_KEY_FILE)")
 
 
 def _allow_files(wanted: int) -> None:
-    """Let this process and its workers open as many files at once, or as many as they may: a connection is one."""
+    """Let this process and its workers open this many files at once, or as many as allowed: each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:

@@ -1,4 +1,4 @@
-"""The parent of several worker processes: replaces those that end, and lets all of them reload keys and bundle."""
+"""The parent of several worker processes: replaces those that end, and makes all of them reload keys and bundle."""
 
 import logging
 import os
@@ -21,8 +21,8 @@ logger = logging.getLogger("serving")
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's, but for two things. SIGHUP reloads within the workers: new ones, as uvicorn would start, would cut off
-    the old ones' clients. And a service whose first workers can't start ends, instead of starting others for ever.
+    """uvicorn's, with two differences. SIGHUP reloads within the workers: replacing them, as uvicorn does, would cut
+    off their clients. And a service whose first workers can't start ends, instead of starting others for ever.
 
     `failure` is why it ended without having served.
     """
@@ -38,7 +38,7 @@ class Supervisor(Multiprocess):
         copies: Copies,
         environment: Mapping[str, str],
     ) -> None:
-        """`environment` is the service's own, not the workers', who get copies and digests from `private`."""
+        """`environment` is the service's own, not the workers', which get copies and digests from `private`."""
         super().__init__(config, sockets)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, RELOADING_SIGNALS)
         self._module = module
@@ -50,7 +50,7 @@ class Supervisor(Multiprocess):
         self._serving = False
 
     def run(self) -> None:
-        """Until a signal."""
+        """Run until a signal."""
         try:
             super().run()
         finally:
@@ -77,17 +77,17 @@ class Supervisor(Multiprocess):
             self.should_exit.set()
 
     def handle_hup(self) -> None:
-        """Let the workers have the API keys that are there, at once, and the bundle, as soon as it is known to work."""
+        """Make the workers reload the API keys at once, and the bundle as soon as it is known to work."""
         self.handle_usr1()
-        if self._trial is not None:  # of a bundle that may be an older one by now
-            self._asked_again = True  # afterwards: if signals ended trials, many of them would prevent a reload
+        if self._trial is not None:  # it may be trying an older bundle
+            self._asked_again = True  # afterwards: if signals ended trials, frequent ones would prevent a reload
             return
         environment = dict(self._environment)
         self._private.name_in(environment)
         self._trial = Trial(self._module, self._copies.name_next(), environment)
 
     def handle_usr1(self) -> None:
-        """Let the workers have the API keys that are there."""
+        """Make the workers reload the API keys."""
         try:
             self._private.write_keys(read_keys(self._environment))
         except (SettingsError, OSError) as error:
@@ -118,13 +118,13 @@ class Supervisor(Multiprocess):
     def _signal_workers(self, number: signal.Signals) -> None:
         for process in self.processes:
             if process.pid is not None:
-                with suppress(ProcessLookupError):  # it has just ended; its successor starts with what is there by now
+                with suppress(ProcessLookupError):  # it has just ended; its successor starts with what is there now
                     os.kill(process.pid, number)
 
 
 @contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """Workers that are started meanwhile get signals to reload when they can handle them, and so does this process."""
+    """Workers that are started meanwhile, and this process, get signals to reload only when they can handle them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, RELOADING_SIGNALS)
     try:
         yield

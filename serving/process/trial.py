@@ -1,7 +1,7 @@
 """A process that tries a bundle before the workers get it, so that nothing that the bundle holds can harm their parent.
 
-It copies the bundle and makes an application of the copy. Whatever becomes of it, an error, a crash or no end, is told
-in a line.
+It copies the bundle and makes an application of the copy. Whatever the outcome, an error, a crash or a hang, it is
+reported in one line.
 """
 
 import importlib
@@ -23,7 +23,7 @@ _REFUSED = 2
 
 
 class Trial:
-    """The process, of the service that `module` names. Its copy of the bundle is at `copy`, unless it failed."""
+    """The trial process of the service that `module` names. Its copy of the bundle is at `copy`, unless it failed."""
 
     def __init__(self, module: str, copy: Path, environment: Mapping[str, str]) -> None:
         self.copy = copy
@@ -38,7 +38,7 @@ class Trial:
         return self._process.poll() is not None or time.monotonic() > self._deadline
 
     def result(self) -> str:
-        """The version of the model, which can be used. To be called once it is over.
+        """The version of the model, if it can be used. To be called once the trial is over.
 
         Raises:
             BundleError: the bundle can't be used.
@@ -68,7 +68,7 @@ def describe_status(status: int) -> str:
 
 def main(module: str, copy: str) -> int:
     """Print the model's version, or why it can't be used. Returns the exit status."""
-    signal.alarm(LOAD_SECONDS)  # should the parent be gone by then
+    signal.alarm(LOAD_SECONDS)  # in case the parent is gone by then
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="replace")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever the model prints
     service = importlib.import_module(module)
@@ -88,4 +88,4 @@ def main(module: str, copy: str) -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main(*sys.argv[1:]))  # not held up by what the model may have started
+    os._exit(main(*sys.argv[1:]))  # without waiting for what the model may have started

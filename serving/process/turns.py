@@ -1,9 +1,9 @@
-"""In which order the requests that have arrived are begun: the connection whose last turn was longest ago comes first.
+"""The order in which requests that have arrived are begun: the connection whose last turn was longest ago comes first.
 
-In a turn of the event loop all sockets are read that have something to read, and then all that arrived is worked on. A
-client that is answered asks again at once, so the next turn has the same connections, except for the one answered last:
-its request comes just too late, and is read in the turn after that, behind all others, as the kernel lists it last. It
-would wait for nearly two rounds. Of 32 connections one always does, which is what the p99 shows.
+In a turn of the event loop, all readable sockets are read, and then everything that arrived is worked on. A client that
+is answered asks again at once, so the next turn has the same connections, except for the one answered last: its request
+arrives just too late, and is read in the turn after that, after all others, because the kernel lists it last. It would
+wait for nearly two rounds. One of 32 connections always would, which shows in the p99.
 """
 
 from operator import attrgetter
@@ -11,19 +11,21 @@ from typing import Protocol
 
 
 class Waiting(Protocol):
-    """A connection. `last_turn` is the number of its last request among all, or of the last one before it connected."""
+    """A connection. `last_turn` is the number, among all requests, of its last one, or of the last one before it
+    connected.
+    """
 
     last_turn: int
 
     def take_turn(self, together: int) -> bool:
-        """Begin its request, one of so many. Returns whether there is still somebody to be answered."""
+        """Begin its request, one of `together`. Returns whether the client is still there."""
 
 
 _BY_LAST_TURN = attrgetter("last_turn")
 
 
 class Turns:
-    """The connections of a process whose requests have arrived and are not begun. `count` requests have been begun."""
+    """The connections of a process whose requests have arrived and have not begun. `count` requests have been begun."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -31,7 +33,7 @@ class Turns:
         self._open = False
 
     def wait(self, waiting: Waiting) -> None:
-        """Let the connection's request be begun: at once if it is the first of a turn, which waits for no others."""
+        """Begin the connection's request: at once if it is the first of a turn, otherwise when `close` is called."""
         if self._open:
             self._queue.append(waiting)
         else:

@@ -1,4 +1,4 @@
-"""What was answered and is not written yet: bounded, so that a writer that can't follow costs records, not memory."""
+"""What was answered and is not written yet: bounded, so that a writer that can't keep up costs records, not memory."""
 
 import threading
 from collections import deque
@@ -8,16 +8,16 @@ from serving.record.lines import Answered
 MOST_ROWS = 10_000
 MOST_ENTRIES = 10_000
 MOST_BYTES = 32 << 20
-"""Of request bodies, which is what their rows take, or less."""
+"""Of request bodies; their rows take that much or less."""
 
 GATHER_SECONDS = 1.0
-"""How long the writer lets requests gather, so that it is not woken for each of them: to be woken, and to fill
-the caches, costs more than some tens of rows.
+"""How long the writer lets requests gather, so that it is not woken for each of them: waking up and filling the caches
+costs more than several tens of rows.
 """
 
 
 class Backlog:
-    """Takes requests from the event loop, and gives them to one writer. Nobody waits in `put`."""
+    """Takes requests from the event loop, and gives them to one writer. `put` never waits for the writer."""
 
     def __init__(self) -> None:
         self._entries: deque[Answered] = deque()
@@ -27,7 +27,7 @@ class Backlog:
         self.closed = False
 
     def put(self, answered: Answered) -> bool:
-        """Whether there is room for the request. There always is for one alone, however many rows it has."""
+        """Add the request; returns whether there was room. There always is for one alone, however many rows it has."""
         with self._lock:
             rows, size = self._rows + answered.rows, self._bytes + answered.size
             over = rows > MOST_ROWS or size > MOST_BYTES or len(self._entries) >= MOST_ENTRIES
@@ -42,7 +42,7 @@ class Backlog:
         return True
 
     def take(self, seconds: float | None) -> deque[Answered]:
-        """What there is, after waiting for it for at most so long; None for as long as it takes."""
+        """All entries, after waiting at most `seconds` for the first; None waits as long as it takes."""
         if self._filled.wait(seconds):
             self._hurry.wait(GATHER_SECONDS)
         with self._lock:
@@ -54,7 +54,7 @@ class Backlog:
         return entries
 
     def close(self) -> None:
-        """Take no more, and let nobody wait any more."""
+        """Accept no more, and end all waiting."""
         with self._lock:
             self.closed = True
             self._filled.set()

@@ -1,4 +1,4 @@
-"""Where the record is written to: one file after the other, each whole when it has its name."""
+"""Where the record is written to: one file after the other, each complete once it has its name."""
 
 import contextlib
 
@@ -8,10 +8,10 @@ from serving.record.salvage import salvage
 
 FILE_BYTES = 16 << 20
 FILE_SECONDS = 60.0
-"""A file that is so large, or has had something in it for so long, is finished."""
+"""A file is finished when it is this large, or has had something in it for this long."""
 
 FILES_AT_LEAST = 8
-"""A file is no larger than this part of what all may have together, so that not all goes when the oldest one does."""
+"""A file has at most the limit for all divided by this, so that removing the oldest one doesn't remove everything."""
 
 
 class Files:
@@ -27,7 +27,7 @@ class Files:
         self._part: Part | None = None
 
     def prepare(self) -> int:
-        """Finish what killed processes have left, keep to the limit, and see whether a file can be made.
+        """Finish what killed processes have left, keep to the limit, and check that a file can be made.
 
         Returns:
             How many files were finished.
@@ -41,7 +41,7 @@ class Files:
         return found
 
     def write(self, member: bytes) -> None:
-        """Append a gzip member to the present file, or to the next one. If that fails, nothing of it is left."""
+        """Append a gzip member to the current file, or to the next one. If that fails, nothing of it is left."""
         if self._part is not None and not self._part.is_there():
             self._part.close()
             self._part = None
@@ -54,13 +54,13 @@ class Files:
             self._part.append(member)
 
     def seconds_left(self) -> float | None:
-        """Until the present file is to be finished, 0 if it is time; None if there is nothing in it."""
+        """Seconds until the current file is to be finished, 0 if it is time; None if there is nothing in it."""
         if self._part is None or not self._part.size:
             return None
         return max(FILE_SECONDS - self._part.age(), 0.0)
 
     def finish(self) -> None:
-        """Finish the present file, if there is one."""
+        """Finish the current file, if there is one."""
         part, self._part = self._part, None
         if part is not None:
             with contextlib.suppress(FileNotFoundError):  # it has been removed

@@ -1,7 +1,7 @@
 """The folder of the record: how much is in it, and room for more.
 
-All processes that record into a folder keep to `most_bytes` together: who writes holds a lock on the folder, counts
-what is there, and removes the oldest whole files if needed. A whole file doesn't change, so that it is looked at once.
+All processes that record into a folder keep to `most_bytes` together: a writer holds a lock on the folder, counts what
+is there, and removes the oldest whole files if needed. A whole file doesn't change, so it is looked at only once.
 """
 
 import contextlib
@@ -17,17 +17,18 @@ from pathlib import Path
 from serving.record.names import UNFINISHED, WHOLE, age
 
 LOCK_SECONDS = 2.0
-"""How long the lock is waited for. It is held for milliseconds; who holds it longer hangs, and must not stop others."""
+"""How long to wait for the lock. It is held for milliseconds; a process that holds it longer hangs, and must not stop
+others."""
 
 _LOCK_POLL_SECONDS = 0.005
 
 
 _SETTLED_NS = 100_000_000
-"""How old the time of a folder's last change must be for another change to be sure to have another time."""
+"""How old the time of a folder's last change must be for a further change to have a different time for certain."""
 
 
 class NoRoom(OSError):
-    """The record may not grow by so much."""
+    """The record may not grow by that much."""
 
 
 class Folder:
@@ -62,10 +63,10 @@ class Folder:
             os.close(handle)
 
     def make_room(self, size: int) -> None:
-        """Remove the oldest whole files until there is room for `size` bytes more. To be called with the lock.
+        """Remove the oldest whole files until there is room for `size` bytes more. Call it with the lock held.
 
         Raises:
-            NoRoom: it can't be made.
+            NoRoom: there is not enough to remove.
         """
         self._count()
         unfinished = sum(_size(self.path / name) or 0 for name in self._unfinished)
@@ -76,7 +77,7 @@ class Folder:
             raise NoRoom(errno.ENOSPC, f"the record may have {self._most_bytes:,} bytes, and no older files can go")
 
     def _remove(self, size: int) -> int:
-        """Remove the oldest whole files until they had `size` bytes. Returns how many they had."""
+        """Remove the oldest whole files until `size` bytes are freed. Returns how many were."""
         freed = removed = 0
         for name in sorted(self._whole, key=age):
             if freed >= size:
@@ -112,7 +113,7 @@ class Folder:
 
 
 def _size(path: Path) -> int | None:
-    """Of a regular file; None of anything else, or of nothing."""
+    """The size of a regular file; None of anything else, or of nothing."""
     try:
         facts = path.lstat()
     except FileNotFoundError:

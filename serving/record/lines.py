@@ -1,4 +1,4 @@
-"""From answered rows to lines of JSON, one a row: the same in every service."""
+"""From answered rows to lines of JSON, one per row: the same in every service."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from serving.predictor import Batch, Classes, Place, Predictions
 from serving.row_type import EPOCH
 
 CHUNK_ROWS = 64
-"""So many rows become lines at once: about a millisecond, in which no other thread of the process gets on."""
+"""How many rows become lines at once: about a millisecond, in which no other thread of the process can run."""
 
 _EXACT = float(1 << 23)
 """Below it, a float32 without a fraction has the same shortest decimal as a float64."""
@@ -42,7 +42,7 @@ class Answered(NamedTuple):
 
 
 class Lines:
-    """Makes the lines of one model's rows, with the given features of them."""
+    """Makes the lines of one model's rows, with the given features."""
 
     def __init__(self, manifest: Manifest, features: Sequence[Feature], service: str) -> None:
         self._columns = [
@@ -90,7 +90,7 @@ def format_time(time_ns: int) -> str:
 
 
 def shortest(value: float) -> float | None:
-    """The number whose shortest decimal is the shortest one of this float32; None if it is not finite."""
+    """The float64 with the same shortest decimal as this float32; None if it is not finite."""
     if -_EXACT < value < _EXACT and value.is_integer():
         return value
     return float(str(np.float32(value))) if math.isfinite(value) else None
@@ -104,7 +104,7 @@ def _answers(predictions: Predictions, part: slice) -> list[dict[str, Any]]:
 
 
 def _reader(manifest: Manifest, feature: Feature) -> Callable[[Any], Any]:
-    """From a feature's value in a batch to that in a line, or to why there is none."""
+    """The function from a feature's value in a batch to that in a line, or to the reason why there is none."""
     if feature.open:
         return lambda text: text
     if feature.kind in CATEGORICAL_KINDS:
@@ -118,7 +118,7 @@ def _reader(manifest: Manifest, feature: Feature) -> Callable[[Any], Any]:
 
 
 def _whole(number: float) -> Any:  # noqa: ANN401 - as all readers
-    """Without a fraction; a number that no 64-bit integer holds stays one of floating point, as few readers take it."""
+    """As an integer; a number that no 64-bit integer holds stays a float, as few readers accept longer integers."""
     if -_BEYOND < number < _BEYOND:
         return int(number)
     return _MISSING if math.isnan(number) else shortest(number)

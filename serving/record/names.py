@@ -10,13 +10,13 @@ UNFINISHED = re.compile(rf"\.({WHOLE.pattern})\.part", re.ASCII)
 
 
 def age(name: str) -> tuple[str, int, int]:
-    """What orders the names of whole files, the oldest first: time, process, and the number in it."""
+    """The sort key of whole files' names, the oldest first: time, process, and the number in it."""
     found = WHOLE.fullmatch(name)
     return (found[1], int(found[2]), int(found[3])) if found else ("", 0, 0)
 
 
 def unfinished(name: str) -> str:
-    """The name that a whole file has until it is one."""
+    """The name of a whole file before it is finished."""
     return f".{name}.part"
 
 
@@ -27,6 +27,6 @@ class Clock:
         self._last = datetime.fromtimestamp(0, UTC)
 
     def now(self) -> str:
-        """The present time, or that of the last call and a microsecond if the clock has been put back since."""
+        """The current time, or a microsecond after the last call's if the clock has been set back since."""
         self._last = max(datetime.now(UTC), self._last + timedelta(microseconds=1))
         return f"{self._last:%Y%m%dT%H%M%S.%fZ}"

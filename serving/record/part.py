@@ -1,6 +1,6 @@
 """An unfinished file of the record: whole gzip members, one after the other, locked by the process that writes it.
 
-Whatever ends the process, what was written until then can be read once the rest of a member has been cut off.
+However the process ends, what was written until then can be read once an incomplete last member has been cut off.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Part:
                 os.close(self._handle)
 
     def _is_own(self) -> bool:
-        """Lock the new file. If another process took it for one that was left before that, it is not ours."""
+        """Lock the new file. If another process took it for a leftover before that, it is not ours."""
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -77,7 +77,7 @@ class Part:
             finish(self._handle, self._folder, self._name, self.size)
 
     def close(self) -> None:
-        """Leave it as it is: it has been removed."""
+        """Close the file without finishing it: it has been removed."""
         os.close(self._handle)
 
 
@@ -91,7 +91,7 @@ def closing(handle: int) -> Iterator[None]:
 
 
 def is_at(path: Path, facts: os.stat_result) -> bool:
-    """Whether the file of these facts is at the path."""
+    """Whether the file that has these `facts` is at the path."""
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -102,7 +102,7 @@ def is_at(path: Path, facts: os.stat_result) -> bool:
 def finish(handle: int, folder: Folder, name: str, size: int) -> None:
     """Cut an unfinished file to `size` bytes and give it its name, with another number if it is taken.
 
-    If nothing is left of it, it is removed. Whoever calls this holds the file's lock.
+    If nothing is left of it, it is removed. The caller must hold the file's lock.
     """
     path = folder.path / unfinished(name)
     if not size:

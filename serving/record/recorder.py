@@ -1,4 +1,4 @@
-"""The record of one process, from one bundle to the next: which requests are recorded, and what of them."""
+"""The record of one process, from one bundle to the next: which requests are recorded, and what is recorded of them."""
 
 import random
 import time
@@ -34,7 +34,7 @@ class Recorder:
         self._writer = Writer(self._backlog, Files(folder, service, settings.most_bytes), self._counters)
 
     def watcher(self, manifest: Manifest) -> "RecordedModel":
-        """What records requests for this model."""
+        """The watcher that records requests for this model."""
         lines = Lines(manifest, self._settings.recorded(manifest), self._service)
         return RecordedModel(lines, self._settings.sample, self.put)
 
@@ -53,7 +53,7 @@ class Recorder:
 
 
 class RecordedModel:
-    """Records a part of the requests, each one whole or not at all."""
+    """Records a sample of the requests, each one whole or not at all."""
 
     def __init__(self, lines: Lines, sample: float, put: Callable[[Answered], None]) -> None:
         self.lines = lines
@@ -62,7 +62,7 @@ class RecordedModel:
         self._random = random.random
 
     def begin(self, scope: Scope, route: str) -> Watch | None:
-        """Decide about a request."""
+        """Decide whether to record a request."""
         return _Recorded(self, scope, route) if self._random() < self._sample else None
 
 
@@ -89,7 +89,7 @@ class _Recorded:
             return predictions
 
         def predicted(batch: Batch, predictions: Predictions) -> None:
-            self._pieces.append((batch, predictions.copy()))  # which keeps no other request's in memory
+            self._pieces.append((batch, predictions.copy()))  # a copy keeps no other request's in memory
             if tell is not None:
                 tell(batch, predictions)
 

@@ -1,4 +1,4 @@
-"""What killed processes have left: files that are finished for them, cut after their last whole member."""
+"""Files that killed processes have left: they are finished here, cut after their last whole member."""
 
 import fcntl
 import os
@@ -10,17 +10,17 @@ from serving.record.names import UNFINISHED
 from serving.record.part import closing, finish, is_at
 
 _READ_BYTES = 16 << 10
-"""So little at once, since it may be a thousand times as much when it is decompressed."""
+"""Only this much at once, since it may be a thousand times as much when it is decompressed."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def salvage(folder: Folder) -> int:
-    """Finish the files in the folder that nobody writes any more. Returns how many they were.
+    """Finish the files in the folder that no process writes any more. Returns how many there were.
 
     Raises:
-        OSError: the folder can't be read, or a file in it not be finished.
+        OSError: the folder can't be read, or a file in it can't be finished.
     """
     names = sorted(path.name for path in folder.path.iterdir() if UNFINISHED.fullmatch(path.name))
     return sum(_salvage(folder, name) for name in names)
@@ -30,7 +30,7 @@ def _salvage(folder: Folder, name: str) -> bool:
     path = folder.path / name
     try:
         handle = os.open(path, _FLAGS)
-    except OSError:  # it has gone, is a link, or somebody else's
+    except OSError:  # it is gone, a link, or somebody else's
         return False
     with closing(handle):
         facts = os.fstat(handle)
@@ -47,7 +47,7 @@ def _salvage(folder: Folder, name: str) -> bool:
 
 
 def whole_bytes(handle: int) -> int:
-    """How many bytes the whole gzip members at the beginning of the file have together."""
+    """The total size in bytes of the whole gzip members at the beginning of the file."""
     end = at = 0
     member = zlib.decompressobj(_GZIP)
     while data := os.pread(handle, _READ_BYTES, at):

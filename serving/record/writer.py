@@ -11,16 +11,16 @@ from serving.record.files import Files
 from serving.record.lines import CHUNK_ROWS, Answered
 
 FLUSH_BYTES = 64 << 10
-"""Text that is so long is written, however much more there is to write."""
+"""Text of this length is written, however much more there is to write."""
 
 BREATH_SECONDS = 0.0005
-"""How long the writer rests after each of CHUNK_ROWS rows: the threads that answer requests need the interpreter."""
+"""How long the writer rests after every CHUNK_ROWS rows: the threads that answer requests need the interpreter."""
 
 CLOSE_SECONDS = 10.0
-"""How long the end of a process waits for the rest to be written: longer only where the disk hangs."""
+"""How long the end of a process waits for the rest to be written: it takes longer only if the disk hangs."""
 
 LEVEL = 3
-"""Of compression: files are a tenth larger than with the highest level, in a tenth of the time."""
+"""Of compression: files are a tenth larger than at the highest level, in a tenth of the time."""
 
 logger = logging.getLogger("serving")
 
@@ -38,7 +38,7 @@ class Writer(threading.Thread):
         self._failing = False
 
     def run(self) -> None:
-        """Until the backlog is closed, and empty."""
+        """Write until the backlog is closed and empty."""
         self._prepare()
         while True:
             closed = self._backlog.closed
@@ -61,7 +61,7 @@ class Writer(threading.Thread):
     def _prepare(self) -> None:
         try:
             if found := self._files.prepare():
-                logger.info("the record has %d files more, which killed services had left", found)
+                logger.info("the record has %d more files, which killed services had left", found)
         except OSError as error:
             self._fail(error)
 
@@ -81,7 +81,7 @@ class Writer(threading.Thread):
             self._counters.unwritten.inc(answered.rows - added)
 
     def _breathe(self, rows: int) -> None:
-        """Let the other threads get on, after as many rows as it works on at once."""
+        """Let the other threads run, after every CHUNK_ROWS rows."""
         self._unbroken += rows
         if self._unbroken >= CHUNK_ROWS and not self._backlog.closed:
             self._unbroken = 0

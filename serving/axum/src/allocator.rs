@@ -1,7 +1,7 @@
-//! What the allocator keeps of memory that nobody needs any more.
+//! Memory that is no longer needed and that the allocator keeps.
 
-/// Give it back to the operating system. glibc does so by itself only from the end of a heap, of which there are several
-/// for the threads: models that come and go leave holes in all of them. Other threads may have to wait meanwhile.
+/// Give it back to the operating system. By itself, glibc does so only from the end of a heap, and threads have several
+/// heaps: models that come and go leave holes in all of them. Other threads may have to wait meanwhile.
 #[allow(unsafe_code)]
 pub fn give_back() {
     #[cfg(target_env = "gnu")]

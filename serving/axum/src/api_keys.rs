@@ -1,4 +1,4 @@
-//! Who is answered: the API keys that a request may name.
+//! Who is answered: the API keys that a request may have.
 
 use std::sync::Arc;
 
@@ -10,15 +10,16 @@ use subtle::{Choice, ConstantTimeEq};
 
 const MIN_KEY_LENGTH: usize = 16;
 
-/// Keys that open the service, as their SHA-256: the keys themselves are in no dump. Without any, it is open to all.
+/// Keys that give access to the service, kept as SHA-256: the keys themselves are in no dump. Without any, it is open
+/// to all.
 ///
 /// Clones share their keys, so that those of every application change at once.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys(Arc<ArcSwap<Vec<[u8; 32]>>>);
 
 impl ApiKeys {
-    /// Several keys are all good, so that one can be replaced by the next without a gap. An error says what is wrong
-    /// with a key, without the key.
+    /// Several keys may be valid at once, so that one can be replaced by the next without a gap. An error says what is
+    /// wrong with a key, without the key.
     pub fn new<'a>(keys: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let digest = |key: &str| {
             if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -33,19 +34,19 @@ impl ApiKeys {
         Ok(Self(Arc::new(ArcSwap::from_pointee(digests))))
     }
 
-    /// Let others open the service in place of those that did.
+    /// Replace the keys that give access to the service.
     pub fn replace(&self, others: &Self) {
         self.0.store(others.0.load_full());
     }
 
-    /// Whether no key is asked for.
+    /// Whether no key is required.
     pub fn is_empty(&self) -> bool {
         self.0.load().is_empty()
     }
 
     /// Whether a request has an `Authorization: Bearer` header with one of the keys, and no other such header.
     ///
-    /// Takes the same time whichever key is wrong, and wherever: digests of equal length are compared, all of them.
+    /// Takes the same time whatever is wrong with a key: it compares all digests, which have the same length.
     pub fn admit(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (given.next(), given.next()) else { return false };

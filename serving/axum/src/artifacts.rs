@@ -8,7 +8,7 @@ use crate::digest::sha256;
 use crate::files::{read_regular, reason};
 use crate::manifest::Manifest;
 
-/// The content of an artifact, checked against the manifest before anybody gets to parse it.
+/// The content of an artifact, checked against the manifest before anything parses it.
 ///
 /// The bytes that were checked are the bytes that are returned, so that a file swapped after the check changes nothing.
 pub fn read_artifact(manifest: &Manifest, kind: &str, folder: &Path) -> Result<Vec<u8>, BundleError> {

@@ -22,7 +22,7 @@ impl Buffers {
         Arc::new(Self(AtomicUsize::new(size)))
     }
 
-    /// What one request holds of them: nothing, as yet.
+    /// What one request holds of them: nothing yet.
     pub fn reserve(self: &Arc<Self>) -> Reservation {
         Reservation { buffers: Arc::clone(self), held: 0 }
     }
@@ -35,7 +35,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Hold `size` bytes, more or fewer than so far. Returns whether there are as many; if not, nothing changes.
+    /// Hold `size` bytes, more or fewer than before. Returns whether that many are free; if not, nothing changes.
     #[must_use]
     pub fn resize(&mut self, size: usize) -> bool {
         let take = |free: usize| (free + self.held).checked_sub(size);
@@ -58,8 +58,8 @@ impl Drop for Reservation {
     }
 }
 
-/// A long answer, in parts, between which other connections have their turn: no more of it than the client reads is copied
-/// for sending. What it `holds` is given back when the last part is on its way.
+/// A long answer, in parts, between which other connections have their turn: only as much of it as the client reads is
+/// copied for sending. What it `holds` is given back when the last part is on its way.
 pub struct LongAnswer<T> {
     /// Whether others have had their turn since the last part.
     others_went: bool,
@@ -99,9 +99,9 @@ impl<T: Unpin> HttpBody for LongAnswer<T> {
     }
 }
 
-/// Let others go first, once: pending, and the task goes on when all that are ready have been polled and the sockets looked
-/// at. Waking the task itself is not enough, as the runtime looks at the sockets only when no task is ready, or in each
-/// sixty-first turn.
+/// Let others go first, once: pending, and the task goes on when all ready tasks have been polled and the sockets
+/// checked. Waking the task itself is not enough, as the runtime checks the sockets only when no task is ready, or on
+/// every sixty-first turn.
 pub(crate) fn poll_others(cx: &mut Context<'_>) -> Poll<()> {
     pin!(yield_now()).poll(cx)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many requests the process has in hand, and the most that it takes.
+/// How many requests the process has in hand, and the most that it accepts.
 pub struct Capacity {
     limit: usize,
     in_hand: AtomicUsize,

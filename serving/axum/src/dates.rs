@@ -1,11 +1,11 @@
 //! Calendar dates as the models see them: days since 1970-01-01.
 
-/// The first and the last of the days that there are: 0001-01-01 and 9999-12-31.
+/// The first and the last valid day: 0001-01-01 and 9999-12-31.
 pub(crate) const FIRST_DAY: f64 = -719_162.0;
 pub(crate) const LAST_DAY: f64 = 2_932_896.0;
 
-/// The days from 1970-01-01 to a date as ISO 8601 writes it, `YYYY-MM-DD`; None if the text is none, or the calendar
-/// has no such day. The years are 0001 to 9999, as in Python.
+/// The days from 1970-01-01 to a date as ISO 8601 writes it, `YYYY-MM-DD`; None if the text is not such a date, or the
+/// calendar has no such day. The years are 0001 to 9999, as in Python.
 pub fn days(text: &str) -> Option<i32> {
     let (&[ref year @ .., b'-', m1, m2, b'-', d1, d2], 10) = (text.as_bytes(), text.len()) else { return None };
     let number = |digits: &[u8]| {
@@ -40,7 +40,7 @@ fn days_in_month(year: i32, month: i32) -> i32 {
     }
 }
 
-/// The days of the years before, from year 1 of the proleptic Gregorian calendar on.
+/// The number of days in the years before this one, from year 1 of the proleptic Gregorian calendar.
 fn days_before_year(year: i32) -> i32 {
     let years = year - 1;
     years * 365 + years / 4 - years / 100 + years / 400

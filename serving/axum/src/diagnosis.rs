@@ -29,7 +29,7 @@ pub(crate) fn diagnose(fields: &Fields, body: &[u8], finding: Problem, many: boo
     } else {
         json.deserialize_any(AnyRow { diagnosis: &mut diagnosis, location: vec![BODY] })
     };
-    // A body that is no JSON after its first fault, or gives a field twice, may leave nothing to say but the finding.
+    // For a body that is not JSON after its first fault, or gives a field twice, there may be only the finding.
     if read.and_then(|()| json.end()).is_err() || diagnosis.problems.is_empty() {
         return vec![finding];
     }

@@ -15,7 +15,7 @@ const FILES: [(&str, &str, &[u8]); 4] = [
 ];
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const HEADERS: [(HeaderName, &str); 3] = [
-    // scripts are files of this service, which is all that the page may talk to; Swagger UI styles elements one by one
+    // scripts are files of this service, the only host that the page may talk to; Swagger UI uses inline styles
     (
         CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \

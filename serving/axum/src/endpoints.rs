@@ -27,7 +27,7 @@ use crate::work::{Call, work, work_on_rows};
 /// small request.
 pub(crate) const THREAD_BYTES: usize = 64 << 10;
 
-/// The longest body that is read though it isn't wanted.
+/// The longest body that is read although it isn't needed.
 pub(crate) const SHORT_BODY_BYTES: usize = 64 << 10;
 
 /// `POST /predict`.
@@ -40,7 +40,7 @@ pub async fn predict_batch(State(state): State<Arc<AppState>>, request: Request)
     answer(state, Endpoint::PredictBatch, request).await
 }
 
-/// The form that the errors of a route have.
+/// The form of a route's errors.
 type ErrorForm = fn(RequestError) -> Response;
 
 /// Answer one request, whatever happens.
@@ -82,7 +82,7 @@ fn admit(state: &AppState, headers: &HeaderMap) -> Result<InHand, RequestError> 
     state.capacity.take().ok_or(RequestError::Overloaded)
 }
 
-/// Refuse a request without a look at its body.
+/// Refuse a request without looking at its body.
 pub(crate) async fn refuse(error: RequestError, mut body: Body, time: Duration, form: ErrorForm) -> Response {
     let is_read = discard(&mut body, time).await;
     let mut response = form(error);
@@ -92,7 +92,7 @@ pub(crate) async fn refuse(error: RequestError, mut body: Body, time: Duration, 
     response
 }
 
-/// Read a body that nobody wants, so that the connection can go on behind it. Returns whether it is read; a long one
+/// Read a body that isn't needed, so that the connection can go on after it. Returns whether it was read; a long one
 /// isn't.
 pub(crate) async fn discard(body: &mut Body, time: Duration) -> bool {
     let mut left = SHORT_BODY_BYTES as u64;
@@ -164,7 +164,7 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
         }
         fits = fits && (size <= THREAD_BYTES || reservation.resize(size));
         if !fits {
-            // read to its end all the same, and thrown away: a client that is still sending would miss the answer
+            // read to its end anyway, and thrown away: a client that is still sending would miss the answer
             (first, rest) = (Bytes::new(), Vec::new());
             reservation.release();
             continue;
@@ -172,7 +172,7 @@ async fn read_body(mut body: Body, limit: usize, reservation: &mut Reservation) 
         if first.is_empty() && rest.is_empty() {
             first = part; // most bodies come in one part, which needs no copy
         } else {
-            // `extend` would take each byte by itself, which is some 4 ms for 10,000 rows
+            // `extend` would copy byte by byte, which takes about 4 ms for 10,000 rows
             rest.extend_from_slice(&std::mem::take(&mut first));
             rest.extend_from_slice(&part);
         }

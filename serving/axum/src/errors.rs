@@ -39,7 +39,7 @@ impl Problem {
 /// Why a request is not answered with predictions.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// What came is not HTTP, or something in it that the service does not do. The connection is closed.
+    /// The data is not HTTP, or uses something that the service does not support. The connection is closed.
     BadHead(&'static str),
     /// The request line and header fields are too long, or too many. The connection is closed.
     HeadTooLarge {
@@ -48,7 +48,7 @@ pub enum RequestError {
         /// How many there may be.
         limit: usize,
     },
-    /// A key is asked for, and none of the right ones was given.
+    /// A key is required, and no valid one was given.
     Unauthorized,
     /// The body is compressed, in this way.
     EncodedBody(String),
@@ -63,9 +63,9 @@ pub enum RequestError {
     InvalidRows(Vec<Problem>),
     /// Not an inference request for this model; the message names the input and the place in it.
     InvalidInference(String),
-    /// No model, version or path of this name is here.
+    /// There is no model, version or path of this name.
     NotFound(String),
-    /// The path takes these methods only.
+    /// The path accepts only these methods.
     MethodNotAllowed(&'static str),
     /// More bytes or rows than one request may have. The connection is closed: the rest of the body is not read.
     TooLarge {
@@ -74,7 +74,7 @@ pub enum RequestError {
         /// How many there may be.
         limit: usize,
     },
-    /// This process has as many requests, connections or bytes of large bodies in hand as it takes.
+    /// This process has as many requests, connections or bytes of large bodies in hand as it accepts.
     Overloaded,
     /// Anything unforeseen. The cause is in the log and nowhere else.
     Internal,
@@ -98,7 +98,7 @@ impl RequestError {
         }
     }
 
-    /// The header that the answer has beside the usual ones.
+    /// The header that the answer has besides the usual ones.
     pub fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
             Self::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),

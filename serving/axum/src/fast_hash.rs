@@ -1,4 +1,4 @@
-//! The hash of the tables that decoding looks names and categories up in.
+//! The hash for the tables in which decoding looks up names and categories.
 
 use std::hash::{BuildHasherDefault, Hasher};
 

@@ -24,7 +24,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// The problem that it is at a location.
+    /// The problem that this fault is at a location.
     pub(crate) fn at(self, location: Vec<Step>) -> Problem {
         let (msg, kind) = self.verdict();
         Problem::new(location, msg, kind)

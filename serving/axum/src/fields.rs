@@ -13,7 +13,7 @@ use crate::manifest::{Feature, FeatureKind, Manifest, Tokens};
 pub(crate) struct Fields {
     all: Vec<Field>,
     by_name: HashMap<String, usize, FastHash>,
-    /// What an unseen category is handed on as. Encoders treat all unseen ones alike; one spelling keeps a string that
+    /// What an unseen category is passed on as. Encoders treat all unseen ones alike; one spelling keeps a string that
     /// a runtime might read differently (ONNX Runtime stops at a NUL) from being taken for a seen one.
     pub(crate) unseen: String,
     /// How many columns the string input has.
@@ -37,13 +37,13 @@ pub(crate) enum Column {
 
 /// Which strings a field knows.
 pub(crate) enum Categories {
-    /// These; a missing one is handed on as `missing`.
+    /// These; a missing one is passed on as `missing`.
     Known { all: HashSet<String, FastHash>, missing: String },
-    /// Every string, as it is.
+    /// Every string, unchanged.
     Open,
 }
 
-/// Which JSON values are numbers of a field.
+/// Which JSON values a field takes as numbers.
 #[derive(Clone, Copy)]
 pub(crate) enum Numbers {
     Any,

@@ -1,7 +1,7 @@
 //! Where the requests on a connection begin and end, and which of their heads are refused.
 //!
-//! hyper takes more than the service promises to (bare LF, a length beside a transfer encoding, absolute targets), and
-//! doesn't show it to the application. So every head is checked here first; what passes means the same to both.
+//! hyper accepts more than the service promises to (bare LF, a length beside a transfer encoding, absolute targets),
+//! and doesn't show it to the application. So every head is checked here first; what passes means the same to both.
 
 use memchr::memmem;
 
@@ -13,9 +13,9 @@ pub const HEAD_BYTES: usize = 64 << 10;
 pub const MAX_FIELDS: usize = 100;
 
 const HEAD_END: &[u8] = b"\r\n\r\n";
-/// Those of HTTP that ask something of a resource; CONNECT asks for a tunnel.
+/// HTTP's methods that act on a resource; CONNECT asks for a tunnel.
 const METHODS: [&[u8]; 9] = [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH", b"QUERY"];
-/// The longest line with the size of a chunk, or with a trailer.
+/// The longest line that gives a chunk's size or a trailer.
 const CHUNK_LINE_BYTES: usize = 8 << 10;
 
 /// Why the bytes of a connection go no further.
@@ -33,19 +33,19 @@ pub enum Framing {
     /// A request's head, or the empty lines before it.
     #[default]
     Head,
-    /// A body of which so much is missing.
+    /// A body of which this much is missing.
     Body(u64),
-    /// The line before a chunk, of which so much has come.
+    /// The line before a chunk, of which this much has arrived.
     ChunkLine(Vec<u8>),
-    /// A chunk of which so much is missing, with the line end behind it.
+    /// A chunk of which this much is missing, including the line end after it.
     Chunk(u64),
-    /// A trailer's line, of which so much has come.
+    /// A trailer's line, of which this much has arrived.
     Trailer(Vec<u8>),
 }
 
 impl Framing {
-    /// How many of the bytes belong to requests that may be answered, as far as they have come; and why there are no
-    /// more, if not for want of them. What is left is an unfinished head.
+    /// How many of the bytes belong to requests that may be answered, as far as they have arrived; and why there are no
+    /// more, unless more just haven't arrived. What is left is an unfinished head.
     pub fn pass(&mut self, bytes: &[u8]) -> (usize, Option<Stop>) {
         let mut at = 0;
         while at < bytes.len() {
@@ -132,7 +132,7 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     b";\r".contains(&line[digits]).then(|| u64::from_str_radix(text, 16).ok())?
 }
 
-/// Refuse what can't become a head any more, whatever comes.
+/// Refuse bytes that can no longer become a head, whatever follows.
 fn check_unfinished(head: &[u8]) -> Result<(), RequestError> {
     check_size(head.len(), memchr::memchr_iter(b'\n', head).count().saturating_sub(1))?;
     let mut lines = head.split_inclusive(|byte| *byte == b'\n');
@@ -246,7 +246,7 @@ fn digits(value: &[u8]) -> Result<u64, RequestError> {
 mod tests {
     use super::*;
 
-    /// What passes of bytes that come in parts of each size, which must not matter.
+    /// What passes of bytes that arrive in parts of each size, which must make no difference.
     fn passes(bytes: &[u8]) -> (usize, Option<Stop>) {
         let whole = Framing::default().pass(bytes);
         for size in 1..bytes.len() {

@@ -14,7 +14,8 @@ use crate::buffers::poll_others;
 use crate::errors::RequestError;
 use crate::framing::{Framing, HEAD_BYTES, Stop};
 
-/// What a connection may hold of an unfinished head in any case, so that full buffers do not shut out ordinary clients.
+/// How much a connection may hold of an unfinished head in any case, so that full buffers do not shut out ordinary
+/// clients.
 const OWN_BYTES: usize = 4 << 10;
 /// How long a connection that is ending reads on: unread bytes would reset it, perhaps before the answer is read.
 const LINGER_TIME: Duration = Duration::from_secs(5);
@@ -25,16 +26,16 @@ const LINGER_BYTES: usize = 32 << 20;
 /// How much of it at once.
 const DISCARD_BYTES: usize = 16 << 10;
 
-/// How much is read of a connection before others have their turn: a large body is there all at once, and hyper would
-/// read on. In shorter turns, bodies that arrive together share what room is left, and one that could have it is refused. The
-/// lengths of small requests add up to it as well, which costs them nothing that shows.
+/// How much is read from a connection before others have their turn: a large body is there all at once, and hyper would
+/// read on. In shorter turns, bodies that arrive together would share the room that is left, and one that could have
+/// had it would be refused. The lengths of small requests add up to it as well, at no noticeable cost.
 const TURN_BYTES: usize = 1 << 20;
 
-/// The method of the request that hyper gets in place of one that is refused. No client can send it.
+/// The method of the request that hyper gets in place of a refused one. No client can send it.
 pub const REFUSED: &str = "REFUSED";
 const REFUSED_HEAD: &[u8] = b"REFUSED / HTTP/1.1\r\nconnection: close\r\n\r\n";
 
-/// Bytes that all connections may hold of unfinished heads, beyond their own.
+/// How many bytes all connections may hold of unfinished heads, beyond their own.
 pub struct Unfinished(AtomicUsize);
 
 impl Unfinished {
@@ -59,14 +60,14 @@ impl Refusal {
     }
 }
 
-/// A stream of requests that may be answered. The first that may not becomes a `REFUSED` one, in its place, so that what
-/// came before it is answered first; then nothing more is read until the end.
+/// A stream of requests that may be answered. The first one that may not is replaced by a `REFUSED` one, so that those
+/// before it are answered first; then nothing more is read until the end.
 pub struct Gate<S> {
     stream: S,
     framing: Framing,
     /// An unfinished head.
     pending: Vec<u8>,
-    /// What of it is counted.
+    /// How much of it is counted.
     held: usize,
     unfinished: Arc<Unfinished>,
     /// What hyper gets next, from the index on.
@@ -82,7 +83,7 @@ pub struct Gate<S> {
 }
 
 impl<S> Gate<S> {
-    /// A gate before `stream`, which tells `refusal` why it is closed.
+    /// A gate before `stream`, which puts into `refusal` why it is closed.
     pub fn new(stream: S, unfinished: Arc<Unfinished>, refusal: Refusal) -> Self {
         Self {
             stream,
@@ -115,7 +116,7 @@ impl<S> Gate<S> {
         }
     }
 
-    /// Where an answer can't be written, there is none that reading on could save.
+    /// If an answer can't be written, there is none that reading on could save.
     fn watch(&mut self, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
         self.ended |= matches!(written, Poll::Ready(Err(_)));
         written
@@ -134,7 +135,7 @@ impl<S> Gate<S> {
         }
     }
 
-    /// Hand on what has passed, as far as there is room.
+    /// Pass on what has been accepted, as far as there is room.
     fn deliver(&mut self, buf: &mut ReadBuf<'_>) {
         let (bytes, at) = &mut self.passed;
         let size = buf.remaining().min(bytes.len() - *at);
@@ -153,7 +154,7 @@ impl<S> Drop for Gate<S> {
 }
 
 impl<S: AsyncRead + Unpin> Gate<S> {
-    /// Read into `buf` itself, and take back only what isn't to pass: most requests come whole, and are not copied.
+    /// Read into `buf` itself, and take back only what must not pass: most requests arrive whole, and are not copied.
     fn poll_pass(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = buf.filled().len();
         if self.since_turn >= TURN_BYTES {
@@ -176,7 +177,7 @@ impl<S: AsyncRead + Unpin> Gate<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Read on behind an unfinished head.
+    /// Read on after an unfinished head.
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut more = [0; DISCARD_BYTES];
         let mut more = ReadBuf::new(&mut more);
@@ -244,8 +245,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Say that nothing more will be sent; then, if the client still sends, read what it does for a while. Once that is
-    /// over, nothing happens any more.
+    /// Signal that nothing more will be sent; then, if the client still sends, read what it sends for a while. Once
+    /// that is over, nothing happens any more.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let gate = &mut *self;
         if gate.linger.is_none() {

@@ -1,4 +1,4 @@
-//! The bodies of gRPC calls: requests held to their limits, answers that hold what they need until they are sent.
+//! The bodies of gRPC calls: requests within their limits, answers that hold what they need until they are sent.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,19 +20,19 @@ use crate::inference_request::invalid;
 /// What stands before a message: whether it is compressed, and its length in four bytes.
 const PREFIX_BYTES: usize = 5;
 
-/// What a call has of the process, from its head to the end of its answer.
+/// What a call holds of the process's resources, from its head to the end of its answer.
 pub struct Hold {
     reservation: Mutex<Reservation>,
     _in_hand: Option<InHand>,
 }
 
 impl Hold {
-    /// A place, if the call needs one, and as yet no memory.
+    /// A place, if the call needs one, and no memory yet.
     pub fn new(reservation: Reservation, in_hand: Option<InHand>) -> Arc<Self> {
         Arc::new(Self { reservation: Mutex::new(reservation), _in_hand: in_hand })
     }
 
-    /// Hold `size` bytes, more or fewer than so far; what is small is not counted.
+    /// Hold `size` bytes, more or fewer than before; small sizes are not counted.
     pub fn resize(&self, size: usize) -> Result<(), RequestError> {
         let mut reservation = self.reservation.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = reservation.resize(if size > THREAD_BYTES { size } else { 0 });
@@ -53,7 +53,8 @@ pub struct Arriving {
 }
 
 impl Arriving {
-    /// A body with one message of at most `limit` bytes, which may take so long; or with several that have as many in all.
+    /// A body with one message of at most `limit` bytes, which may take this long; or with several that have at most
+    /// `limit` bytes in all.
     pub fn new(body: Body, hold: Arc<Hold>, limit: usize, time: Duration, is_unary: bool) -> Self {
         let prefix = is_unary.then(|| Vec::with_capacity(PREFIX_BYTES));
         Self { body, hold, limit, received: 0, prefix, time, timer: None }
@@ -91,7 +92,7 @@ impl Arriving {
     }
 }
 
-/// The length that a whole prefix gives.
+/// The length in a complete prefix.
 fn length(prefix: &[u8]) -> Option<usize> {
     let length = prefix.get(1..)?.first_chunk()?;
     usize::try_from(u32::from_be_bytes(*length)).ok()

@@ -16,7 +16,8 @@ use tokio::time::{Instant, Interval, interval_at};
 use tokio_io_timeout::TimeoutStream;
 use tonic::transport::server::Connected;
 
-/// The answers of a connection that are not sent yet, by the turn in which they were begun: the current one or the last.
+/// The answers of a connection that are not sent yet, by the turn in which they were begun: the current one or the
+/// last.
 #[derive(Default)]
 pub struct Answers {
     begun: [AtomicUsize; 2],
@@ -24,7 +25,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// One more answer, until what is returned is dropped.
+    /// Count one more answer, until the returned value is dropped.
     pub fn begin(self: &Arc<Self>) -> Answer {
         let turn = self.turn.load(Ordering::Relaxed) % 2;
         self.begun[turn].fetch_add(1, Ordering::Relaxed);
@@ -63,8 +64,8 @@ pub struct GrpcStream {
 }
 
 impl GrpcStream {
-    /// A connection in its place. It ends when nothing comes, or nothing can be written, for so long, and when an answer
-    /// is left unread for twice as long.
+    /// A connection in its place. It ends when nothing arrives, or nothing can be written, for this long, and when an
+    /// answer is left unread for twice as long.
     pub fn new(stream: TcpStream, time: Duration, place: OwnedSemaphorePermit) -> Self {
         let _ = stream.set_nodelay(true); // an answer is written at once, and must not wait for more
         let mut stream = TimeoutStream::new(stream);

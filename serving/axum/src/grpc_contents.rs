@@ -23,9 +23,9 @@ pub(crate) struct Contents<'a>(pub(crate) &'a [u8]);
 pub(crate) enum Stop<E> {
     /// They are not what they should be.
     Tensor(String),
-    /// The next one isn't.
+    /// The next one is not what it should be.
     Value(String),
-    /// Whoever takes them wants no more.
+    /// The caller wants no more.
     NotTaken(E),
 }
 
@@ -39,7 +39,7 @@ impl<E> From<Malformed> for Stop<E> {
 type Take<'t, E> = &'t mut dyn FnMut(Found<'_>) -> Result<(), E>;
 
 impl Contents<'_> {
-    /// Hand on the values of a tensor of this datatype. NaN means missing, and is handed on as null.
+    /// Pass on the values of a tensor of this datatype. NaN means missing, and is passed on as null.
     pub(crate) fn read<E>(self, datatype: &str, take: Take<'_, E>) -> Result<(), Stop<E>> {
         let expected = field(datatype);
         for read in Fields(self.0) {

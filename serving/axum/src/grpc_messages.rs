@@ -1,4 +1,5 @@
-//! The messages of the Open Inference Protocol over gRPC and the service's skeleton, made of `proto/open_inference.proto`.
+//! The messages of the Open Inference Protocol over gRPC and the service's skeleton, generated from
+//! `proto/open_inference.proto`.
 
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 

@@ -1,5 +1,5 @@
-//! An encoded `ModelInferRequest`, read without holding more than a request for the model can need: decoded as usual, two
-//! bytes of it could become an empty tensor of a hundred.
+//! An encoded `ModelInferRequest`, read without using more memory than a request for the model can need: in the usual
+//! decoding, two bytes of it could become an empty tensor of a hundred.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use crate::inference_object::{MAX_DIMENSIONS, Parameters, RequestOutput, Scalar}
 use crate::inference_request::{Data, InferRequest, Input, invalid, invalid_input, quoted, refuse_unsupported};
 use crate::protobuf::{Fields, Malformed, Value, varints};
 
-/// An inference request by gRPC.
+/// An inference request over gRPC.
 pub(crate) struct GrpcRequest<'a> {
     pub(crate) model: &'a str,
     /// Empty if any will do.
     pub(crate) version: &'a str,
     pub(crate) request: InferRequest<'a>,
-    /// Whether the data is in `raw_input_contents`, and that of the answer belongs into `raw_output_contents`.
+    /// Whether the data is in `raw_input_contents`, so that the answer's data belongs in `raw_output_contents`.
     pub(crate) is_raw: bool,
 }
 
@@ -26,7 +26,7 @@ impl From<Malformed> for RequestError {
 }
 
 impl<'a> GrpcRequest<'a> {
-    /// The request that a message holds, for a model of so many input and output tensors.
+    /// The request that a message holds, for a model with this many input and output tensors.
     pub(crate) fn read(message: &'a [u8], tensors: (usize, usize)) -> Result<Self, RequestError> {
         let (mut model, mut version, mut id, mut parameters) = ("", "", "", None);
         let (mut inputs, mut outputs, mut raw) = (Vec::new(), Vec::new(), Vec::new());
@@ -127,7 +127,7 @@ fn read_scalar(parameter: &[u8]) -> Result<Option<Scalar>, Malformed> {
     })
 }
 
-/// Give the inputs the data that stands apart from them, in their order.
+/// Give the inputs the data that is separate from them, in their order.
 fn take_raw<'a>(inputs: &mut [Input<'a>], raw: &[&'a [u8]]) -> Result<(), RequestError> {
     if inputs.len() != raw.len() {
         let (inputs, raw) = (inputs.len(), raw.len());

@@ -9,7 +9,7 @@ use crate::inference_datatypes::{BOOL, BYTES};
 use crate::inference_outputs::{Output, Values, class, parts};
 use crate::predictor::Predictions;
 
-/// How many bytes of an element of BYTES are its length.
+/// How many bytes the length of an element of BYTES takes.
 const LENGTH_BYTES: usize = 4;
 
 /// Refuse a request for another model, or for another version.

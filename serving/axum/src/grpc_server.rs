@@ -1,4 +1,4 @@
-//! The port for gRPC: its connections, and who and what is let through to the services on it.
+//! The port for gRPC: its connections, and which clients and calls reach the services on it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -46,15 +46,15 @@ const OPEN_CALLS: [&str; 4] = [
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
 ];
-/// The services whose health is told: the whole server's has no name.
+/// The services whose health is reported: the whole server's has no name.
 const HEALTHY: [&str; 2] = ["", SERVICE_NAME];
-/// Calls that a connection may have open.
+/// How many calls a connection may have open.
 const MAX_STREAMS: u32 = 1024;
-/// What a client may send of calls, and of one of them, before any of it is read.
+/// How much a client may send of all calls, and of one, before any of it is read.
 const WINDOW_BYTES: u32 = 1 << 20;
 
 /// Answer calls with the application that is the current one when they come, until `stop` is ready; then finish those
-/// that were accepted. `docs` is whether the services describe themselves.
+/// that were accepted. `docs` says whether the services describe themselves.
 pub async fn serve_grpc(
     listener: TcpListener,
     current: Arc<ArcSwap<Current>>,
@@ -88,7 +88,7 @@ pub async fn serve_grpc(
         .await
 }
 
-/// Say that the service is not ready, and end the calls that wait for news of it.
+/// Report that the service is not ready, and end the calls that watch its health.
 async fn end_health(mut reporter: HealthReporter) {
     for name in HEALTHY {
         reporter.set_service_status(name, ServingStatus::NotServing).await;
@@ -112,7 +112,7 @@ fn add_reflection(routes: Routes) -> Routes {
     }
 }
 
-/// The clients' connections, as many as there may be; those beyond are closed unread.
+/// The clients' connections, up to the limit; those beyond it are closed unread.
 fn connections(
     listener: TcpListener,
     limits: ConnectionLimits,
@@ -161,7 +161,7 @@ impl TowerService<Request<Body>> for Door {
     }
 }
 
-/// The answer to a call, which an inference has its name in, whoever gives the answer.
+/// The answer to a call; that to an inference has the request's name, wherever it comes from.
 async fn answer(state: Arc<AppState>, routes: Routes, request: Request<Body>) -> Response<Answering<Held>> {
     if request.uri().path() != INFER {
         return answer_call(state, routes, request, None).await;
@@ -202,7 +202,7 @@ async fn answer_call(
     response
 }
 
-/// Take a call in hand, if there is room for it. Those that are no work need none.
+/// Accept a call, if there is room for it. Calls without work need none.
 fn admit(state: &AppState, is_infer: bool) -> Result<Arc<Hold>, RequestError> {
     let in_hand = if is_infer { Some(state.capacity.take().ok_or(RequestError::Overloaded)?) } else { None };
     Ok(Hold::new(state.buffers.reserve(), in_hand))

@@ -107,8 +107,8 @@ async fn answer(call: Call, id: RequestId, Unread(message): Unread) -> Result<Mo
         .await
 }
 
-/// Decode, predict, answer. The answer counts if it `fits`. A failure inside goes to the log; so does a panic, by way of
-/// its hook.
+/// Decode, predict, answer. The answer counts if it `fits`. A failure inside goes to the log; so does a panic, by way
+/// of its hook.
 fn infer(
     state: &AppState,
     id: &RequestId,

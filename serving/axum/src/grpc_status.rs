@@ -1,4 +1,4 @@
-//! Errors as gRPC has them: a code, and the text that HTTP has as well.
+//! Errors in gRPC's form: a code, and the same text as over HTTP.
 
 use axum::http::StatusCode;
 use tonic::{Code, Status};
@@ -28,7 +28,7 @@ fn code(error: &RequestError) -> Code {
     }
 }
 
-/// The status by which the metrics count an answer: the one that HTTP would have.
+/// The status under which the metrics count an answer: the one that it would have over HTTP.
 pub fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,

@@ -76,7 +76,7 @@ impl Inference {
         }
     }
 
-    /// What is here, for those who looked for something else.
+    /// What is here, for a client that asked for something else.
     pub(crate) fn not_found(&self) -> String {
         format!("not here; the model is {}, its version {}", json!(self.name), json!(self.version))
     }
@@ -86,7 +86,7 @@ impl Inference {
 fn datatype(feature: &Feature) -> &'static str {
     match feature.kind {
         FeatureKind::Numeric if feature.integer && !feature.nullable => "INT64",
-        FeatureKind::Numeric => "FP32", // whose NaN means missing
+        FeatureKind::Numeric => "FP32", // in which NaN means missing
         FeatureKind::Boolean => BOOL,
         FeatureKind::Date | FeatureKind::Ordinal | FeatureKind::Nominal => BYTES,
     }

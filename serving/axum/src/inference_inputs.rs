@@ -20,7 +20,7 @@ use crate::request_schema::{DecodedRequest, RequestSchema};
 
 const NO_DAY: &str = "a date in whole days since 1970-01-01 is required";
 
-/// Makes batches of the inputs of one model's requests.
+/// Makes batches from the inputs of one model's requests.
 pub struct InputSchema {
     /// An input for each feature.
     own: Vec<Group>,
@@ -88,7 +88,7 @@ impl InputSchema {
         Ok(DecodedRequest { batch: filler.batch, unseen: filler.unseen })
     }
 
-    /// Whether the names are the packed graph's. A feature of such a name goes first.
+    /// Whether the names are the packed graph's. A feature with such a name takes precedence.
     fn are_packed(&self, inputs: &[Input<'_>]) -> bool {
         let known = |groups: &[Group], input: &Input<'_>| groups.iter().any(|group| group.name == input.name);
         !inputs.is_empty() && inputs.iter().all(|input| known(&self.packed, input) && !known(&self.own, input))

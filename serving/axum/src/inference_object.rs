@@ -1,4 +1,4 @@
-//! The JSON object of an inference request, read without holding more than a request for the model can need.
+//! The JSON object of an inference request, read without using more memory than a request for the model can need.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -44,7 +44,7 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-/// The parameters of requests and tensors that mean something here. Others are passed over, and take no memory.
+/// The parameters of requests and tensors that mean something here. Others are skipped, and take no memory.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Parameters {
@@ -97,7 +97,7 @@ fn read_shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, 
 /// What the object holds: inputs, id, parameters, outputs.
 type Members<'a> = (Vec<RequestInput<'a>>, Option<Cow<'a, str>>, Option<Parameters>, Vec<RequestOutput<'a>>);
 
-/// Reads the object, with at most so many inputs and outputs. Other members of it are ignored, as the protocol says.
+/// Reads the object, with at most this many inputs and outputs. Its other members are ignored, as the protocol says.
 pub(crate) struct Object {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
@@ -135,7 +135,7 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// Reads an array of at most so many elements; null is an empty one.
+/// Reads an array of at most this many elements; null is an empty one.
 struct Few<T>(usize, PhantomData<T>);
 
 impl<T> Few<T> {

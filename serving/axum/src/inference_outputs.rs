@@ -74,7 +74,7 @@ impl OutputSchema {
         self.all.iter().map(describe).collect()
     }
 
-    /// The outputs that are asked for, all without a word, and whether each is to be binary.
+    /// The outputs that are asked for, all if none is named, and whether each is to be binary.
     pub(crate) fn select(&self, request: &InferRequest<'_>) -> Result<Vec<(&Output, bool)>, RequestError> {
         let parameters = request.parameters.as_ref();
         let all_binary = parameters.and_then(|parameters| parameters.binary_data_output.as_ref());

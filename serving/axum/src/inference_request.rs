@@ -43,8 +43,8 @@ pub(crate) enum Data<'a> {
 }
 
 impl<'a> InferRequest<'a> {
-    /// The request that a body holds, for a model of so many input and output tensors; `json_length` is the header that
-    /// tells how long the JSON object is.
+    /// The request that a body holds, for a model with this many input and output tensors; `json_length` is the header
+    /// that tells how long the JSON object is.
     pub fn read(
         body: &'a [u8],
         json_length: Option<&HeaderValue>,
@@ -73,7 +73,7 @@ fn read_length(header: &HeaderValue, most: usize) -> Result<usize, RequestError>
     length.ok_or_else(|| invalid(format!("Inference-Header-Content-Length: {text}: the body has {most} bytes")))
 }
 
-/// The inputs with their data: what is binary stands behind the JSON object, in their order.
+/// The inputs with their data: binary data follows the JSON object, in their order.
 fn take_data<'a>(described: Vec<RequestInput<'a>>, mut binary: &'a [u8]) -> Result<Vec<Input<'a>>, RequestError> {
     let mut inputs = Vec::with_capacity(described.len());
     for RequestInput { name, shape, datatype, parameters, data } in described {
@@ -113,7 +113,7 @@ pub(crate) fn refuse_unsupported(place: &str, parameters: Option<&Parameters>) -
     }
 }
 
-/// The error of a request that is no inference request for this model.
+/// The error of a request that is not an inference request for this model.
 pub(crate) fn invalid(message: impl Into<String>) -> RequestError {
     RequestError::InvalidInference(message.into())
 }

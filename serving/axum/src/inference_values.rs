@@ -17,7 +17,7 @@ const FORM: &str = "data must be an array of values, flat or nested as the shape
 /// Takes a value at its index in row order, or says what is wrong with it.
 pub(crate) type Take<'t> = &'t mut dyn FnMut(usize, Found<'_>) -> Result<(), String>;
 
-/// Hand on all values of a tensor [N, columns]. A missing number in binary is NaN, and handed on as null.
+/// Pass on all values of a tensor [N, columns]. A missing number in binary is NaN, and is passed on as null.
 pub(crate) fn read_values(input: &Input<'_>, columns: usize, take: Take<'_>) -> Result<(), RequestError> {
     let expected = input.shape[0] * columns;
     let mut reader = Reader { datatype: &input.datatype, shape: &input.shape, expected, read: 0, take, fault: None };
@@ -146,7 +146,7 @@ impl Reader<'_> {
     }
 }
 
-/// Why a JSON number is none of the datatype.
+/// Why a JSON number is not one of the datatype.
 fn does_not_fit(datatype: &str, number: f64) -> Option<String> {
     if FLOATS.contains(&datatype) {
         return None;

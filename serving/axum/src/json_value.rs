@@ -16,9 +16,9 @@ pub enum Found<'a> {
     Object,
 }
 
-/// Says that a body is refused. Why is kept elsewhere: an error of serde's holds nothing but text.
+/// Says that a body is refused. The reason is kept elsewhere: an error of serde's holds nothing but text.
 ///
-/// As a seed, it refuses a value without a look at it.
+/// As a seed, it refuses a value without looking at it.
 #[derive(Debug)]
 pub struct Refused;
 

@@ -1,4 +1,4 @@
-//! `axum-service`: settings, bundle, ONNX Runtime, HTTP. What is wrong is said in one line, with a non-zero exit status.
+//! `axum-service`: settings, bundle, ONNX Runtime, HTTP. Errors are printed in one line, with a non-zero exit status.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -36,10 +36,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 const NOT_STARTED: u8 = 2;
 const NOT_SERVED: u8 = 1;
 
-/// File descriptors that are needed for other things than clients' connections.
+/// File descriptors that are needed for things other than clients' connections.
 const OTHER_FILES: usize = 256;
 
-/// How long a model that takes the current one's place may take to be loaded and to answer its example.
+/// How long a model that replaces the current one may take to be loaded and to answer its example.
 const LOAD_TIME: Duration = Duration::from_mins(2);
 
 /// How long a model that is being loaded, or a large batch, may go on when all else has ended. The process must not end
@@ -89,7 +89,7 @@ struct Loader {
 }
 
 impl Loader {
-    /// Settings and bundle are looked at before ONNX Runtime: what is wrong with them is said first.
+    /// Settings and bundle are checked before ONNX Runtime: errors in them are reported first.
     fn new() -> Result<Self, Failure> {
         let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         let environment: Environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
@@ -123,7 +123,7 @@ impl Loader {
         Ok(Current { router: app(Arc::clone(&state)), state })
     }
 
-    /// Take the keys that are there by now. If one of them is none, all stay as they are; the bundle is another matter.
+    /// Reread the keys. If one of them is invalid, all stay as they are; this does not affect the bundle.
     fn reload_keys(&self) {
         match read_keys(&self.environment) {
             Ok(keys) => self.settings.api_keys.replace(&keys),
@@ -220,8 +220,8 @@ async fn run(loader: Arc<Loader>, current: Current) -> Result<(), Failure> {
     })
 }
 
-/// At every signal take the API keys that are there, at once, and put an application of the bundle that is there in place
-/// of the current one, when it is loaded. If one of the two fails, or takes too long, it stays as it was.
+/// At every signal, reread the API keys at once, and replace the current application by one of the bundle that is
+/// there, once it is loaded. If one of the two fails, or takes too long, it stays as it was.
 async fn reload_at(mut signals: Signal, loader: Arc<Loader>, current: Arc<ArcSwap<Current>>) {
     let turns = Arc::new(Mutex::new(()));
     while signals.recv().await.is_some() {
@@ -230,14 +230,15 @@ async fn reload_at(mut signals: Signal, loader: Arc<Loader>, current: Arc<ArcSwa
     }
 }
 
-/// In its turn. A model that does not come to an end keeps its thread, but no later one from being loaded.
+/// One reload at a time. A model that never finishes loading keeps its thread, but does not keep a later one from being
+/// loaded.
 async fn reload_model(turns: Arc<Mutex<()>>, loader: Arc<Loader>, current: Arc<ArcSwap<Current>>) {
     let _turn = turns.lock().await;
     match timeout(LOAD_TIME, spawn_blocking(move || loader.load())).await {
         Ok(Ok(Ok(successor))) => {
             current.store(Arc::new(successor));
             info!("reloaded");
-            spawn_blocking(give_back); // what the old one had, and what loading took
+            spawn_blocking(give_back); // what the old one used, and what loading used
         }
         Ok(Ok(Err(error))) => error!("not reloaded, the model stays: {error}"),
         Ok(Err(error)) => error!("not reloaded, the model stays: {error}"),
@@ -252,7 +253,7 @@ fn who_is_answered(settings: &Settings) -> &'static str {
     if settings.api_keys.is_empty() {
         "no API key is asked for: whoever can connect is answered (SERVE_API_KEY, SERVE_API_KEY_FILE)"
     } else {
-        "requests need an API key, but those to /health and the page of /docs"
+        "all requests need an API key, except those to /health and the page of /docs"
     }
 }
 
@@ -267,7 +268,7 @@ fn write_log(level: LevelFilter) {
         .init();
 }
 
-/// Let this process open as many files at once, or as many as it may: a connection is one.
+/// Let this process open this many files at once, or as many as allowed: each connection is one.
 fn allow_files(wanted: usize) {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.map_or(wanted as u64, |maximum| maximum.min(wanted as u64));

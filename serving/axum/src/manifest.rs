@@ -36,7 +36,7 @@ pub struct Feature {
     pub kind: FeatureKind,
     /// Whether null is allowed.
     pub nullable: bool,
-    /// A value that works: text, a number, true, false or null.
+    /// A valid value: text, a number, true, false or null.
     pub example: Value,
     /// Whether its numbers are whole.
     #[serde(default)]
@@ -50,7 +50,7 @@ pub struct Feature {
     /// The other known categories: too few rows had them to name them in public.
     #[serde(default, skip_serializing)]
     pub rare: Vec<String>,
-    /// Whether no categories are known, so that every string is passed on as it is.
+    /// Whether no categories are known, so that every string is passed on unchanged.
     #[serde(default)]
     pub open: bool,
     /// The observed range of a number, or of a date in days since 1970-01-01.
@@ -59,7 +59,7 @@ pub struct Feature {
     /// The upper end of that range.
     #[serde(default)]
     pub maximum: Option<f64>,
-    // what only the Python side reads, and this service passes on
+    // only the Python side reads these; this service passes them on
     #[serde(default)]
     dtype: String,
     #[serde(default)]
@@ -73,7 +73,7 @@ impl Feature {
     }
 }
 
-/// A class as the data has it.
+/// A class label as it is in the data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(untagged)]
 #[allow(missing_docs)]
@@ -83,7 +83,8 @@ pub enum ClassLabel {
     Text(String),
 }
 
-/// What stands in a string tensor for a missing and for an unseen category. No category of the bundle is equal to one.
+/// The strings that stand for a missing and for an unseen category in a string tensor. No category of the bundle is
+/// equal to one.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[allow(missing_docs)]
 pub struct Tokens {
@@ -130,7 +131,7 @@ pub struct Manifest {
     pub decision_threshold: Option<f64>,
     pub tokens: Tokens,
     pub expected: Expected,
-    // what this service only passes on to those who ask for its metadata
+    // this service only passes these on, in its metadata
     #[serde(default)]
     frame: Option<String>,
     #[serde(default)]

@@ -1,11 +1,11 @@
-//! What the parts of a manifest must be to each other.
+//! How the parts of a manifest must fit together.
 
 use std::collections::HashSet;
 use std::mem::discriminant;
 
 use crate::manifest::{Feature, FeatureKind, Manifest, Task, Tokens};
 
-/// The first part of the manifest that contradicts another one, or can't be.
+/// The first part of the manifest that contradicts another one, or is impossible.
 pub(crate) fn contradiction(manifest: &Manifest) -> Option<String> {
     let names: HashSet<&str> = manifest.features.iter().map(|feature| feature.name.as_str()).collect();
     if names.is_empty() || names.len() != manifest.features.len() {

@@ -27,8 +27,8 @@ const ANSWERED: u16 = 200;
 pub struct Metrics {
     registry: Registry,
     seconds: Family<Answer, Histogram>,
-    /// Of these, and of the rows, the ones that the usual request adds to, by endpoint: looking them up costs more
-    /// than counting.
+    /// Of these, and of the rows, the ones that a usual request adds to, by endpoint: looking them up costs more than
+    /// counting.
     answered: [Histogram; Endpoint::ALL.len()],
     rows: [Counter; Endpoint::ALL.len()],
     unseen: Family<Named, Counter>,
@@ -65,7 +65,7 @@ struct Lost {
     reason: &'static str,
 }
 
-/// What has become of the rows that were to be recorded.
+/// What has happened to the rows that were to be recorded.
 #[derive(Clone)]
 pub struct RecordCounts {
     /// Rows that are in a file.

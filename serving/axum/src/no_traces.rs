@@ -1,4 +1,5 @@
-//! What stands for `traces.rs` in a program that is built without the feature `tracing-otlp`: types that have no values.
+//! The replacement for `traces.rs` in a program that is built without the feature `tracing-otlp`: types that have no
+//! values.
 
 use std::sync::Arc;
 

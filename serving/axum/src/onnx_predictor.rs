@@ -25,7 +25,7 @@ impl From<ort::Error> for PredictionError {
     }
 }
 
-/// Runs the packed graph: a string tensor, a float tensor, in; labels and probabilities, or values, out.
+/// Runs the packed graph: a string tensor and a float tensor in; labels and probabilities, or values, out.
 pub struct OnnxPredictor {
     runtime: OnnxRuntime,
     model: Vec<u8>,
@@ -41,7 +41,7 @@ struct Shape {
     classes: usize,
 }
 
-/// A session, and what its runs on single rows use again and again.
+/// A session, and what its runs on single rows reuse.
 struct Worker {
     session: Session,
     shape: Shape,
@@ -119,7 +119,7 @@ impl Worker {
             Predictions::Classes { labels: Vec::new(), probabilities: Vec::new() }
         };
         let widths = [batch.categorical.len(), batch.numeric.len()].map(|length| length / batch.rows.max(1));
-        // in pieces, so that what the graph makes of a large batch in between stays small
+        // in pieces, so that the graph's intermediate results stay small
         for start in (0..batch.rows).step_by(ROWS_AT_ONCE) {
             let end = batch.rows.min(start + ROWS_AT_ONCE);
             let [categorical, numeric] = widths.map(|width| start * width..end * width);

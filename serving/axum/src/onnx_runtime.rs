@@ -1,4 +1,4 @@
-//! ONNX Runtime's shared library: loaded from where the environment says, and which version it is.
+//! ONNX Runtime's shared library: loading it from where the environment says, and its version.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -14,7 +14,7 @@ const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// The loaded library.
 #[derive(Clone)]
 pub struct OnnxRuntime {
-    /// What sessions are made in.
+    /// The environment for sessions.
     pub(crate) environment: Environment,
     /// As in `1.31.1`.
     pub(crate) version: String,
@@ -37,7 +37,7 @@ pub fn load_runtime(variables: &BTreeMap<String, String>) -> Result<OnnxRuntime,
     Ok(OnnxRuntime { environment, version })
 }
 
-/// The version that the library says it has, which `ort` reads but tells no caller.
+/// The version that the library reports, which `ort` reads but doesn't expose.
 #[allow(unsafe_code)]
 fn version(path: &str) -> Result<String, libloading::Error> {
     // SAFETY: `ort` has loaded this library: its initialization, if it has one, is done and its symbols are checked.

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document, as the manifest has it.
+//! The `OpenAPI` document, made from the manifest.
 
 use serde_json::{Map, Value, json};
 
@@ -52,7 +52,7 @@ pub fn document(manifest: &Manifest, backend: &str, max_rows: usize) -> Value {
     })
 }
 
-/// Say of the document's routes, but those of the health, that they want an API key.
+/// Declare that the document's routes, except those for health, require an API key.
 pub fn require_key(document: &mut Value) {
     document["components"]["securitySchemes"] = json!({"key": {"type": "http", "scheme": "bearer"}});
     let paths = document["paths"].as_object_mut().into_iter().flatten();

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Decoded rows, one after the other, in the manifest's feature order within each part.
 ///
-/// The strings are those of the request schema, but for features without known categories: a category that training
+/// The strings are those of the request schema, except for features without known categories: a category that training
 /// never saw is replaced while decoding.
 #[derive(Debug, Default, PartialEq)]
 pub struct Batch<'s> {
@@ -17,12 +17,12 @@ pub struct Batch<'s> {
     pub numeric: Vec<f32>,
 }
 
-/// What the model says of every row.
+/// The model's answers to every row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Predictions {
     /// A classifier's answers.
     Classes {
-        /// Class indices, the decision threshold applied.
+        /// Class indices, with the decision threshold applied.
         labels: Vec<i64>,
         /// As many probabilities for each row as there are classes, by class index.
         probabilities: Vec<f32>,
@@ -62,11 +62,11 @@ impl fmt::Display for PredictionError {
 
 impl std::error::Error for PredictionError {}
 
-/// A loaded model. `predict` may be called from any thread, one call at a time or several.
+/// A loaded model. `predict` may be called from any thread, also by several at once.
 pub trait Predictor: Send + Sync {
     /// The answers to all rows of the batch.
     fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictionError>;
 
-    /// What it runs on, for those who wonder at an answer.
+    /// What it runs on, for tracing the cause of an unexpected answer.
     fn library(&self) -> String;
 }

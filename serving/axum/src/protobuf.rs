@@ -2,7 +2,7 @@
 
 use prost::encoding::{WireType, decode_key, decode_varint};
 
-/// The bytes are no protobuf message.
+/// The bytes are not a protobuf message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -15,7 +15,7 @@ pub enum Value<'a> {
     Fixed32([u8; 4]),
     /// A double.
     Fixed64([u8; 8]),
-    /// A string, bytes, a message, or numbers one behind the other.
+    /// A string, bytes, a message, or numbers one after the other.
     Bytes(&'a [u8]),
 }
 
@@ -36,7 +36,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The fields of a message with their numbers, in the order in which they are encoded. The first error is the end.
+/// The fields of a message with their numbers, in the order in which they are encoded. It ends at the first error.
 pub struct Fields<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {

@@ -19,7 +19,7 @@ use crate::record_settings::RecordSettings;
 use crate::record_writer::{Message, Writer};
 use crate::request_id::RequestId;
 
-/// How much waits to be written, in rows; a row of long strings counts as several.
+/// How much may wait to be written, in rows; a row of long strings counts as several.
 const QUEUE_ROWS: usize = 10_000;
 const ROW_BYTES: usize = 4 << 10;
 
@@ -39,7 +39,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Start to record into the folder of the settings. One that can't be written is told, and what is lost is counted.
+    /// Start to record into the folder of the settings. If it can't be written, that is logged, and what is lost is
+    /// counted.
     pub fn start(settings: &RecordSettings, metrics: &Metrics) -> io::Result<Arc<Self>> {
         let (queue, messages) = sync_channel(QUEUE_ROWS);
         let (done, finished) = sync_channel(1);
@@ -67,7 +68,7 @@ impl Recorder {
         (draw as f64) < self.settings.sample * (1_u64 << 53) as f64
     }
 
-    /// Take room in the queue; a batch that is larger than it has it for itself.
+    /// Take room in the queue; a batch that is larger than the queue takes all of it.
     fn take_room(&self, room: usize) -> bool {
         let taken = |waiting| (waiting == 0 || waiting + room <= QUEUE_ROWS).then_some(waiting + room);
         self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
@@ -99,7 +100,7 @@ impl Record {
         Ok(Self { recorder: Arc::clone(recorder), lines: Arc::new(Lines::new(manifest, &features, BACKEND)) })
     }
 
-    /// Record an answered request, should it be one of the sample, and if there is room in the queue. Never waits.
+    /// Record an answered request, if it is one of the sample and there is room in the queue. Never waits.
     pub fn offer(&self, id: &RequestId, route: &'static str, batch: &Batch<'_>, predictions: &Predictions) {
         let recorder = &self.recorder;
         if !recorder.draw() {

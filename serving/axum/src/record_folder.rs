@@ -1,8 +1,8 @@
 //! The folder of the record: how much is in it, and room for more.
 //!
-//! All processes that record into a folder keep to its limit together: who writes holds a lock on the folder, counts what
-//! is there, and removes the oldest whole files if needed. A whole file that was counted once is not looked at again, as
-//! it doesn't change.
+//! All processes that record into a folder keep to its limit together: a writer holds a lock on the folder, counts what
+//! is there, and removes the oldest whole files if needed. A whole file that was counted once is not looked at again,
+//! as it doesn't change.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
@@ -15,11 +15,12 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::record_names::{age, finished};
 
-/// How long the lock is waited for. It is held for milliseconds; who holds it longer hangs, and must not stop others.
+/// How long to wait for the lock. It is held for milliseconds; a process that holds it longer hangs, and must not stop
+/// others.
 const LOCK_TIME: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long ago a folder's last change must be for another change to be sure to have another time.
+/// How long ago a folder's last change must be for a further change to have a different time for certain.
 const SETTLED: Duration = Duration::from_millis(100);
 
 /// The folder, which is made when it is first needed.
@@ -53,7 +54,7 @@ impl Folder {
     }
 
     /// Remove the oldest whole files until there is room for `size` bytes more; an error if it can't be made. `removed`
-    /// is called for each of them. To be called with the lock.
+    /// is called for each of them. Call it with the lock held.
     pub(crate) fn make_room(&mut self, size: u64, mut removed: impl FnMut()) -> io::Result<()> {
         self.count()?;
         let unfinished = self.unfinished.iter().filter_map(|name| size_of(&self.path.join(name)));
@@ -111,7 +112,7 @@ impl Folder {
     }
 }
 
-/// Of a regular file; None of anything else, or of nothing.
+/// The size of a regular file; None of anything else, or of nothing.
 fn size_of(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|facts| facts.len())
 }

@@ -1,4 +1,4 @@
-//! From answered rows to lines of JSON, one a row: the same in every service.
+//! From answered rows to lines of JSON, one per row: the same in every service.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -34,7 +34,7 @@ impl Rows {
     }
 }
 
-/// Makes the lines of one model's rows, with the given features of them.
+/// Makes the lines of one model's rows, with the given features.
 pub struct Lines {
     /// What stands between the route and the values of the features.
     served: Vec<u8>,
@@ -93,7 +93,7 @@ impl Lines {
         Self { served: Vec::new(), features: Vec::new(), missing: String::new(), unseen: String::new() }
     }
 
-    /// Hand on each row's line.
+    /// Pass on each row's line.
     pub(crate) fn write(&self, answered: &Answered, mut take: impl FnMut(&[u8])) {
         let (rows, route) = (&answered.rows, json(answered.route));
         let request =
@@ -164,7 +164,7 @@ impl Kind {
     }
 }
 
-/// Beyond it, no 64-bit integer holds the number, and it is written as one of floating point: few readers take longer ones.
+/// Beyond it, no 64-bit integer holds the number, and it is written as a float: few readers accept longer integers.
 const BEYOND_64_BITS: f32 = 9_223_372_036_854_775_808.0;
 
 #[allow(clippy::cast_possible_truncation)] // whole numbers in range
@@ -201,8 +201,8 @@ fn write_answer(out: &mut Vec<u8>, predictions: &Predictions, row: usize) {
     }
 }
 
-/// The shortest decimal that is this 32-bit float, in the form of the 64-bit one with the same decimal; null if it is not
-/// finite.
+/// The shortest decimal that is this 32-bit float, in the form of the 64-bit one with the same decimal; null if it is
+/// not finite.
 fn write_shortest(out: &mut Vec<u8>, number: f32) {
     let decimal = Some(number).filter(|number| number.is_finite()).map(|number| format!("{number:e}"));
     let start = out.len();

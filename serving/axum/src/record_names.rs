@@ -7,7 +7,7 @@ use crate::dates;
 const SERVICES: [&str; 3] = ["onnx", "pickle", "axum"];
 const ENDING: &str = ".jsonl.gz";
 
-/// What orders the names of whole files, the oldest first: time, process, and the number in it. None for other names.
+/// The sort key of whole files' names, the oldest first: time, process, and the number in it. None for other names.
 pub(crate) fn age(name: &str) -> Option<(&str, u64, u64)> {
     let parts: Vec<&str> = name.strip_prefix("record-")?.strip_suffix(ENDING)?.split('-').collect();
     let [time, service, process, number] = parts[..] else { return None };
@@ -17,7 +17,7 @@ pub(crate) fn age(name: &str) -> Option<(&str, u64, u64)> {
     if is_time && SERVICES.contains(&service) { Some((time, whole(process)?, whole(number)?)) } else { None }
 }
 
-/// The name that a whole file has until it is one.
+/// The name of a whole file before it is finished.
 pub(crate) fn unfinished(name: &str) -> String {
     format!(".{name}.part")
 }

@@ -1,6 +1,7 @@
-//! An unfinished file of the record: whole gzip members, one after the other, under a lock of the process that writes it.
+//! An unfinished file of the record: whole gzip members, one after the other, under a lock of the process that writes
+//! it.
 //!
-//! Whatever ends the process, what was written until then can be read once the rest of a member has been cut off.
+//! However the process ends, what was written until then can be read once an incomplete last member has been cut off.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -14,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::record_names::{Names, after, unfinished};
 
-/// Of compression: a tenth larger than with the most, in a third of the time.
+/// Of compression: a tenth larger than at the highest level, in a third of the time.
 const LEVEL: u32 = 4;
 
 /// A gzip member.
@@ -44,7 +45,7 @@ impl Part {
                 file => file?,
             };
             let part = Self { file, folder: folder.to_owned(), name, size: 0, begun: Instant::now() };
-            // a service that starts may have taken it for one that was left, before it was locked
+            // before it was locked, a service that starts may have taken it for a leftover
             if !lock(&part.file) || !part.is_there() {
                 continue;
             }
@@ -90,8 +91,8 @@ pub(crate) fn is_at(path: &Path, file: &File) -> bool {
     }
 }
 
-/// Cut an unfinished file to `size` bytes and give it its name, which is `name` but for those that are taken; if nothing
-/// is left of it, it is removed. Whoever calls this holds the file's lock.
+/// Cut an unfinished file to `size` bytes and give it its name, which is `name` but for those that are taken; if
+/// nothing is left of it, it is removed. The caller must hold the file's lock.
 pub(crate) fn finish(file: &File, folder: &Path, name: &str, size: u64) -> io::Result<()> {
     let path = folder.join(unfinished(name));
     if size == 0 {

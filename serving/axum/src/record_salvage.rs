@@ -1,4 +1,4 @@
-//! What killed processes have left: files that are finished for them, cut after their last whole member.
+//! Files that killed processes have left: they are finished here, cut after their last whole member.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use crate::record_names::finished;
 use crate::record_part::{finish, is_at, lock};
 
-/// Finish the files in the folder that nobody writes any more. Returns how many they were.
+/// Finish the files in the folder that no process writes any more. Returns how many there were.
 pub(crate) fn salvage(folder: &Path) -> io::Result<usize> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -35,7 +35,7 @@ fn salvage_one(folder: &Path, unfinished: &str) -> io::Result<bool> {
     Ok(true)
 }
 
-/// How many bytes the whole gzip members at the beginning of the file have together.
+/// The total size in bytes of the whole gzip members at the beginning of the file.
 fn whole_bytes(file: &File) -> u64 {
     let mut counted = Counted { file: BufReader::new(file), read: 0 };
     let mut whole = 0;
@@ -49,7 +49,7 @@ fn whole_bytes(file: &File) -> u64 {
     whole
 }
 
-/// Counts what is read of a file.
+/// Counts what is read from a file.
 struct Counted<'f> {
     file: BufReader<&'f File>,
     read: u64,

@@ -1,18 +1,18 @@
-//! The settings of the record: which part of the requests is recorded, where, and what of them.
+//! The settings of the record: which fraction of the requests is recorded, where, and which features.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::manifest::{Feature, Manifest};
 
-/// Of what is recorded, and where.
+/// What is recorded, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordSettings {
     /// The folder of the files.
     pub folder: PathBuf,
-    /// The part of the requests, from 0 to 1.
+    /// The fraction of requests to record, from 0 to 1.
     pub sample: f64,
-    /// What all files of the folder may have together.
+    /// The limit for all files of the folder together, in bytes.
     pub most_bytes: u64,
     /// The names of the features that are recorded; None for all.
     pub fields: Option<Vec<String>>,
@@ -32,12 +32,12 @@ impl RecordSettings {
     }
 }
 
-/// The folder; None if there is none. Something else than a folder is none.
+/// The folder; None if none is given. An error if the path is something else.
 pub(crate) fn parse_folder(text: &str) -> Result<Option<PathBuf>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    // whoever may not even look at it may not write to it either, which the record itself tells
+    // what can't even be looked at can't be written either, and the record reports that
     if fs::metadata(text).is_ok_and(|facts| !facts.is_dir()) {
         return Err("a folder is needed, and this is none".to_owned());
     }
@@ -55,7 +55,7 @@ pub(crate) fn parse_part(text: &str) -> Result<f64, String> {
     part.filter(|part| *part <= 1.0).ok_or_else(|| "a decimal from 0 to 1 is needed".to_owned())
 }
 
-/// Names, with commas between them or as a JSON array; None if there is nothing.
+/// Names, separated by commas or as a JSON array; None if the text is empty.
 pub(crate) fn parse_names(text: &str) -> Result<Option<Vec<String>>, String> {
     if text.is_empty() {
         return Ok(None);

@@ -17,7 +17,7 @@ use crate::record_names::Names;
 use crate::record_part::{Part, compress};
 use crate::record_salvage::salvage;
 
-/// So much text is a member, and what there is of it after this time.
+/// This much text makes a member, and so does whatever there is after this time.
 const MEMBER_BYTES: usize = 64 << 10;
 const MEMBER_TIME: Duration = Duration::from_secs(1);
 
@@ -25,11 +25,11 @@ const MEMBER_TIME: Duration = Duration::from_secs(1);
 const FILE_BYTES: u64 = 16 << 20;
 const FILE_TIME: Duration = Duration::from_mins(1);
 
-/// What the writer is told.
+/// The messages to the writer.
 pub(crate) enum Message {
-    /// Write the lines of this; so much of the queue's room is free again.
+    /// Write the lines of this request, which frees this much of the queue's room.
     Answered(Box<Answered>, Arc<Lines>, usize),
-    /// Bring what there is to its end.
+    /// Finish what there is.
     Stop,
 }
 
@@ -62,19 +62,19 @@ impl Writer {
         }
     }
 
-    /// Finish what others have left, and see whether there can be a file. A failure is told, and tried again later.
+    /// Finish what others have left, and check that a file can be made. A failure is logged, and tried again later.
     pub(crate) fn prepare(&mut self) {
         let prepared = self.folder.lock().map(drop).and_then(|()| {
             let left = salvage(self.folder.path())?;
             if left > 0 {
-                info!("the record has {left} files more, which killed services had left");
+                info!("the record has {left} more files, which killed services had left");
             }
             Part::new(self.folder.path(), &mut self.names)?.finish()
         });
         self.tell(prepared, 0);
     }
 
-    /// Write what comes until it is time to stop.
+    /// Write what arrives until it is time to stop.
     pub(crate) fn run(mut self, queue: &Receiver<Message>, waiting: &AtomicUsize) {
         loop {
             let message = match self.due() {
@@ -95,7 +95,7 @@ impl Writer {
         self.finish_file();
     }
 
-    /// When something is to be done though nothing comes.
+    /// When there is something to do even if nothing arrives.
     fn due(&self) -> Option<Instant> {
         let member = self.begun.map(|begun| begun + MEMBER_TIME);
         let file = self.part.as_ref().map(|part| part.begun + FILE_TIME);
@@ -170,7 +170,7 @@ impl Writer {
         }
     }
 
-    /// Say when writing begins to fail, and when it does no more.
+    /// Log when writing begins to fail, and when it works again.
     fn tell(&mut self, result: io::Result<()>, rows: u64) {
         let folder = self.folder.path().display();
         match (result, &mut self.failing) {

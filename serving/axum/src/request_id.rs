@@ -1,4 +1,4 @@
-//! The name of a request in its answer, in log lines and in the record: the client's own, or one that is made here.
+//! The name of a request in its answer, in log lines and in the record: the client's own, or one made here.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -14,7 +14,7 @@ use crate::routes::Endpoint;
 pub(crate) const NAME: &str = "x-request-id";
 const REQUEST_ID: HeaderName = HeaderName::from_static(NAME);
 
-/// The longest one that is taken.
+/// The longest one that is accepted.
 const LONGEST: usize = 128;
 
 /// 1 to 128 visible ASCII characters.
@@ -22,7 +22,7 @@ const LONGEST: usize = 128;
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The request's own, if it has one and no more than that; otherwise a new one of 32 hexadecimal digits.
+    /// The request's own, if it has exactly one; otherwise a new one of 32 hexadecimal digits.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut given = headers.get_all(REQUEST_ID).iter();
         match (given.next(), given.next()) {
@@ -31,7 +31,7 @@ impl RequestId {
         }
     }
 
-    /// The one of a request to a predict route, whatever becomes of it; other answers have none.
+    /// The one of a request to a predict route, however it is answered; other answers have none.
     pub(crate) fn of_path(path: &str, headers: &HeaderMap) -> Option<Self> {
         Endpoint::of(path).map(|_| Self::of(headers))
     }

@@ -1,7 +1,7 @@
 //! From a request's bytes to a batch: decoding, validation and missing values, all as the manifest says.
 //!
-//! One pass over the bytes fills the flat columns of a batch; no tree of values is built. Only a body that is refused is
-//! looked at again, in [`crate::diagnosis`], to name everything that is wrong with it.
+//! One pass over the bytes fills the flat columns of a batch; no tree of values is built. Only a body that is refused
+//! is looked at again, in [`crate::diagnosis`], to name everything that is wrong with it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -87,7 +87,7 @@ impl RequestSchema {
     }
 }
 
-/// The error of a body that is no JSON.
+/// The error of a body that is not JSON.
 pub(crate) fn malformed(error: &serde_json::Error) -> RequestError {
     let (message, line, column) = (without_position(error), error.line(), error.column());
     RequestError::MalformedBody(format!("{message} (line {line}, column {column})"))
@@ -106,7 +106,7 @@ struct Decoder<'s> {
     batch: Batch<'s>,
     unseen: Vec<usize>,
     finding: Finding<'s>,
-    /// The number of the last row that had the field, counted from one, so that nothing is reset between rows.
+    /// The number of the last row that had the field, counted from one, so that nothing needs a reset between rows.
     last_row_with: Vec<usize>,
     row_has_unseen: bool,
     too_many: bool,
@@ -137,7 +137,8 @@ impl<'s> Decoder<'s> {
         self.batch.numeric.resize(self.batch.rows * fields.numeric, f32::NAN);
     }
 
-    /// The field of the name. Most clients send the fields in the manifest's order, so the `expected` one is tried first.
+    /// The field with this name. Most clients send the fields in the manifest's order, so the `expected` one is tried
+    /// first.
     fn field(&self, name: &str, expected: usize) -> Option<usize> {
         match self.schema.fields.all().get(expected) {
             Some(field) if field.name == name => Some(expected),

@@ -10,7 +10,7 @@ use crate::predictor::Predictions;
 
 /// Encodes the answers of one model: `prediction`, and of a classifier `probabilities` and `predicted_<target>`.
 pub struct ResponseSchema {
-    /// What stands before a row's numbers and after them, by class index; a regressor has one of them.
+    /// The text before a row's numbers and after them, by class index; a regressor has one such pair.
     frames: Vec<Frame>,
     /// The length of a row's answer, or somewhat more.
     row_length: usize,
@@ -93,7 +93,8 @@ impl ResponseSchema {
             if index > 0 {
                 out.push(b',');
             }
-            // widened, because that is how Python writes a 32-bit float: the services' numbers are equal to the last digit
+            // widened, because that is how Python writes a 32-bit float: the services' numbers are equal to the last
+            // digit
             serde_json::to_writer(&mut *out, &f64::from(*number)).expect(MEMORY);
         }
         out.extend_from_slice(&frame.after);

@@ -24,7 +24,7 @@ impl Endpoint {
         }
     }
 
-    /// The one with this path, whatever the model in it is.
+    /// The route with this path, whatever model the path names.
     pub fn of(path: &str) -> Option<Self> {
         if path.starts_with("/v2/models/") && path.ends_with("/infer") {
             return Some(Self::Infer);
@@ -33,7 +33,7 @@ impl Endpoint {
     }
 }
 
-/// What needs no key: orchestrators have none, and the page of the documentation asks for it to load its content.
+/// Paths that need no key: orchestrators have none, and the documentation page asks for the key to load its content.
 pub const OPEN_PATHS: [&str; 6] =
     ["/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/docs"];
 

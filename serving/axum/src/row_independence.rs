@@ -1,8 +1,9 @@
 //! Whether a model gives a row the same answer, to the bit, alone and among others: then rows may share its runs.
 //!
-//! Nothing in ONNX promises it, and it is not so of every model: ONNX Runtime multiplies a matrix by another routine than
-//! a vector, which adds in another order. Of a linear model's answers that changes one in a hundred by the last bit, or one
-//! in three: few rows of one kind don't show it. The ONNX service in Python does the same (`serving/row_independence.py`).
+//! ONNX does not promise it, and it is not true of every model: ONNX Runtime multiplies a matrix with a different
+//! routine than a vector, which adds in a different order. That changes the last bit of one in a hundred of a linear
+//! model's answers, or of one in three: a few similar rows don't show it. The ONNX service in Python does the same
+//! (`serving/row_independence.py`).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,14 +18,14 @@ use crate::predictor::{Batch, PredictionError, Predictions, Predictor};
 /// How many rows a model is tried with.
 const TRIED_ROWS: usize = 1024;
 
-/// How long a start may take for that. A model that needs longer answers each row by itself.
+/// How long that may take at startup. A model that needs longer answers each row by itself.
 const TRIAL_TIME: Duration = Duration::from_secs(1);
 
-/// Of the values that may be missing, how many are.
+/// The fraction of missing values, where values may be missing.
 const MISSING_PART: f64 = 0.05;
 
-/// The same rows always, with all that the features may have: numbers of their range and somewhat beyond, known
-/// categories, unseen and missing ones.
+/// Always the same rows, with everything that the features may have: numbers in their range and somewhat beyond, known
+/// and unseen categories, missing values.
 pub(crate) fn rows_to_try(manifest: &Manifest) -> Batch<'_> {
     let mut random = Random(0);
     let mut rows = Batch { rows: TRIED_ROWS, ..Batch::default() };
@@ -42,8 +43,8 @@ pub(crate) fn rows_to_try(manifest: &Manifest) -> Batch<'_> {
     rows
 }
 
-/// Whether these rows get the same answers alone and together, to the bit. A model that fails at one can't share, nor one
-/// that takes too long for them, one by one.
+/// Whether these rows get the same answers alone and together, to the bit. A model can't share if it fails on one of
+/// them, or takes too long for them one by one.
 pub(crate) fn can_share(predictor: &dyn Predictor, rows: &Batch<'_>) -> bool {
     shares_within(predictor, rows, TRIAL_TIME)
 }
@@ -53,10 +54,10 @@ fn shares_within(predictor: &dyn Predictor, rows: &Batch<'_>, time: Duration) ->
         Ok(Ok(shares)) => shares,
         // a model may fail at what it is tried with, and still be right for valid rows
         Ok(Err(error)) => {
-            info!("rows don't share runs of the model: it fails at one that it was tried with: {error}");
+            info!("rows don't share runs of the model: it fails on a row of the trial: {error}");
             false
         }
-        Err(_) => false, // the panic has told
+        Err(_) => false, // the panic has been logged
     }
 }
 
@@ -66,7 +67,7 @@ fn try_rows(predictor: &dyn Predictor, rows: &Batch<'_>, time: Duration) -> Resu
     for row in 0..rows.rows {
         alone.push(bits(&predictor.predict(&part(rows, row..row + 1))?));
         if started.elapsed() > time {
-            info!("rows don't share runs of the model: to try it takes too long");
+            info!("rows don't share runs of the model: the trial takes too long");
             return Ok(false);
         }
     }

@@ -1,4 +1,4 @@
-//! JSON Schemas of requests and answers, as the manifest has them.
+//! JSON Schemas of requests and answers, made from the manifest.
 
 use serde_json::{Map, Value, json};
 
@@ -18,12 +18,12 @@ pub fn schemas(manifest: &Manifest) -> Value {
     })
 }
 
-/// What stands for a schema elsewhere in the document.
+/// A reference to a schema, for use elsewhere in the document.
 pub fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// A row that works as it stands.
+/// A row that is valid as it is.
 pub fn example_row(manifest: &Manifest) -> Value {
     manifest.features.iter().map(|feature| (feature.name.clone(), feature.example.clone())).collect()
 }
@@ -49,7 +49,7 @@ fn feature_schema(feature: &Feature) -> Value {
         "type": if feature.nullable { json!([kind, "null"]) } else { json!(kind) },
         "examples": [feature.example],
     });
-    // the whole number after the largest one reads as the largest one, so that integers have no bound to tell
+    // an integer just above the largest one reads as the largest one, so integers have no bound to state
     if feature.kind == FeatureKind::Numeric && !feature.integer {
         schema["minimum"] = json!(-f64::from(f32::MAX));
         schema["maximum"] = json!(f64::from(f32::MAX));
@@ -64,7 +64,7 @@ fn feature_schema(feature: &Feature) -> Value {
     schema
 }
 
-/// What training saw of the feature.
+/// The feature's values that training saw.
 fn seen(feature: &Feature) -> Option<String> {
     if feature.open {
         return Some("any string".to_owned());

@@ -31,7 +31,7 @@ use crate::request_id::RequestId;
 use crate::routes::{Endpoint, OPEN_PATHS};
 use crate::state::AppState;
 
-/// What all connections may hold of unfinished heads.
+/// How much all connections may hold of unfinished heads.
 const UNFINISHED_BYTES: usize = 64 << 20;
 /// After a failure to accept that isn't a connection's own (no file descriptors, say), before the next one.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,10 +44,10 @@ pub struct Current {
     pub state: Arc<AppState>,
 }
 
-/// What the clients may take of the process.
+/// What the clients may use of the process.
 #[derive(Clone, Copy)]
 pub struct ConnectionLimits {
-    /// Open connections. Those beyond are answered once, with a 503; twice as many are not heard.
+    /// Open connections. Those beyond are answered once, with a 503; those beyond twice as many are closed unread.
     pub connections: usize,
     /// How long a head may take to arrive, and an answer may be left unread.
     pub time: Duration,
@@ -97,7 +97,7 @@ pub(crate) fn is_of_one_connection(kind: ErrorKind) -> bool {
 
 type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
 
-/// The stream, which ends if an answer is left unread for so long.
+/// The stream, which ends if an answer is left unread for this long.
 fn within(stream: TcpStream, time: Duration) -> Stream {
     let _ = stream.set_nodelay(true); // an answer is written at once, and must not wait for more
     let mut stream = TimeoutStream::new(stream);
@@ -123,10 +123,10 @@ impl Connection {
                 .header_read_timeout(self.limits.time)
                 .max_header_size(READ_BYTES) // the gate is stricter
                 .max_buf_size(READ_BYTES)
-                .half_close(true) // who sends no more may still read
+                .half_close(true) // a client that sends no more may still read
                 .serve_connection(TokioIo::new(&mut gate), service);
             let mut connection = pin!(connection);
-            // a connection that breaks off concerns its client alone
+            // a connection that breaks off affects only its client
             tokio::select! {
                 biased; // which costs less: there is one end of the service, and many requests
                 _ = connection.as_mut() => {}
@@ -171,7 +171,7 @@ impl Connection {
         router.call(request).await
     }
 
-    /// What takes no body may get one; the next request comes behind it.
+    /// A route that takes no body may get one; the next request follows it.
     async fn route_without_body(&self, request: Request<Body>) -> Result<Response, Infallible> {
         let (parts, mut body) = request.into_parts();
         let is_read = discard(&mut body, self.limits.time).await;

@@ -68,23 +68,23 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// `port` 0 takes a free one. `max_body_bytes`, `max_batch_rows` and `request_time` hold for a request, the other limits
-/// for one worker.
+/// `port` 0 takes a free one. `max_body_bytes`, `max_batch_rows` and `request_time` limit a request, the other limits
+/// one worker.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The folder of the bundle.
     pub model_dir: PathBuf,
-    /// The SHA-256 that the manifest must have; None takes the one that is there.
+    /// The SHA-256 that the manifest must have; None accepts any.
     pub manifest_sha256: Option<String>,
-    /// The keys that a request needs one of; none, and it needs none.
+    /// The keys of which a request needs one; if there are none, it needs none.
     pub api_keys: ApiKeys,
-    /// Whether `/docs` and `/openapi.json` are there.
+    /// Whether `/docs` and `/openapi.json` are served.
     pub docs: bool,
     /// The address or name to listen on.
     pub host: String,
     /// The TCP port to listen on.
     pub port: u16,
-    /// The TCP port for gRPC; None leaves it out.
+    /// The TCP port for gRPC; None means no gRPC.
     pub grpc_port: Option<u16>,
     /// Threads that answer requests, each with an ONNX Runtime session.
     pub workers: usize,
@@ -112,7 +112,7 @@ pub struct Settings {
 pub type Environment = BTreeMap<String, String>;
 
 impl Settings {
-    /// The settings that the environment gives; what it doesn't name has a default.
+    /// The settings in the environment; those that it doesn't name have defaults.
     pub fn read(environment: &Environment) -> Result<Self, SettingsError> {
         let unknown = environment.keys().find(|name| name.starts_with(PREFIX) && !NAMES.contains(&name.as_str()));
         if let Some(name) = unknown {
@@ -135,7 +135,7 @@ impl Settings {
         let max_body_bytes = size("SERVE_MAX_BODY_BYTES", 16 << 20, 1024, 1 << 30)?;
         // at least two bodies of the longest kind, so that one client alone can't keep all the others out
         let two_bodies = 2 * max_body_bytes as u64;
-        // Checked and left: here a request's turn has come when its head is read. One environment does for all services.
+        // Checked, but not used: here a request's turn comes when its head is read. The services share an environment.
         whole("SERVE_MAX_WAIT_MS", 1000, 1, 3_600_000)?;
         // The standard library's count heeds the CPU affinity and the quota of the cgroup, rounded down.
         let cpus = available_parallelism().map_or(1, |cpus| cpus.get() as u64);
@@ -164,7 +164,7 @@ impl Settings {
     }
 }
 
-/// The settings of the record, which are looked at even if nothing is recorded.
+/// The settings of the record, which are checked even if nothing is recorded.
 fn read_record<'e>(text: &impl Fn(&str) -> &'e str, most_bytes: u64) -> Result<Option<RecordSettings>, SettingsError> {
     fn parsed<T>(name: &str, value: &str, parse: fn(&str) -> Result<T, String>) -> Result<T, SettingsError> {
         parse(value).map_err(|reason| SettingsError(format!("{name}={value:?}: {reason}")))
@@ -190,8 +190,8 @@ fn pin(digest: &str) -> Result<Option<String>, SettingsError> {
     }
 }
 
-/// The key that the environment gives, or those of the file that it names, one a line; no keys if it has neither. No
-/// message has a key in it.
+/// The key in the environment, or those in the file that it names, one per line; no keys if it has neither. No message
+/// contains a key.
 pub fn read_keys(environment: &Environment) -> Result<ApiKeys, SettingsError> {
     let text = |name: &str| environment.get(name).map_or("", |value| value.trim());
     let (key, file) = (text("SERVE_API_KEY"), text("SERVE_API_KEY_FILE"));
@@ -205,7 +205,7 @@ pub fn read_keys(environment: &Environment) -> Result<ApiKeys, SettingsError> {
     let wrong = |reason: &str| SettingsError(format!("SERVE_API_KEY_FILE={file:?}: {reason}"));
     let content = read_regular(Path::new(file), MAX_KEY_FILE_BYTES).map_err(|error| wrong(&reason(&error)))?;
     let content = str::from_utf8(&content).ok().filter(|content| content.is_ascii());
-    let content = content.ok_or_else(|| wrong("it has other characters than ASCII ones"))?;
+    let content = content.ok_or_else(|| wrong("it has characters other than ASCII"))?;
     let lines = content.lines().map(str::trim).filter(|line| !line.is_empty());
     let keys = ApiKeys::new(lines).map_err(|error| wrong(&error))?;
     if keys.is_empty() { Err(wrong("there is no key in it")) } else { Ok(keys) }

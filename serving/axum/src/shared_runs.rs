@@ -1,7 +1,7 @@
-//! One run of the model for the rows of several requests: those that are there anyway, to be answered in the same turn.
+//! One run of the model for the rows of several requests: those that are to be answered in the same turn anyway.
 //!
-//! A row costs a run of its own several times what it costs among others. Nobody waits for another request to arrive: the
-//! first row of a turn lets all tasks go before it that are ready, and is then answered with the rows that they brought.
+//! A row costs several times as much in a run of its own as among others. No request waits for another to arrive: the
+//! first row of a turn lets all ready tasks go first, and is then answered with the rows that they brought.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,10 +22,11 @@ pub(crate) struct Row {
 /// The body of the answer to a row.
 pub(crate) type Answer = Result<Vec<u8>, RequestError>;
 
-/// A row, and where its answer goes; the one whose request does the work gets it without that.
+/// A row, and where its answer goes; the row whose request does the work needs no such place.
 type Waiting = (Row, Option<oneshot::Sender<Answer>>);
 
-/// How many rows a run has at most: a crowd has several in a turn, so that its first rows don't wait for all the others.
+/// How many rows a run has at most: many rows get several runs in a turn, so that the first ones don't wait for all the
+/// others.
 const MOST_ROWS: usize = 64;
 
 /// What a row's request has to do.
@@ -93,7 +94,7 @@ fn answer_all(waiting: Vec<Waiting>, run: impl Fn(&[Row]) -> Vec<Answer>) -> Opt
     own
 }
 
-/// A turn that has begun. It belongs to its first row's request; should that be cancelled, the others are answered still.
+/// A turn that has begun. It belongs to its first row's request; if that is cancelled, the others are still answered.
 struct Turn<'w, F: Fn(&[Row]) -> Vec<Answer>> {
     waiting: &'w Mutex<Vec<Waiting>>,
     run: Option<F>,
@@ -114,7 +115,7 @@ impl<F: Fn(&[Row]) -> Vec<Answer>> Drop for Turn<'_, F> {
     }
 }
 
-/// Which of the threads that ask this is.
+/// The number of this thread, among those that ask.
 fn thread_number() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed));

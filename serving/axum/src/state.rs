@@ -24,12 +24,12 @@ use crate::settings::Settings;
 use crate::shared_runs::SharedRuns;
 use crate::traces::TracedModel;
 
-/// What looks at requests while they are answered, if anything does.
+/// What observes requests while they are answered, if anything does.
 #[derive(Default)]
 pub struct Observers {
     /// The record of what is asked and answered.
     pub record: Option<Record>,
-    /// Traces of it.
+    /// Traces of the requests.
     pub traces: Option<TracedModel>,
 }
 
@@ -48,16 +48,15 @@ pub struct AppState {
     pub(crate) large_bodies: Arc<Semaphore>,
     pub(crate) keys: ApiKeys,
     pub(crate) observers: Observers,
-    /// None if a row's answer may depend on the others of its run.
+    /// None if a row's answer may depend on the other rows of its run.
     pub(crate) shared_runs: Option<SharedRuns>,
     ready: AtomicBool,
     pub(crate) documents: Documents,
 }
 
 impl AppState {
-    /// The state around a predictor; it is ready once the model has given the answer to the manifest's example row that the
-    /// manifest expects. It counts in
-    /// `metrics`, those of the process.
+    /// The state around a predictor; it is ready once the model has given the answer that the manifest expects to its
+    /// example row. It counts in `metrics`, those of the process.
     pub fn new(
         predictor: Box<dyn Predictor>,
         manifest: &Manifest,

@@ -13,8 +13,8 @@ pub fn new(rows: usize, columns: usize) -> ort::Result<DynTensor> {
 
 /// Overwrite the strings of a tensor, in row order.
 ///
-/// `ort` makes string tensors anew, by way of a C string for each value: 0.6 µs for a row of eight, and no NUL may be in
-/// them. Writing into the strings that the tensor has takes 0.07 µs.
+/// `ort` makes new string tensors, from a C string for each value: 0.6 µs for a row of eight, and they may not contain
+/// NUL. Writing into the strings that the tensor has takes 0.07 µs.
 pub fn write(tensor: &mut DynTensor, strings: &[Cow<'_, str>]) -> ort::Result<()> {
     if *tensor.data_type() != TensorElementType::String || tensor.shape().num_elements() != strings.len() {
         return Err(ort::Error::new("the tensor has not as many strings"));

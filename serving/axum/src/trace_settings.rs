@@ -1,4 +1,4 @@
-//! Whether traces are asked for, by OpenTelemetry's own variables, and can be sent.
+//! Whether OpenTelemetry's own variables ask for traces, and whether they can be sent.
 
 use crate::settings::{Environment, SettingsError};
 
@@ -7,7 +7,7 @@ const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORT
 const PROTOCOL: &str = "http/protobuf";
 const BUILD: &str = "cargo build --release --features tracing-otlp --manifest-path serving/axum/Cargo.toml";
 
-/// Whether requests are traced: an endpoint is named, and the SDK not disabled. An error says why they can't be.
+/// Whether requests are traced: an endpoint is named, and the SDK is not disabled. An error says why they can't be.
 pub fn read_tracing(environment: &Environment) -> Result<bool, SettingsError> {
     let text = |name: &str| environment.get(name).map_or("", |value| value.trim());
     let Some(endpoint) = ENDPOINTS.into_iter().find(|name| !text(name).is_empty()) else { return Ok(false) };

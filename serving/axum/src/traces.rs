@@ -1,6 +1,7 @@
-//! Traces of requests, sent to an OpenTelemetry collector by its own SDK: a span for the request, and one for each step.
+//! Traces of requests, sent to an OpenTelemetry collector by its own SDK: a span for the request, and one for each
+//! step.
 //!
-//! Everything that can be set is set by the variables of the SDK and its exporter. Spans are sent by a thread of theirs.
+//! Everything that can be set is set by the variables of the SDK and its exporter. Spans are sent by a separate thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ impl Traces {
         Ok(Arc::new(Self(provider)))
     }
 
-    /// Send the last spans, unless the collector takes too long for it.
+    /// Send the last spans, unless the collector takes too long.
     pub fn finish(&self) {
         if let Err(error) = self.0.shutdown_with_timeout(FINISH_TIME) {
             error!("the last spans may be lost: {error}");
@@ -67,7 +68,7 @@ impl TracedModel {
         Self { tracer: traces.0.tracer("train-to-serve"), propagator: TraceContextPropagator::new(), attributes }
     }
 
-    /// Begin the span of a request, as a child of the one that it names. None if it isn't one of the sample.
+    /// Begin the span of a request, as a child of the span that the request names. None if it isn't one of the sample.
     pub(crate) fn begin(&self, endpoint: Endpoint, id: &RequestId, headers: &HeaderMap) -> Option<Trace> {
         let route = endpoint.path();
         let own = [KeyValue::new("http.route", route), KeyValue::new("request_id", id.as_str().to_owned())];
@@ -78,7 +79,7 @@ impl TracedModel {
         context.span().is_recording().then(|| Trace { tracer: self.tracer.clone(), context })
     }
 
-    /// The span that the request's `traceparent` names, if it has one, and one only.
+    /// The span that the request's `traceparent` names, if it has exactly one.
     fn parent(&self, headers: &HeaderMap) -> Context {
         if headers.get_all("traceparent").iter().count() != 1 {
             return Context::new();
@@ -113,7 +114,7 @@ impl Trace {
         work()
     }
 
-    /// So many rows were predicted.
+    /// This many rows were predicted.
     pub(crate) fn rows(&self, count: usize) {
         self.set("rows", count);
     }

@@ -1,4 +1,4 @@
-//! What is done with the body of a request, in whatever thread: decode, predict, encode.
+//! What is done with the body of a request, in any thread: decode, predict, encode.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -73,8 +73,8 @@ pub(crate) fn work(
     })
 }
 
-/// The same for the bodies of several `POST /predict`, by one run of the model. Where that fails, each row has a run of its
-/// own, and what is wrong with one concerns no other.
+/// The same for the bodies of several `POST /predict`, by one run of the model. If that fails, each row gets a run of
+/// its own, and a fault in one affects no other.
 pub(crate) fn work_on_rows(state: &AppState, rows: &[Row]) -> Vec<Answer> {
     if rows.len() > 1
         && let Ok(Some(answers)) = catch_unwind(AssertUnwindSafe(|| work_together(state, rows)))
@@ -175,7 +175,7 @@ fn count(state: &AppState, endpoint: Endpoint, request: &DecodedRequest<'_>) {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn message_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic")
