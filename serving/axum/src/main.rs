@@ -42,10 +42,6 @@ const OTHER_FILES: usize = 256;
 /// How long a model that replaces the current one may take to be loaded and to answer its example.
 const LOAD_TIME: Duration = Duration::from_mins(2);
 
-/// How long a model that is being loaded, or a large batch, may go on when all else has ended. The process must not end
-/// under a thread that is inside ONNX Runtime, which would crash.
-const BACKGROUND_TIME: Duration = Duration::from_secs(5);
-
 fn main() -> ExitCode {
     let (loader, current) = match Loader::new().and_then(|loader| {
         let current = loader.load()?;
@@ -58,7 +54,7 @@ fn main() -> ExitCode {
     let (recorder, traces) = (loader.recorder.clone(), loader.traces.clone());
     let served = runtime.map_err(Failure::from).and_then(|runtime| {
         let served = runtime.block_on(run(Arc::new(loader), current));
-        runtime.shutdown_timeout(BACKGROUND_TIME);
+        runtime.shutdown_background();
         served
     });
     if let Some(recorder) = recorder {
@@ -67,10 +63,21 @@ fn main() -> ExitCode {
     if let Some(traces) = traces {
         traces.finish();
     }
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error.as_ref(), NOT_SERVED),
-    }
+    leave(match served {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("error: {error}");
+            NOT_SERVED
+        }
+    })
+}
+
+/// End the process without the destructors of its libraries. A thread that is still loading a model or predicting a large
+/// batch inside ONNX Runtime would crash during them.
+#[allow(unsafe_code)]
+fn leave(status: u8) -> ! {
+    // SAFETY: `_exit` only ends the process. Nothing is left to be written: the log goes to stderr, which has no buffer.
+    unsafe { libc::_exit(i32::from(status)) }
 }
 
 fn fail(error: &dyn Error, status: u8) -> ExitCode {
