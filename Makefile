@@ -51,8 +51,8 @@ bench skew: $(READY)
 	$(run) load_testing $@
 load: $(READY) ## Locust, by its own settings: LOCUST_HOST= LOCUST_USERS= ...
 	@$(call takes,LOCUST_% MODELS)MODEL_DIR="$${MODELS:-models}" exec $(VENV)/bin/locust --config load_testing/locust.conf
-replay: ## recorded rows again, and compared [RECORD= HOST= MODELS=]
-drift: ## recorded rows against those of training [RECORD= SINCE=]
+replay: ## answer recorded rows again, and compare [RECORD= HOST= MODELS=]
+drift: ## compare recorded rows with those of training [RECORD= SINCE=]
 replay drift: $(READY)
 	$(run) monitoring $@
 
@@ -70,7 +70,7 @@ images: $(READY) ## build the images and print their sizes
 
 ##@ Files larger than memory, many machines
 score: ## score Parquet or CSV [INPUT= OUTPUT=]
-synthetic-parquet: ## makes rows to try it with [ROWS= OUTPUT=]
+synthetic-parquet: ## make rows to try it with [ROWS= OUTPUT=]
 dask-scheduler: ## for ENGINE=dask [HOST= PORT=]
 dask-worker: ## its workers on this machine [SCHEDULER= WORKERS=]
 score synthetic-parquet dask-scheduler dask-worker: $(READY)
@@ -96,7 +96,7 @@ lock: $(READY)
 	@$(call takes,)requirements/lock.sh $(VENV)/bin/uv $(IMAGE_LOCKS) tracing setup audit
 audit: $(READY) ## vulnerabilities and licences of all packages
 	@$(call takes,)PYTHON='$(PYTHON)' .ci/audit $(IMAGE_LOCKS) tracing
-# Nothing else imports these: who copies this repository may leave them out. What docs/ says of them stays.
+# Nothing else imports these: a copy of this repository may leave them out. What docs/ says about them stays.
 trim: ## in your copy: remove scale/, experiments/, serving/axum/
 	@$(call takes,)git rm -r --quiet $(wildcard scale experiments serving/axum tests/scale tests/experiments tests/serving/test_rust_modules.py)
 	@echo "removed; their targets in the Makefile and their parts of README.md and docs/ are yours to delete"

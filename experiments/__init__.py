@@ -1,1 +1,1 @@
-"""What this repository measures of itself. No other package imports it."""
+"""Measurements of this repository itself. No other package imports this one."""

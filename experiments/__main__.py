@@ -1,4 +1,4 @@
-"""What this repository measures of itself: `python -m experiments COMMAND`.
+"""Measurements of this repository itself: `python -m experiments COMMAND`.
 
 Exit status: 0 measured, 1 something was wrong or there is no result, 2 wrong usage, 130 interrupted.
 """
@@ -33,16 +33,16 @@ COMMANDS = {
     "record": ("experiments.report.record", "copy the results in reports/ into experiments/results/"),
     "tables": ("experiments.report.documents", "write the recorded tables into README.md and docs/"),
 }
-"""Name to (module, what it says in the help). A module has `add_arguments(parser)` and `run(options)`."""
+"""Name to (module, its help text). A module has `add_arguments(parser)` and `run(options)`."""
 
 
 READING = frozenset({"report", "record", "tables"})
-"""What measures nothing, and may run beside a measurement."""
+"""Commands that measure nothing, and may run beside a measurement."""
 
 
 @contextmanager
 def owning_alone(reports: Path) -> Iterator[None]:
-    """Own the folder of the reports while something is measured. One that was made for it goes if nothing came of it.
+    """Own the reports folder during a measurement. If it was created for it and stays empty, it is removed.
 
     Raises:
         InUseError: another process owns it.

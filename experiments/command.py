@@ -10,7 +10,7 @@ from bundle.table import to_text
 
 
 def add_folders(parser: argparse.ArgumentParser, *, models: bool = True) -> None:
-    """`--reports`, and `--models` of what measures a bundle."""
+    """`--reports`, and `--models` for commands that measure a bundle."""
     parser.add_argument("--reports", type=file_path, default=Path("reports"), help="folder of the reports")
     if models:
         parser.add_argument("--models", type=file_path, default=Path("models"), help="folder of the bundle")
@@ -19,7 +19,7 @@ def add_folders(parser: argparse.ArgumentParser, *, models: bool = True) -> None
 def publish(result: Result, reports: Path, others: Mapping[str, bytes] | None = None) -> int:
     """Print the result's tables, write its files, and print their paths.
 
-    Exit status: 0 all was right, 1 something was answered wrongly or failed.
+    Exit status: 0 everything was right, 1 there was a wrong answer or a failure.
 
     Raises:
         OSError: the files can't be written.

@@ -1,5 +1,5 @@
-"""What ends an experiment in one line."""
+"""The error that ends an experiment with a one-line message."""
 
 
 class ExperimentError(Exception):
-    """It can't be measured, or a file is not as it must be. The message says what was wrong and what to do."""
+    """A measurement is impossible, or a file is invalid. The message says what was wrong and what to do."""

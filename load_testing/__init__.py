@@ -1,4 +1,4 @@
 """Load tests: every answer is checked against the bundle's reference predictions while the load is on.
 
-Knows HTTP and the bundle only: neither training nor serving is imported.
+This package knows only HTTP and the bundle: it imports neither training nor serving.
 """

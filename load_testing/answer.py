@@ -1,4 +1,4 @@
-"""The question that people come to a benchmark with, "Is ONNX worth it for this model?", answered with its figures."""
+"""Answers the question "Is ONNX worth it for this model?" with a benchmark's figures."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
@@ -21,7 +21,7 @@ NAMES = {
     "tutorial-pickle": "the usual pickle service",
 }
 CLEAR = 1.1
-"""Services less than this factor apart count as equal: a shared machine makes as much of a difference."""
+"""Services less than this factor apart count as equal: a shared machine alone can make that much difference."""
 
 Outcome = Literal["faster", "slower", "equal"]
 
@@ -34,8 +34,8 @@ APART: dict[Outcome, str] = {"faster": "yes", "slower": "no, pickle is faster", 
 
 
 class Contest(NamedTuple):
-    """ONNX and pickle in one scenario. `ratio` is how many times as much ONNX does: requests/s, or, where the load
-    generator was the limit of either, requests per second of CPU time (`by_cpu`).
+    """ONNX and pickle in one scenario. `ratio` is ONNX's throughput as a multiple of pickle's: requests/s or, if
+    the load generator limited either of them, requests per second of CPU time (`by_cpu`).
     """
 
     load: str
@@ -53,7 +53,7 @@ def answer(
     skew: Sequence[SkewRow],
     gaps: Sequence[str],
 ) -> Answer:
-    """The verdict, the figures that it rests on, and its limits. `gaps` says what wasn't measured, and why."""
+    """The verdict, the figures that it is based on, and its limits. `gaps` says what wasn't measured, and why."""
     question = f"Is ONNX worth it for {model}?"
     names = [facts.service for facts in services]
     onnx = next((name for name in ONNX if name in names), None)
@@ -113,7 +113,7 @@ def _verdict(contests: Sequence[Contest]) -> str:
 
 
 def _speed(one: Contest) -> str:
-    """A sentence: what each of them does, and how far they are apart."""
+    """A sentence with the figure of each, and how far they are apart."""
     first, second = NAMES[one.onnx.service], NAMES[one.pickle.service]
     factor = times(max(one.ratio, 1 / one.ratio))
     if one.by_cpu:
@@ -132,7 +132,7 @@ def _speed(one: Contest) -> str:
 
 
 def _rust(onnx: str, cells: Sequence[LoadCell], first: Contest) -> Iterator[str]:
-    """The same graph from Rust, where that is another service than the compared one."""
+    """The same graph from Rust, if that is not the service compared."""
     for cell in cells:
         if onnx != "axum" and cell.service == "axum" and cell.scenario == first.onnx.scenario:
             least = "at least " if cell.generator_bound else ""
@@ -155,7 +155,7 @@ def _agreement(rows: Sequence[SkewRow]) -> str:
 
 
 def _limits(contests: Sequence[Contest], cells: Sequence[LoadCell]) -> Iterator[str]:
-    """Where it isn't worth it, and what this run can't tell."""
+    """Where it isn't worth it, and what this run doesn't show."""
     first, last = contests[0], contests[-1]
     worse = [one.load for one in contests if one.outcome != "faster"]
     if worse:

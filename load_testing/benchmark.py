@@ -63,7 +63,7 @@ def benchmark(options: argparse.Namespace) -> Benchmark:
 def choose_services(
     names: Sequence[str], manifest: Manifest, *, baselines: bool = False, peers: bool = False
 ) -> tuple[list[ServiceSpec], tuple[str, ...]]:
-    """The services of these names (all that there are, if no name is given), and what is left out and why.
+    """The services with these names (all, if no name is given), and what is left out and why.
 
     Raises:
         ServiceError: a name is unknown, or nothing is left.

@@ -85,13 +85,13 @@ class Benchmark(ModelResult, frozen=True, kw_only=True):
         return [cell for cell in self.cells if cell.scenario == scenario]
 
     def tables(self) -> tuple[Table, ...]:
-        """The services side by side, each scenario, what they cost beside CPU, and skew."""
+        """The services side by side, each scenario, their costs other than CPU, and skew."""
         names = [facts.service for facts in self.services]
         scenarios = (scenario_table(name, self.cells_of(name), self.basis) for name in self.scenarios())
         return (overview_table(names, self.cells), *scenarios, cost_table(self.services), skew_table(self.skew))
 
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know in order not to read too much into the figures."""
+        """What a reader must know to interpret the figures correctly."""
         found = [
             "Services and load generators ran on one machine, over the loopback interface: there is no network in "
             "these figures, and their absolute size is that of this machine. Ratios travel better; CPU per request "

@@ -111,7 +111,7 @@ def compare(cell: LoadCell, against: LoadCell) -> tuple[str, str]:
         return "", ""
     rate = three_digits(cell.requests_per_second.median / against.requests_per_second.median)
     own, other = cell.cpu_ms_per_request.median, against.cpu_ms_per_request.median
-    if not own or not other:  # a run so short that the kernel's clock saw no CPU time
+    if not own or not other:  # a run so short that the kernel's clock showed no CPU time
         return f"{rate}x", ""
     return f"{rate}x", f"{three_digits(other / own)}x less" if own <= other else f"{three_digits(own / other)}x more"
 
@@ -121,5 +121,5 @@ def _mark(cell: LoadCell) -> str:
 
 
 def _marks(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """What those marks mean that are in the rows."""
+    """The meaning of the marks that occur in the rows."""
     return tuple(text for mark, text in MARKS.items() if any(cell.endswith(mark) for row in rows for cell in row))

@@ -1,8 +1,8 @@
 """The Locust suite against running services, such as those of `docker compose up`.
 
 Leaves `containers.md` and `containers.json` in the reports folder. Exit status: 0 every answer was right, 1 a failed
-request, skew, or no result. What needs the services' own processes (CPU per request, memory, cold start) is in the
-report of `make bench`.
+request, skew, or no result. Figures that need the services' own processes (CPU per request, memory, cold start) are in
+the report of `make bench`.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class Line(msgspec.Struct):
 
 
 def measure(pool: GeneratorPool, options: argparse.Namespace) -> list[Line]:
-    """Services take turns, so that a machine that grows slower in the meantime does so for all of them."""
+    """Services take turns, so that a machine that gets slower in the meantime affects all of them."""
     parts: dict[tuple[str, str], list[LoadResult]] = {pair: [] for pair in product(options.scenarios, options.hosts)}
     for number, (scenario, url) in product(range(options.rounds), parts):
         plan = LoadPlan(url=url, scenario=scenario, users=options.users, seconds=options.duration)

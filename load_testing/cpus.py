@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class CpuSplit(NamedTuple):
-    """CPU numbers; both sets are the same one where there is a single CPU, which the two sides then share."""
+    """CPU numbers. With a single CPU both sets are the same, and the two sides share it."""
 
     server: frozenset[int]
     client: frozenset[int]
@@ -31,10 +31,10 @@ def split_cpus(available: frozenset[int], wanted: int) -> CpuSplit:
 
 @contextmanager
 def on_cpus(cpus: frozenset[int]) -> Iterator[None]:
-    """Processes that the calling thread starts inside get this affinity from their first instruction on.
+    """Processes that the calling thread starts within this block have this affinity from their first instruction on.
 
-    Setting it on a process after its start would miss the workers that it has started by then. Where the system knows
-    no affinity (macOS), nothing happens.
+    Setting it on a process after its start would miss the workers that it has started by then. On a system without
+    affinity (macOS), this does nothing.
     """
     if not hasattr(os, "sched_setaffinity"):
         yield

@@ -10,7 +10,7 @@ from bundle.lock import waiting_for
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 _NO_NETWORK = ("failed to fetch", "error sending request", "connection", "name resolution")
-"""What uv and pip say where they reach no registry."""
+"""What uv and pip say if they can't reach a registry."""
 
 
 class UnreachableError(Exception):
@@ -18,7 +18,7 @@ class UnreachableError(Exception):
 
 
 def python_of(name: str) -> Path:
-    """The interpreter of `requirements/NAME.lock`'s environment, inside that of this process. It is made if need be.
+    """The interpreter of `requirements/NAME.lock`'s environment, inside that of this process. It is created if needed.
 
     Raises:
         UnreachableError: it can't be made on this machine.

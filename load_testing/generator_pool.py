@@ -81,7 +81,7 @@ def _read(process: subprocess.Popen[bytes]) -> LoadResult:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
-        process.communicate(timeout=_STOP_SECONDS)  # the end of its input is what ends it
+        process.communicate(timeout=_STOP_SECONDS)  # it ends at the end of its input
     except (subprocess.TimeoutExpired, OSError):
         process.kill()
         process.communicate()

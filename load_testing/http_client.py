@@ -50,7 +50,7 @@ class ClientConnection:
             sock = self._ready_socket()
             sock.sendall(message)
             response = self._receive(sock)
-        except BaseException as error:  # a user that Locust kills in the middle, too, leaves half an answer behind
+        except BaseException as error:  # also a user that Locust kills midway, which leaves half an answer behind
             self.close()
             if isinstance(error, TimeoutError):
                 raise HttpError(f"no answer within {self._timeout:g} s") from error

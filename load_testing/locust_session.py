@@ -1,4 +1,4 @@
-"""What this suite adds to a run of Locust's own master and workers, or of its single process.
+"""This suite's additions to a run of Locust's own master and workers, or of its single process.
 
 Distribution of users, statistics, reports (`--html`) and the exit status are Locust's own: the status is 1 if
 a request failed, and a wrong answer is a failed request (`service_user.py`). Added here: a worker whose bundle is not
@@ -31,7 +31,7 @@ FINISH = "finish"
 """Master to worker: let the requests on their way end, and send the last statistics."""
 
 FINISHED = "finished"
-"""Worker to master: all that it counted has been sent."""
+"""Worker to master: all counts have been sent."""
 
 _EXTRA_SECONDS = 5.0
 _POLL_SECONDS = 0.05
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def attach(environment: Environment) -> None:
-    """Called once, when Locust has its runner and nothing has started. Ends the process if there is no bundle."""
+    """Called once, when Locust has its runner, before anything starts. Ends the process if there is no bundle."""
     runner = environment.runner
     try:
         bundle = describe_bundle(model_folder())
@@ -59,7 +59,7 @@ def attach(environment: Environment) -> None:
 
 
 def describe_bundle(folder: Path) -> str:
-    """The model's version, and the SHA-256 of the manifest, which holds the digests of all else.
+    """The model's version, and the SHA-256 of the manifest, which holds the digests of everything else.
 
     Raises:
         BundleError: there is no usable bundle.

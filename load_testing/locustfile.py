@@ -64,7 +64,7 @@ USER_CLASSES = {cls.scenario: cls for cls in (Single, Batch10, Batch50, Batch100
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's types are not followed
 def add_options(parser: ArgumentParser, **_: object) -> None:
-    """Scenarios by the names that everything else here has for them."""
+    """The scenarios under the names that the rest of the package uses."""
     parser.add_argument(
         "--scenario",
         env_var="LOCUST_SCENARIO",
@@ -76,7 +76,7 @@ def add_options(parser: ArgumentParser, **_: object) -> None:
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def take_part(environment: Environment, **_: object) -> None:
-    """Fired when the runner is there and nothing has started. Workers run whatever class the master names."""
+    """Fired when the runner exists and nothing has started. Workers run whatever class the master names."""
     scenario = environment.parsed_options.scenario
     if scenario and not isinstance(environment.runner, WorkerRunner):
         environment.user_classes = [USER_CLASSES[scenario]]

@@ -16,7 +16,7 @@ from load_testing.services import Service, ServiceError
 
 @dataclass(frozen=True)
 class Run:
-    """One service under one scenario's load, once; `server_cpu_seconds` is all CPU time that it cost the service."""
+    """One service under one scenario's load, once; `server_cpu_seconds` is all CPU time that the service used."""
 
     scenario: str
     service: str
@@ -25,9 +25,9 @@ class Run:
 
 
 def order_runs(scenarios: Sequence[str], services: Sequence[Service], rounds: int) -> list[tuple[int, str, Service]]:
-    """(Round, scenario, service). Services alternate, and who comes first changes from round to round.
+    """(Round, scenario, service). Services alternate, and which one comes first changes from round to round.
 
-    So a machine that grows slower or busier in the meantime does so for all of them.
+    So a machine that gets slower or busier in the meantime affects all of them.
     """
     order = []
     for number in range(rounds):

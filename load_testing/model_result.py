@@ -1,4 +1,4 @@
-"""What every measurement of a bundle's services records of the bundle."""
+"""What every measurement of a bundle's services records about the bundle."""
 
 from typing import Any
 

@@ -21,8 +21,8 @@ _EXACT_INTEGER = 2**53  # a double holds every whole number up to here
 class Reference:
     """The reference rows of a bundle, in the file's order.
 
-    `bodies[i]` is row i as a JSON object; `labels` int64 [rows] the expected class indices, 0 of a regressor; `numbers`
-    float32 [rows, classes] the expected probabilities, or [rows, 1] the values; `cases[i]` what kind of row it is
+    `bodies[i]` is row i as a JSON object; `labels` int64 [rows] the expected class indices, 0 for a regressor;
+    `numbers` float32 [rows, classes] the expected probabilities, or [rows, 1] the values; `cases[i]` the kind of row
     (`held_out` or an edge case).
     """
 

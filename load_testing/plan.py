@@ -1,4 +1,4 @@
-"""What a load generator is asked for and what it answers: the messages between the benchmark and its generators."""
+"""The messages between the benchmark and its load generators: plans and results."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""CPU time and memory of a process and all that it started."""
+"""CPU time and memory of a process and of all processes that it started."""
 
 from contextlib import suppress
 from pathlib import Path

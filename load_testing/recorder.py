@@ -12,7 +12,7 @@ _ROWS = {request_name(rows): rows for weights in SCENARIOS.values() for rows in 
 
 
 class Recorder:
-    """Records from its making on; `record` is a listener of Locust's request event."""
+    """Records from its creation on; `record` is a listener of Locust's request event."""
 
     def __init__(self) -> None:
         self._milliseconds = array("d")

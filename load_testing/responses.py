@@ -12,11 +12,11 @@ from bundle.manifest import Manifest
 from bundle.tolerance import tolerance_of, value_scale
 
 Numbers = Sequence[float]
-"""What a row's answer says in numbers: the probabilities by class index, or a regressor's one value."""
+"""The numbers in a row's answer: the probabilities by class index, or a regressor's one value."""
 
 
 class ExpectedAnswer(NamedTuple):
-    """One row's reference: class index (0 of a regressor), numbers, and the kind of row, to name in a fault."""
+    """One row's reference: class index (0 for a regressor), numbers, and the kind of row, which faults name."""
 
     label: int
     numbers: Numbers
@@ -27,7 +27,7 @@ class Answers:
     """Decodes and checks the answers of a service of one bundle.
 
     `largest_difference` is the largest |served - expected| of all rows that `check` has compared (of values relative to
-    their scale), 1 for what is not comparable; set it to 0 to start again.
+    their scale), 1 for values that can't be compared; set it to 0 to start again.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -66,7 +66,7 @@ class Answers:
         return (math.nan if prediction.prediction is None else prediction.prediction,)
 
     def class_index(self, prediction: Any) -> int:  # noqa: ANN401 - of the type made for the manifest
-        """The served class index, 0 of a regressor; -1 if it is out of range or the label is that of another class."""
+        """The served class index, 0 for a regressor; -1 if it is out of range or the label is that of another class."""
         if not self._classifies:
             return 0
         index: int = prediction.prediction
@@ -76,7 +76,7 @@ class Answers:
     def check(self, body: bytes, expected: Sequence[ExpectedAnswer], *, batch: bool) -> str | None:
         """None if every row is answered as expected, else the first fault.
 
-        Faults name the kind of row and no values, so that equal ones are counted together.
+        Faults name the kind of row but no values, so that equal faults are counted together.
         """
         try:
             predictions = self.decode(body, batch=batch)

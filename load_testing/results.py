@@ -1,4 +1,4 @@
-"""What a benchmark is made of: services in scenarios, what a service costs beside CPU, and the protocol."""
+"""The parts of a benchmark: services in scenarios, a service's costs other than CPU, and the protocol."""
 
 import statistics
 from collections.abc import Iterable
@@ -59,7 +59,7 @@ class LoadCell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def generator_bound(self) -> bool:
-        """The generator was at its limit and the service wasn't: its requests/s say what the generator can do."""
+        """The generator was at its limit and the service wasn't: its requests/s show the generator's limit."""
         return self.server_utilisation < _BUSY < self.generator_utilisation
 
     @property
@@ -69,7 +69,7 @@ class LoadCell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service costs beside CPU. `memory` is taken after all load; `artifact` is the file that it loads."""
+    """A service's costs other than CPU. `memory` is taken after all load; `artifact` is the file that it loads."""
 
     service: str
     cold_start_seconds: Spread

@@ -62,8 +62,8 @@ def prepare_requests(
     """Requests of `rows` rows each that together send every reference row, shuffled, so that edge cases are
     spread over the load.
 
-    The last one is filled up with rows of the first, so that all have the same size. `answers` is what checks them, if
-    the caller wants to know the largest difference that it has seen.
+    The last one is filled up with rows of the first, so that all have the same size. `answers` checks them; pass it to
+    find out the largest difference that it has seen.
     """
     answers = answers or Answers(reference.manifest)
     expected = list(

@@ -21,8 +21,8 @@ from load_testing.scenarios import SCENARIOS, PreparedRequest, parse_address, pr
 TIMEOUT_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1  # after a broken connection, so that a service that is down isn't hammered in a busy loop
 
-# Connections outlive their users, so that a run that follows a warm-up measures no connecting: uvloop accepts one per
-# turn of its loop, which is a long wait behind the inference of those that are connected already.
+# Connections outlive their users, so that a run after a warm-up does not measure connecting: uvloop accepts one per
+# turn of its loop, which is a long wait behind the inference for clients that are already connected.
 _idle_connections: defaultdict[str, list[ClientConnection]] = defaultdict(list)
 
 Task = Callable[["ServiceUser"], None]
@@ -113,7 +113,7 @@ def request_cycle(url: str, rows: int) -> Iterator[PreparedRequest]:
 
 @cache
 def shared_answers() -> Answers:
-    """What checks all answers of this process."""
+    """The checker of all answers of this process."""
     return Answers(_reference().manifest)
 
 

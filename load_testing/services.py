@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 AXUM = ROOT / "serving/axum/target/release/axum-service"
 HOST = "127.0.0.1"
 DEFAULT_WAIT = ("SERVE_MAX_WAIT_MS", "")
-"""For a spec whose service refuses what waits too long, as it does in production."""
+"""For a spec whose service refuses requests that wait too long, as in production."""
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 PATIENT_MS = 60_000
@@ -141,7 +141,7 @@ def running(spec: ServiceSpec, models: Path, cpus: frozenset[int], workers: int)
             try:
                 yield Service(spec, f"http://{HOST}:{port}", process.pid, cold_start)
             finally:
-                if process.poll() is not None:  # whatever went wrong in between, this is why
+                if process.poll() is not None:  # this is the cause of any error in the block
                     raise ServiceError(_breakdown(spec, f"ended by itself with status {process.returncode}", log))
         finally:
             _stop(process)
@@ -175,7 +175,7 @@ def _spawn(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a process group of its own, so that nothing of it can be left behind
+                start_new_session=True,  # a process group of its own, so that no process of it is left behind
             )
         except OSError as error:
             raise ServiceError(f"{command[0]}: {error.strerror}") from error
@@ -223,8 +223,8 @@ def _breakdown(spec: ServiceSpec, what: str, log: IO[bytes]) -> str:
 def reserved_port() -> Iterator[int]:
     """A port for a service to listen on, which the system gives to no other process before the block ends.
 
-    It is bound here, without listening. A service can bind it beside that, since servers set SO_REUSEADDR; until one
-    does, connections are refused.
+    It is bound here, without listening. A service can bind it as well, since servers set SO_REUSEADDR; until then,
+    connections are refused.
     """
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

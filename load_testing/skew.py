@@ -1,4 +1,4 @@
-"""Serving skew: how far the answers of a service are from the reference predictions. Pure comparison, no IO."""
+"""Serving skew: how far the answers of a service are from the reference predictions. Pure comparison, without I/O."""
 
 import math
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ SAMPLE = 10
 
 
 class Mismatch(msgspec.Struct, frozen=True):
-    """A row that was answered differently. Labels are class indices, 0 of a regressor. The probabilities are those of
-    the second class of two, of the class whose differ most among more; of a regressor they are the values.
+    """A row that was answered differently. Labels are class indices, 0 for a regressor. The probabilities are those of
+    the second of two classes, or of the class that differs most among more; for a regressor they are the values.
     """
 
     row: int
@@ -27,8 +27,8 @@ class Mismatch(msgspec.Struct, frozen=True):
 class SkewResult(msgspec.Struct, frozen=True, kw_only=True):
     """Counts and sums over the compared rows; add two of them to merge. `mismatches` is a sample of at most 10.
 
-    A row's difference is the largest of its classes' probabilities'; a regressor's is its value's, relative to
-    `value_scale`.
+    A row's difference is the largest difference of its classes' probabilities; for a regressor, that of its value,
+    relative to `value_scale`.
     """
 
     rows: int = 0
@@ -91,7 +91,7 @@ def compare(
     """Compare the answers with what was expected. If `relative`, the numbers are values: a difference is relative to
     `value_scale`, and NaN is right where the expected value is not finite.
 
-    A number that is none where one is expected counts as a difference of 1.
+    NaN where a number is expected counts as a difference of 1.
 
     Raises:
         ValueError: the lengths differ, so that it is unknown which answer belongs to which row.

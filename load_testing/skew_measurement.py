@@ -1,4 +1,4 @@
-"""Ask a running service for every reference row, and compare."""
+"""Send every reference row to a running service, and compare the answers."""
 
 import http.client
 import time
@@ -19,7 +19,7 @@ BATCH_ROWS = 100
 SINGLE_ROWS = 1000
 SEED = 0
 _TIMEOUT_SECONDS = 30
-_PATIENCE = 10  # failed requests after which the rest of a route isn't asked: a dead service needn't time out 200 times
+_PATIENCE = 10  # failed requests after which the rest of a route isn't sent: a dead service needn't time out 200 times
 
 
 class SkewRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class SkewRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def clean(self) -> bool:
-        """Every row that was asked for was answered as the reference says."""
+        """Every row sent was answered as the reference says."""
         return self.result.clean and not self.failures
 
 

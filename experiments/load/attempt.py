@@ -9,8 +9,8 @@ CUT_OFF, SHED = "cut off", "shed"
 
 
 def attempt(connection: ClientConnection, request: PreparedRequest, pause_seconds: float) -> str | None:
-    """Send the request once. None is a right answer; `CUT_OFF` (the connection broke) and `SHED` (a 503) come after the
-    pause; everything else is what was wrong with the answer.
+    """Send the request once. Returns None for a right answer; `CUT_OFF` (the connection broke) or `SHED` (a 503) after
+    the pause; otherwise a text that says what was wrong with the answer.
     """
     try:
         status, body = connection.exchange(request.message)

@@ -21,7 +21,7 @@ START_SECONDS = 60.0
 def send_batches(address: Address, body: bytes, sent: "Synchronized[int]") -> None:
     """Send the batch again and again, and count the answers in `sent`."""
     if hasattr(os, "nice"):
-        os.nice(19)  # it is the service that is measured, not who gets the client's CPU
+        os.nice(19)  # the service is measured: the client must not compete with it for the CPU
     connection = http.client.HTTPConnection(*address, timeout=60)
     while True:
         connection.request("POST", "/predict/batch", body)

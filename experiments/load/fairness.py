@@ -1,4 +1,4 @@
-"""`make fairness`: what large batches on a worker cost the small requests on the same worker.
+"""`make fairness`: how much large batches on a worker slow down small requests on the same worker.
 
 One connection sends single rows, then health checks, a millisecond apart: first alone, then while two other clients
 keep the same one-worker service busy with batches of 10,000 rows.
@@ -40,7 +40,7 @@ class FairnessCell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def p99_ratio(self) -> float:
-        """How many times as long the p99 is beside the batches."""
+        """The p99 beside the batches as a multiple of the p99 alone."""
         return self.beside_p99_ms / self.alone_p99_ms
 
 
@@ -56,7 +56,7 @@ class FairnessReport(ModelResult, frozen=True, kw_only=True):
     cells: tuple[FairnessCell, ...]
 
     def key_figures(self) -> tuple[str, ...]:
-        """How much longer the p99s are."""
+        """How much longer the p99s are beside the batches."""
         ratios = ", ".join(f"{cell.service} {cell.route} {cell.p99_ratio:.1f}x" for cell in self.cells)
         return (f"p99 beside batches of {self.batch_rows:,} rows: {ratios}",)
 

@@ -1,4 +1,4 @@
-"""`make images`: how large the container images are, and what each adds to the image that it is built on."""
+"""`make images`: how large the container images are, and how much each adds to the image that it is built on."""
 
 import argparse
 import re

@@ -1,7 +1,7 @@
-"""`make overload`: what a service does with far more clients than it can serve.
+"""`make overload`: how a service behaves with far more clients than it can serve.
 
-Three phases on one worker: a few clients; then a crowd, each of which sends its next request as soon as it has its
-answer, or, told to come again (503), after the second that `Retry-After` asks for; then the few again.
+Three phases on one worker: a few clients; then a crowd; then the few again. Each client of the crowd sends its next
+request as soon as it has its answer or, after a 503, one second later, as `Retry-After` asks.
 """
 
 import argparse
@@ -71,7 +71,7 @@ class OverloadReport(ModelResult, frozen=True, kw_only=True):
         return not any(phase.failed for phase in self.phases)
 
     def key_figures(self) -> tuple[str, ...]:
-        """What is still answered under the largest crowd."""
+        """How many requests are still answered under the largest crowd."""
         largest = max((phase.clients for phase in self.phases), default=0)
         crowds = (phase for phase in self.phases if phase.clients == largest)
         rates = ", ".join(f"{phase.service} {phase.predictions_per_second:,.0f}" for phase in crowds)

@@ -33,7 +33,7 @@ MESSAGES = 200
 
 
 class ProfileRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Server CPU µs of a request with `rows` rows: in all, by stage, the rest, and for a constant answer."""
+    """Server CPU µs of a request with `rows` rows: the total, each stage, the rest, and a constant answer."""
 
     rows: int
     whole: float
@@ -79,7 +79,7 @@ def messages(reference: Reference, address: Address, path: str, rows: int) -> li
 
 
 def drive(address: Address, requests: list[bytes], seconds: float, connections: int) -> int:
-    """Send the requests in turn on every connection until the time is over; how many were answered."""
+    """Send the requests in turn on every connection until the time is over. Returns how many were answered."""
     deadline = time.perf_counter() + seconds
 
     def client(number: int) -> int:
@@ -96,7 +96,7 @@ def drive(address: Address, requests: list[bytes], seconds: float, connections: 
 
 
 def read_stages(address: Address) -> dict[str, float]:
-    """Seconds in each stage since the last time."""
+    """Seconds in each stage since the last call."""
     connection = http.client.HTTPConnection(*address, timeout=10)
     connection.request("GET", "/profile")
     stages: dict[str, float] = json.load(connection.getresponse())

@@ -1,7 +1,7 @@
 """The ONNX service with a clock around every stage of its hot path, for `make profile`. Not for production.
 
-`GET /profile` gives the seconds spent in each stage, and takes the clocks back to zero. `POST /constant` answers the
-same to everything.
+`GET /profile` gives the seconds spent in each stage, and resets the clocks. `POST /constant` gives the same answer to
+every request.
 """
 
 import sys
@@ -35,7 +35,7 @@ class StageClock:
         setattr(owner, method, self.timed(getattr(owner, method), stage))
 
     def timed(self, call: Callable[..., Any], stage: str) -> Callable[..., Any]:
-        """The callable with a clock. What an iterator does when it is consumed counts as well."""
+        """The callable with a clock. The time to consume an iterator that it returns counts as well."""
 
         def timed(*arguments: object) -> object:
             started = time.perf_counter()
@@ -49,7 +49,7 @@ class StageClock:
 
 
 async def constant(_: Scope, receive: Receive, send: Send) -> None:
-    """Reads the body and answers the same to everything: what HTTP alone costs on this server."""
+    """Reads the body and always gives the same answer: the cost of HTTP alone on this server."""
     await read_body(receive, 1 << 30, Reservation(Buffers(1 << 30)))
     await respond(send, 200, b'{"prediction":0,"probabilities":[0.5,0.5],"predicted_label":"constant"}')
 

@@ -13,7 +13,7 @@ from bundle.manifest import CATEGORICAL_KINDS, Feature, Manifest
 from load_testing.payloads import batch_body
 
 NULL = "<missing>"
-"""The text that means a missing one, where a request says so."""
+"""The text that means a missing value, if a request says so."""
 LENGTH = "inference-header-content-length"
 
 Read = Callable[[bytes, Any], list[Any]]
@@ -21,7 +21,7 @@ Read = Callable[[bytes, Any], list[Any]]
 
 @dataclass(frozen=True)
 class ProtocolRequest:
-    """`path` is None of a request by gRPC. `read` takes an answer and its headers, and returns the model's numbers."""
+    """`path` is None for a gRPC request. `read` takes an answer and its headers, and returns the model's numbers."""
 
     protocol: str
     path: str | None

@@ -1,7 +1,7 @@
-"""`make protocols`: what a request costs a service by each protocol that it speaks.
+"""`make protocols`: what a request costs a service in each protocol that it speaks.
 
 The same rows, one request after the other on one connection: as JSON to /predict, in the Open Inference Protocol in
-JSON and in binary, and by gRPC where the service has it. All services run at the same time, on the same CPUs, and one
+JSON and in binary, and by gRPC if the service has it. All services run at the same time, on the same CPUs, and one
 cell after the other is measured, in interleaved rounds. The client has other CPUs, and its time is not counted.
 """
 
@@ -57,7 +57,7 @@ class ProtocolsReport(ModelResult, frozen=True, kw_only=True):
     cells: tuple[ProtocolCell, ...]
 
     def key_figures(self) -> tuple[str, ...]:
-        """What the binary form saves of the largest batches."""
+        """How much the binary form saves for the largest batches."""
         most = max(cell.rows for cell in self.cells)
         costs = {(cell.service, cell.protocol): cell.cpu_us.median for cell in self.cells if cell.rows == most}
         ratios = (
@@ -90,7 +90,7 @@ Answer = tuple[bytes, Any]
 
 @contextmanager
 def by_http(address: Address, request: ProtocolRequest) -> Iterator[Callable[[], Answer]]:
-    """What sends the request and returns the answer, on a connection of its own."""
+    """A function that sends the request on a connection of its own, and returns the answer."""
     with closing(HTTPConnection(*address, timeout=60)) as connection:
 
         def send() -> Answer:
@@ -106,7 +106,7 @@ def by_http(address: Address, request: ProtocolRequest) -> Iterator[Callable[[],
 
 @contextmanager
 def by_grpc(port: int, request: ProtocolRequest) -> Iterator[Callable[[], Answer]]:
-    """What sends the request by gRPC and returns the answer, on a channel of its own."""
+    """A function that sends the request by gRPC on a channel of its own, and returns the answer."""
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
         call = channel.unary_unary(INFER)
@@ -123,7 +123,7 @@ class Measured:
     rows: int
 
     def connected(self) -> AbstractContextManager[Callable[[], Answer]]:
-        """What sends it, on a new connection."""
+        """A function that sends it, on a new connection."""
         if self.request.path is None and self.grpc_port is not None:
             return by_grpc(self.grpc_port, self.request)
         return by_http(parse_address(self.service.url), self.request)
@@ -135,7 +135,7 @@ class Measured:
 
 
 def prepare(service: Service, grpc_port: int | None, reference: Reference, sizes: Sequence[int]) -> Iterator[Measured]:
-    """All that is measured of a service, each answered rightly once.
+    """All requests that are measured on a service, each answered correctly once.
 
     Raises:
         ServiceError: an answer is an error, or another one than that of /predict.

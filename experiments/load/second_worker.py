@@ -1,8 +1,8 @@
-"""`make workers`: what a second worker is worth, by the CPU time that a request costs the service.
+"""`make workers`: how much a second worker gains, by the CPU time that a request costs the service.
 
 One worker, then two, on the same CPU, in interleaved rounds, each worker with the same number of connections: with
 fewer of them a turn of the event loop finds fewer requests waiting, and each pays a larger share of the turn. The load
-generator has the other CPUs to itself, so it is no part of the count. With a CPU for each worker, two serve
+generator has the other CPUs to itself, so its time is not counted. With a CPU for each worker, two serve
 2 · (CPU time with one) / (CPU time with two) times as much as one.
 """
 
@@ -40,7 +40,7 @@ class WorkersCell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gain(self) -> float:
-        """How many times as much two workers serve as one, with a CPU for each."""
+        """Throughput of two workers, with a CPU for each, as a multiple of that of one."""
         return 2 * self.one_cpu_us.median / self.two_cpu_us.median
 
 
@@ -62,7 +62,7 @@ class WorkersReport(ModelResult, frozen=True, kw_only=True):
         return not any(cell.failed for cell in self.cells)
 
     def key_figures(self) -> tuple[str, ...]:
-        """How much two serve."""
+        """How much two workers serve."""
         gains = ", ".join(f"{cell.service} {cell.scenario} {cell.gain:.2f}x" for cell in self.cells)
         return (f"two workers serve: {gains}",)
 

@@ -1,7 +1,7 @@
-"""`make soak`: load, hostile input and faults at once, for a long time; then one table of what became of it.
+"""`make soak`: load, hostile input and faults at once, for a long time; then one table of the results.
 
-Every answer to an honest request is checked against the bundle's reference. Hostile requests, and the faults of the
-service's surroundings, must leave no trace in them. The exit status is 1 if a request was lost or answered wrongly, or
+Every answer to an honest request is checked against the bundle's reference. Hostile requests, and faults in the
+service's environment, must not affect these answers. The exit status is 1 if a request was lost or answered wrongly, or
 if a hostile one was answered otherwise than documented.
 """
 
@@ -37,10 +37,10 @@ from load_testing.services import DEFAULT_WAIT, Service, ServiceError, ServiceSp
 
 WORKERS = 2
 REQUEST_SECONDS = 5
-"""So that slow clients come round often enough."""
+"""Short, so that slow clients have their turn often enough."""
 
 WARM_UP_SHARE = 0.1
-"""How much of the soak is over when memory is measured for the first time."""
+"""The share of the soak after which memory is measured for the first time."""
 
 
 def soak(spec: ServiceSpec, reference: Reference, models: Path, seconds: float) -> SoakResult:
@@ -72,7 +72,7 @@ def _soak(service: Service, reference: Reference, models: Path, seconds: float) 
         thread.stop()
     first.join()
     lasted = time.monotonic() - started
-    time.sleep(2 * REQUEST_SECONDS)  # what hostile clients left behind is gone by then
+    time.sleep(2 * REQUEST_SECONDS)  # connections that hostile clients left behind are gone by then
     (used_start, oldest_start), (used_end, oldest_end) = start[0], _memory_now(service)
     return SoakResult(
         service=service.spec.name,

@@ -25,7 +25,7 @@ from tests.contract.hostile_bodies import HostileBody, hostile_bodies
 from tests.contract.hostile_clients import HOSTILE_CLIENTS, HostileClient, NotClosed
 
 FAULT_SECONDS = 5.0
-"""From one fault to the next."""
+"""The time from one fault to the next."""
 
 IDLE_CONNECTIONS = 1000
 BURST_CONNECTIONS = 600
@@ -41,7 +41,7 @@ class HostileCounts(msgspec.Struct):
 
 
 class Repeated(threading.Thread):
-    """A thread that takes one turn after the other until it is stopped; an error of it is raised then."""
+    """A thread that takes one turn after the other until it is stopped; if a turn failed, its error is raised then."""
 
     def __init__(self, turns: Iterator[Callable[[], None]], pause: float) -> None:
         super().__init__(daemon=True)
@@ -59,7 +59,7 @@ class Repeated(threading.Thread):
             self._error = error
 
     def stop(self) -> None:
-        """Let the turn that is under way end.
+        """Let the current turn end.
 
         Raises:
             Exception: whatever a turn raised.
@@ -113,7 +113,7 @@ class HostileRequests:
 
 
 def _is_documented(outcome: tuple[int, ...], client: HostileClient) -> bool:
-    """Whether the client got what is documented for it, as far as it got anything.
+    """Whether the client got the documented answer, if it got any.
 
     A worker that is killed ends any connection, and a service over capacity refuses any request.
     """
@@ -195,7 +195,7 @@ class Faults:
                         self.shed += b" 503 " in key.fileobj.recv(32)  # type: ignore[union-attr]
 
     def _kill(self) -> None:
-        """The youngest worker, so that the oldest one's memory tells of the whole soak."""
+        """The youngest worker, so that the oldest one's memory reflects the whole soak."""
         with contextlib.suppress(psutil.NoSuchProcess):
             workers(self._service.pid)[-1].kill()
 
@@ -212,7 +212,7 @@ def workers(pid: int) -> list[psutil.Process]:
 
 
 def allow_files(connections: int) -> None:
-    """Let this process hold as many connections at once.
+    """Let this process hold that many connections at once.
 
     Raises:
         OSError: it may not.

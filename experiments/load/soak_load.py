@@ -1,4 +1,4 @@
-"""The honest clients of a soak: they send reference rows, check every answer, and try again where one is cut off."""
+"""The honest clients of a soak: they send reference rows, check every answer, and try again if one is cut off."""
 
 import itertools
 import sys
@@ -24,7 +24,7 @@ _REPORT_SECONDS = 60.0
 
 
 class LoadCounts(msgspec.Struct):
-    """`requests` and `rows` were answered rightly, at the first attempt or a later one.
+    """`requests` and `rows` were answered correctly, at the first attempt or a later one.
 
     `shed` and `cut_off` attempts (a 503; a connection that broke) were tried again; `lost` requests were cut off each
     time. `wrong` has the faults of answers, by what was wrong.

@@ -25,7 +25,7 @@ class MemoryGrowth(msgspec.Struct):
 
 
 class SoakResult(msgspec.Struct):
-    """What became of one service."""
+    """The result for one service."""
 
     service: str
     seconds: float
@@ -56,7 +56,7 @@ class SoakReport(Result, frozen=True, kw_only=True):
         return all(result.ok for result in self.results)
 
     def key_figures(self) -> tuple[str, ...]:
-        """What was answered, and what must be 0."""
+        """The requests answered, and the counts that must be 0."""
         names = ", ".join(result.service for result in self.results)
         requests = sum(result.load.requests for result in self.results)
         lost = sum(result.load.lost for result in self.results)
@@ -68,7 +68,7 @@ class SoakReport(Result, frozen=True, kw_only=True):
         )
 
     def tables(self) -> tuple[Table, ...]:
-        """A column per service; what must be 0 is emphasised."""
+        """A column per service; counts that must be 0 are emphasised."""
         kinds = dict.fromkeys(kind for result in self.results for kind in result.faults)
         columns = [_column(result, tuple(kinds)) for result in self.results]
         rows = tuple((name, *(column[name] for column in columns)) for name in columns[0]) if columns else ()

@@ -1,7 +1,7 @@
 """`make tables`: write the tables of the recorded results into README.md and docs/.
 
     <!-- results: benchmark, Services side by side -->
-    (what stands here is written by the command: which command measured it, when and where, and the table)
+    (the command writes the content: which command measured it, when and where, and the table)
     <!-- end of results -->
 
 With `--check` nothing is written, and the exit status is 1 if a document differs from the results.

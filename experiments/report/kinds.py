@@ -1,4 +1,4 @@
-"""Every kind of result, registered once: the page, the record and the documentation know them from here."""
+"""Every kind of result, registered once for the page, the record and the documentation."""
 
 from pathlib import Path
 from typing import TypeVar

@@ -50,7 +50,7 @@ class Entry:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the result's file records beside its figures."""
+        """The information that the result's file records beside its figures."""
         return provenance(self.result) if self.result else {}
 
     @property
@@ -92,7 +92,7 @@ def read_picture(path: Path) -> Picture:
 
 
 def render_page(entries: Sequence[Entry]) -> str:
-    """The page as HTML that needs nothing else."""
+    """The page as self-contained HTML."""
     return html_environment(TEMPLATES, LOAD_TEMPLATES).get_template("page.html.j2").render(entries=entries)
 
 

@@ -1,7 +1,7 @@
 """`make record`: copy the results in `reports/` into experiments/results/, without paths of this machine.
 
-What is not in `reports/` stays as it was recorded, and so does what is there but older. Nothing is refused but a broken
-file; what doesn't go together is told.
+A result that is not in `reports/`, or is older there, stays as it was recorded. Only a broken file is refused; results
+that don't go together are reported.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from experiments.report.kinds import KINDS, RESULTS, read_result
 
 TOGETHER = timedelta(hours=24)
 PLACES = frozenset({"--data-dir", "--models", "--reports", "--storage"})
-"""Options that say where files are, which the figures don't depend on."""
+"""Options that say where files are; the figures don't depend on them."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What all results have, whatever else they hold: `model` and `version` only those of a bundle's services."""
+    """The fields that all results have; only results on a bundle's services have `model` and `version`."""
 
     created: datetime
     machine: Machine
@@ -47,7 +47,7 @@ def without_places(command: str) -> str:
 
 
 def warnings(recorded: dict[str, Recorded]) -> Iterator[str]:
-    """What doesn't go together, or can't be traced."""
+    """Results that don't go together, or whose origin can't be traced."""
     models: dict[str, list[str]] = {}
     machines: dict[str, list[str]] = {}
     for name, one in recorded.items():

@@ -1,9 +1,9 @@
-"""What the families' comparison is made of: cells of a family, threads and rows, what a family is, and the protocol."""
+"""The parts of the families' comparison: its cells (family, threads, rows), facts about a family, and the protocol."""
 
 import msgspec
 
 SHIFT = 1e8
-"""Makes numbers as large as identifiers and timestamps are: float32 has steps of 8 there."""
+"""Added to numbers, it makes them as large as identifiers and timestamps: float32 has steps of 8 there."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """Native pipeline and ONNX on all held-out rows. `different_labels` is None of a regressor."""
+    """Native pipeline and ONNX on all held-out rows. `different_labels` is None for a regressor."""
 
     rows: int
     max_difference: float
@@ -34,7 +34,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FamilyFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a family's model is, beside its speed.
+    """Facts about a family's model other than its speed.
 
     `agreement` is on the rows as they are; `agreement_of_large_numbers` with `SHIFT` added to every
     number before fitting and predicting, so that float32, as the graph takes numbers, can't tell neighbours apart. It

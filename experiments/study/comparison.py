@@ -58,7 +58,7 @@ def distinct_batches(
     """Batches of `rows` neighbouring rows of the frame, which starts again with its first row as often as needed.
 
     There are as many as the frame fills, up to `DISTINCT_BATCHES`. A processor learns the branches that the same few
-    rows take through the trees: one batch asked for again and again would be faster than batches ever are in service.
+    rows take through the trees: a single batch repeated would be faster than batches are in a real service.
     """
     count = max(1, min(DISTINCT_BATCHES, frame.height // rows))
     return tuple(
@@ -70,7 +70,7 @@ def distinct_batches(
 def fit(rows: PreparedRows, features: pl.DataFrame, family: Family, *, seed: int) -> Pipeline:
     """The family's pipeline, fitted on as many training rows as it can take, drawn by the seed.
 
-    On one thread: OpenMP's threads wait for each other spinning, which takes minutes where a core is busy otherwise.
+    On one thread: OpenMP's threads spin while they wait for each other, which takes minutes if a core is busy.
     """
     pipeline = build_pipeline(rows.dataset, features, family, seed=seed)
     drawn = np.arange(features.height)

@@ -24,7 +24,7 @@ from training.dataset import Dataset
 
 
 class Answer(NamedTuple):
-    """`values` float32 [rows]: P(positive), or a regressor's prediction; `labels` int64 [rows], None of a regressor."""
+    """`values` float32 [rows]: P(positive), or a regressor's value; `labels` int64 [rows], None for a regressor."""
 
     labels: NDArray[np.int64] | None
     values: NDArray[np.float32]
@@ -70,7 +70,7 @@ class NativePipeline:
 def _set_threads(estimator: BaseEstimator, threads: int) -> None:
     if "n_jobs" in estimator.get_params():
         estimator.set_params(n_jobs=threads)
-    if isinstance(estimator, XGBClassifier):  # its fitted trees have a number of their own
+    if isinstance(estimator, XGBClassifier):  # its fitted trees have a thread count of their own
         estimator.get_booster().set_param({"nthread": threads})
 
 
@@ -96,5 +96,5 @@ def open_session(content: bytes, options: onnxruntime.SessionOptions | None = No
 
 
 def product_options(threads: int = 1) -> onnxruntime.SessionOptions:
-    """What the ONNX service sets, but for the number of threads (it takes one)."""
+    """The options of the ONNX service, except for the number of threads (it uses one)."""
     return as_served(onnxruntime.SessionOptions(), threads)

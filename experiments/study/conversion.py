@@ -10,7 +10,7 @@ from training.export.rewrite.outputs import Decision
 from training.export.rewrite.packing import pack
 
 TOKENS = Tokens(missing="\N{REPLACEMENT CHARACTER}missing", unseen="\N{REPLACEMENT CHARACTER}unseen")
-"""What stands for missing and unseen categories in the study's own graphs."""
+"""The tokens for missing and unseen categories in the study's own graphs."""
 
 
 def export_pipeline(dataset: Dataset, pipeline: Pipeline, threshold: float) -> bytes:

@@ -20,14 +20,14 @@ from training.model.pipeline import build_preprocessing, wide_columns
 
 PREPROCESSING, ESTIMATOR = "preprocessing", "estimator"
 SVM_ROWS = 8000
-"""The most rows that an SVM is fitted on: its fit takes the square of them."""
+"""The most rows that an SVM is fitted on: the time of its fit grows with their square."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One line of the comparison.
 
-    `build` makes the unfitted estimator of a seed, and `parameters` say what it is made with. `scaled` estimators want
+    `build` makes the unfitted estimator of a seed, and `parameters` say what it is made with. `scaled` estimators need
     columns of one scale, and `takes_missing` ones handle NaN themselves. None is fitted on more than `training_rows`.
     """
 
@@ -111,7 +111,7 @@ def _histogram_boosting(trees: int, leaves: int) -> Family:
 def build_pipeline(dataset: Dataset, features: pl.DataFrame, family: Family, *, seed: int) -> Pipeline:
     """The unfitted pipeline: the product's preprocessing, then the estimator.
 
-    An imputer stands before an estimator that can't take NaN, if the data set can have any.
+    An imputer precedes an estimator that can't take NaN, if the data set can have any.
     """
     steps: list[BaseEstimator] = []
     if not family.takes_missing and any(f.nullable for f in dataset.features if not isinstance(f, Nominal)):

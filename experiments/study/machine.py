@@ -18,7 +18,7 @@ class ResultBesideOthers(Result, frozen=True, kw_only=True):
     others_cpus: float
 
     def facts(self) -> dict[str, str]:
-        """What the machine did besides."""
+        """What else the machine did."""
         return {"meanwhile": f"other processes kept {self.others_cpus:.1f} CPUs busy"}
 
 

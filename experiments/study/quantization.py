@@ -30,7 +30,7 @@ from training.model.score import parse_score
 CALIBRATION_ROWS = 2_000
 SCORE = parse_score("f2", "binary_classification")
 LAYERS = ("MatMul", "Gemm")
-"""The operators that make up a neural network's layers."""
+"""The operators of a neural network's layers."""
 
 
 class _Rows(CalibrationDataReader):  # type: ignore[misc]  # the library is untyped
@@ -46,14 +46,14 @@ class _Rows(CalibrationDataReader):  # type: ignore[misc]  # the library is unty
 
 
 def dynamic(content: bytes) -> bytes:
-    """Weights as INT8 ahead of time, activations when they are met."""
+    """Weights as INT8 ahead of time, activations at run time."""
     return _quantized(content, quantize_dynamic)
 
 
 def static(content: bytes, calibration: Sequence[StudyBatch], operators: Sequence[str] | None = None) -> bytes:
     """Weights and activations as INT8, with the ranges that the activations have on the calibration rows.
 
-    `operators` are the types of nodes to quantise (default: all that the library knows how to).
+    `operators` are the types of nodes to quantise (default: all that the library can quantise).
     """
 
     def quantize(model: onnx.ModelProto, path: Path) -> None:

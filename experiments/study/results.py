@@ -96,7 +96,7 @@ def _show(cell: Cell | None, show: Callable[[Cell], str]) -> str:
 
 
 def _speedup(cell: Cell) -> str:
-    """What is slower than native is emphasised."""
+    """Cells that are slower than native are emphasised."""
     ratio = cell.speedup or 0.0
     text = f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.2g}x" if ratio >= 2 else f"{ratio:.2f}x"
     return text if ratio >= 1 else f"**{text}**"

@@ -79,7 +79,7 @@ def _caller(session: onnxruntime.InferenceSession, batches: tuple[StudyBatch, ..
 
 
 def noise_of(rounds: Rounds, control: int = 1) -> float:
-    """How far the ratio of a setting to itself strays from 1: the quartiles of the rounds, at least `LEAST_NOISE`."""
+    """How far the ratio of a setting to itself deviates from 1: the quartiles of the rounds, at least `LEAST_NOISE`."""
     lower, _, upper = statistics.quantiles(rounds.ratios()[control], n=4)
     return max(LEAST_NOISE, 1 - lower, upper - 1)
 
@@ -127,6 +127,6 @@ def optimized(content: bytes) -> bytes:
         path = Path(folder) / "optimized.onnx"
         options = product_options()
         options.optimized_model_filepath = str(path)
-        options.log_severity_level = 3  # it warns that such a file may not suit another machine, which none gets
+        options.log_severity_level = 3  # it warns that the file may not suit another machine; none gets it
         open_session(content, options)
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""The result of `make session-options`: all that its reports are made from."""
+"""The result of `make session-options`, from which all its reports are made."""
 
 import statistics
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class SettingResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuantizationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A graph before or after quantisation; `added` are the operators that it brought ("" before; "none": nothing)."""
+    """A graph before or after quantisation; `added` are the operators added ("" before; "none": nothing)."""
 
     graph: str
     way: str
@@ -70,7 +70,7 @@ class SessionResult(ResultBesideOthers, frozen=True, kw_only=True):
     quantization: tuple[QuantizationResult, ...]
 
     def facts(self) -> dict[str, str]:
-        """Model, protocol, and what the machine did besides."""
+        """Model, protocol, and what else the machine did."""
         noise = ", ".join(f"{share:.1%} for {count_rows(rows)}" for rows, share in self.noise.items())
         return {
             "model": f"{self.model} {self.version}, the packed graph",
@@ -126,7 +126,7 @@ class SessionResult(ResultBesideOthers, frozen=True, kw_only=True):
 
 
 def verdict(ratios: Sequence[float], noise: float) -> str:
-    """What the rounds' ratios of times say, given how far ratios of the same thing with itself stray from 1.
+    """The verdict on the rounds' time ratios, given how far ratios of a setting to itself deviate from 1.
 
     Three quarters of the rounds must agree with their median, and the median must be farther from 1 than the noise.
     """

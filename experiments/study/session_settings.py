@@ -60,7 +60,7 @@ def _with(**changes: object) -> Callable[[], SessionOptions]:
 
 def _spinning(threads: int) -> Callable[[], SessionOptions]:
     def make() -> SessionOptions:
-        options = SessionOptions()  # which spins; ONNX Runtime warns of an option that is set twice
+        options = SessionOptions()  # spinning is the default; ONNX Runtime warns about an option that is set twice
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         return options
 

@@ -22,7 +22,7 @@ THRESHOLD = 0.5
 
 
 def protocol(*, fast: bool, threads: Sequence[int]) -> StudyProtocol:
-    """Seconds of rounds per cell, and the limit of what is measured at all."""
+    """Seconds of rounds per cell, and the limit over which a cell is not measured."""
     return StudyProtocol(
         fast=fast,
         seconds=0.3 if fast else 2.0,

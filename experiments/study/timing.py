@@ -73,9 +73,9 @@ def measure(calls: Sequence[Call], budget: Budget) -> Rounds:
 
 
 def repeats_for(call: Call, round_seconds: float) -> int:
-    """How often a round needs the call. A first call says too little of a short one: it finds cold caches.
+    """How often a round has to repeat the call. One first call is a poor measure of a short one: the caches are cold.
 
-    With too few repeats a call would be measured cold, and one that others disturb seems long: so the lowest of some.
+    With too few repeats a call would be measured cold, and a disturbed call seems long: so the lowest counts.
     """
     seconds = seconds_per_call(call)
     if seconds < round_seconds:

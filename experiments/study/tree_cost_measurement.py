@@ -38,7 +38,7 @@ class TreeGraph:
         self._session = open_session(graph.SerializeToString())
 
     def cost(self, batches: Sequence[Matrix], budget: Budget) -> Cost:
-        """Both sides on the batches, one after the other, again and again."""
+        """Both sides on the batches in turn, repeatedly."""
         ours, theirs = cycle(batches), cycle(batches)
         measured = measure(
             (
@@ -85,7 +85,7 @@ def measure_batches(pipeline: Pipeline, matrix: Matrix, budget: Budget) -> Itera
 
 
 def measure_share(rows: PreparedRows, pipeline: Pipeline, budget: Budget) -> Share:
-    """What the preprocessing costs beside the trees, on a large batch: native steps, and the nodes of the graph."""
+    """The cost of the preprocessing and of the trees on a large batch: native steps, and the nodes of the graph."""
     frame = pipeline_frame(rows.dataset, rows.held_out).head(ROWS)
     batch = StudyBatch.of(rows.dataset, frame)
     preprocessing, estimator = (pipeline.named_steps[name] for name in (PREPROCESSING, ESTIMATOR))

@@ -1,9 +1,9 @@
 """`make tree-costs`: why ONNX Runtime is no faster than XGBoost on large batches.
 
 The trees alone, on one thread, on a matrix that is preprocessed already: ns per row and tree in XGBoost and in ONNX
-Runtime. Over trees and depth; on rows in three orders, which leave the processor's branch prediction more or less to
-guess; over the batch size, with a batch that changes from call to call and with the same one again and again. And how
-much of a call the preprocessing is.
+Runtime: by number of trees and depth; on rows in three orders, which make branches more or less predictable for the
+processor; by batch size, with a batch that changes from call to call and with the same one every time. It also measures
+the preprocessing's share of a call.
 """
 
 import argparse

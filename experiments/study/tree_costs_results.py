@@ -62,11 +62,11 @@ class TreeCosts(ResultBesideOthers, frozen=True, kw_only=True):
 
     @property
     def ensemble(self) -> str:
-        """What `batches` and `share` are of."""
+        """The ensemble of `batches` and `share`."""
         return f"{self.trees} trees of depth {self.depth}"
 
     def facts(self) -> dict[str, str]:
-        """Data, protocol, and what the machine did besides."""
+        """Data, protocol, and what else the machine did."""
         return {
             "data": f"{self.dataset}, source {self.data_source}",
             "protocol": "one thread, the lowest of the rounds, which is the least disturbed one; the trees alone "

@@ -1,4 +1,4 @@
-"""The services that everybody writes first, to be measured against. Only benchmarks start them.
+"""The services that most people write first, for comparison. Only benchmarks start them.
 
 They serve the same bundle over the same routes, in the manner of the public examples: a path function, pydantic models
 for body and response, a session or a frame used as the library's introduction shows it. What they leave out (limits,

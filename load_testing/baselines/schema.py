@@ -60,7 +60,7 @@ def filled(manifest: Manifest, row: BaseModel, missing: str | None) -> dict[str,
 
 
 def add_health(app: FastAPI) -> None:
-    """What the benchmark waits for."""
+    """The route that the benchmark waits for."""
 
     @app.get("/health/ready")
     def ready() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""FastAPI and ONNX Runtime, the way the public examples have it."""
+"""FastAPI and ONNX Runtime, as in the public examples."""
 
 import os
 from pathlib import Path

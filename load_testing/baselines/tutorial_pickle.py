@@ -1,4 +1,4 @@
-"""FastAPI and a pickled pipeline, the way the public examples have it."""
+"""FastAPI and a pickled pipeline, as in the public examples."""
 
 import os
 import pickle

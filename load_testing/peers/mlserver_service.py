@@ -11,7 +11,7 @@ from load_testing.baselines.tutorial_onnx import Row, answers
 
 
 class Model(MLModel):  # type: ignore[misc]
-    """By custom handlers: a row by the server's own protocol is a tensor for each feature, which costs it more."""
+    """Custom handlers: in the server's own protocol a row is a tensor for each feature, which costs more."""
 
     async def load(self) -> bool:
         """Nothing to do: the model is loaded with the module."""
@@ -30,7 +30,7 @@ class Model(MLModel):  # type: ignore[misc]
 
 
 async def serve() -> None:
-    """In this process: the workers that MLServer would start by itself cost more than they give on one core."""
+    """In this process: on one core, the workers that MLServer starts by default cost more than they gain."""
     settings = Settings(
         host="127.0.0.1", http_port=int(os.environ["SERVE_PORT"]), parallel_workers=0, debug=False,
         load_models_at_startup=False,
