@@ -20,7 +20,7 @@ PROVIDERS = ("CPUExecutionProvider",)
 
 
 def as_served(options: Options, threads: int = 1) -> Options:
-    """The options, set as the services have them: one thread, and no spinning.
+    """The options, set as the services have them: `threads` threads, one by default, and no spinning.
 
     A service's process has one CPU. ONNX Runtime's default, a spinning thread for every core of the host, is what makes
     it slow inside a container with a CPU limit.

@@ -1,4 +1,7 @@
-"""Request ids: the client's `X-Request-ID` if it can be used, or one made here; every answer and log line names it."""
+"""Request ids: the client's `X-Request-ID` if it can be used, or one made here.
+
+The answers of the routes that predict, and the log lines about these requests, name it.
+"""
 
 import itertools
 import os

@@ -63,7 +63,7 @@ class EventLoop(uvloop.Loop):
 
 
 def _give_up(given: socket, error: OSError) -> NoReturn:
-    """End the process, which can't listen: at once, as the application, which has started, would be told to fail."""
+    """End the process, which can't listen, at once: uvicorn would shut the application down as if it had failed."""
     host, port, *_ = given.getsockname()
     reason = f"{host} port {port} can't be listened at: {error.strerror}"
     if (private := of_parent()) is not None:

@@ -124,7 +124,7 @@ class RequestParser:
         if len(content) != len(data):
             self._framing_left -= len(data) - 2 * len(content)
             if self._framing_left < 0:
-                raise BadRequestHead("the sizes, extensions and trailers of the chunks are longer than their content")
+                raise BadRequestHead("sizes, extensions and trailers of the chunks are much longer than their content")
         return content
 
     def _read_head(self, head: bytes) -> None:

@@ -128,7 +128,7 @@ def _log_config(settings: Settings) -> dict[str, Any]:
 
 def _tell_who_is_answered(settings: Settings) -> None:
     if settings.api_keys:
-        logger.info("all requests need an API key, except those to /health and the page of /docs")
+        logger.info("all requests need an API key, except those for health and the page of /docs")
     else:
         logger.info("no API key is asked for: whoever can connect is answered (SERVE_API_KEY, SERVE_API_KEY_FILE)")
 

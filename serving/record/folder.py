@@ -48,7 +48,7 @@ class Folder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the other processes from writing until the block ends."""
+        """Keep the other processes from writing until the block ends, if that is possible within LOCK_SECONDS."""
         self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -260,7 +260,7 @@ fn who_is_answered(settings: &Settings) -> &'static str {
     if settings.api_keys.is_empty() {
         "no API key is asked for: whoever can connect is answered (SERVE_API_KEY, SERVE_API_KEY_FILE)"
     } else {
-        "all requests need an API key, except those to /health and the page of /docs"
+        "all requests need an API key, except those for health and the page of /docs"
     }
 }
 
