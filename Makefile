@@ -51,8 +51,8 @@ bench skew: $(READY)
 	$(run) load_testing $@
 load: $(READY) ## Locust, by its own settings: LOCUST_HOST= LOCUST_USERS= ...
 	@$(call takes,LOCUST_% MODELS)MODEL_DIR="$${MODELS:-models}" exec $(VENV)/bin/locust --config load_testing/locust.conf
-replay: ## answer recorded rows again, and compare [RECORD= HOST= MODELS=]
-drift: ## compare recorded rows with those of training [RECORD= SINCE=]
+replay: ## answer recorded rows again [RECORD= HOST= MODELS=]
+drift: ## compare recorded rows with training [RECORD= SINCE=]
 replay drift: $(READY)
 	$(run) monitoring $@
 
