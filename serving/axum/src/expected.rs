@@ -3,7 +3,7 @@
 use crate::manifest::Manifest;
 use crate::predictor::Predictions;
 
-/// How much a probability may differ, and a value relative to its size.
+/// How much a probability may differ, and a value relative to its size, but to no less than 1.
 const PROBABILITY: f64 = 1e-6;
 const VALUE: f64 = 1e-5;
 

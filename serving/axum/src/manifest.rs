@@ -53,7 +53,7 @@ pub struct Feature {
     /// Whether no categories are known, so that every string is passed on unchanged.
     #[serde(default)]
     pub open: bool,
-    /// The observed range of a number, or of a date in days since 1970-01-01.
+    /// The lower end of the observed range of a number, or of a date in days since 1970-01-01.
     #[serde(default)]
     pub minimum: Option<f64>,
     /// The upper end of that range.
