@@ -27,12 +27,19 @@ def test_the_workers_follow_the_quota(images: dict[str, str], models: Path, serv
     if int(float(cpus)) > len(os.sched_getaffinity(0)):
         pytest.skip("the host has fewer CPUs")
     with serving(images[service], models, cpus=cpus) as container:
-        text = logs(container)
+        # healthy as soon as one of them serves
+        wait_until(
+            lambda: _workers(service, logs(container)) >= quota,
+            lambda: f"{quota} workers have started\n{logs(container)}",
+        )
+        assert _workers(service, logs(container)) == quota
+
+
+def _workers(service: str, log: str) -> int:
     if service == "axum":
-        (workers,) = re.findall(r"with (\d+) workers", text)
-        assert int(workers) == quota
-    else:
-        assert text.count("Started server process") == quota
+        (workers,) = re.findall(r"with (\d+) workers", log)
+        return int(workers)
+    return log.count("Started server process")
 
 
 @pytest.mark.parametrize("service", SERVICES)
