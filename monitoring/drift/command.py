@@ -64,7 +64,7 @@ def measure(given: argparse.Namespace) -> DriftReport:
         RecordError, BundleError: it can't be done.
     """
     manifest = read_manifest(given.models)
-    names = {feature.name for feature in manifest.features}
+    names = sorted(feature.name for feature in manifest.features)
     if unknown := [name for name in given.ignore if name not in names]:
         raise BundleError(f"IGNORE={','.join(unknown)}: the model has no such feature; it has {', '.join(names)}")
     counter = Counter([v for v in variables_of(manifest) if v.name not in given.ignore or v.place != "feature"],
