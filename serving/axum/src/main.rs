@@ -1,7 +1,6 @@
 //! `axum-service`: settings, bundle, ONNX Runtime, HTTP. Errors are printed in one line, with a non-zero exit status.
 
 use std::error::Error;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,13 +41,13 @@ const OTHER_FILES: usize = 256;
 /// How long a model that replaces the current one may take to be loaded and to answer its example.
 const LOAD_TIME: Duration = Duration::from_mins(2);
 
-fn main() -> ExitCode {
+fn main() {
     let (loader, current) = match Loader::new().and_then(|loader| {
         let current = loader.load()?;
         Ok((loader, current))
     }) {
         Ok(prepared) => prepared,
-        Err(error) => return fail(error.as_ref(), NOT_STARTED),
+        Err(error) => leave(fail(error.as_ref(), NOT_STARTED)),
     };
     let runtime = runtime::Builder::new_multi_thread().worker_threads(loader.settings.workers).enable_all().build();
     let (recorder, traces) = (loader.recorder.clone(), loader.traces.clone());
@@ -63,13 +62,7 @@ fn main() -> ExitCode {
     if let Some(traces) = traces {
         traces.finish();
     }
-    leave(match served {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("error: {error}");
-            NOT_SERVED
-        }
-    })
+    leave(served.map_or_else(|error| fail(error.as_ref(), NOT_SERVED), |()| 0))
 }
 
 /// End the process without the destructors of its libraries. A thread that is still loading a model or predicting a large
@@ -80,9 +73,9 @@ fn leave(status: u8) -> ! {
     unsafe { libc::_exit(i32::from(status)) }
 }
 
-fn fail(error: &dyn Error, status: u8) -> ExitCode {
+fn fail(error: &dyn Error, status: u8) -> u8 {
     eprintln!("error: {error}");
-    ExitCode::from(status)
+    status
 }
 
 /// Makes an application of the bundle that is there.
