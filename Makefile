@@ -10,7 +10,7 @@ GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword 
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
 run = @exec env MAKE_VARIABLES='$(filter-out PYTHON,$(GIVEN))' OMP_WAIT_POLICY=passive $(PY) -m
 # Other targets name those that they take.
-takes = $(foreach name,$(filter-out PYTHON $1,$(GIVEN)),$(error $(name): `make $@` takes $(if $1,$(subst %,*,$1),no variables)))
+takes = $(if $(and $1,$(HELP)),$(info `make $@` takes $(subst %,*,$1); docs/ explains them)exit 0; ,$(foreach name,$(filter-out PYTHON $1,$(GIVEN)),$(error $(name): `make $@` takes $(if $1,$(subst %,*,$1),no variables))))
 
 help:
 	@$(call takes,)awk -F ':.*## ' '/^##@/{print "\n" substr($$0, 5)} /^[a-z-]+:.*## /{printf "  %-18s%s\n", $$1, $$2}' Makefile | tail -n +2
@@ -43,7 +43,7 @@ WITH_RUNTIME = ORT_DYLIB_PATH="$$($(PY) -c '$(RUNTIME)')"
 serve-axum: build-axum $(READY) ## the ONNX graph from Rust, on :3000
 	@$(SERVING) $(WITH_RUNTIME) exec $(AXUM)
 build-axum:
-	@$(if $(filter build-axum,$(MAKECMDGOALS)),$(call takes,))cargo --version >/dev/null 2>&1 || { echo "error: cargo is missing: install Rust (rustup) for the Rust service" >&2; exit 1; }
+	@$(if $(filter build-axum,$(MAKECMDGOALS)),$(call takes,))command -v cargo >/dev/null || { echo "error: cargo is missing: install Rust (rustup) for the Rust service" >&2; exit 1; }
 	@cargo build --release --locked --manifest-path serving/axum/Cargo.toml
 skew: ## every reference row through every service [HOSTS=]
 bench: ## all services under the same load: is ONNX worth it?

@@ -5,12 +5,14 @@ Variables given to make reach a command through the environment, exactly as type
 """
 
 import argparse
+import contextlib
 import difflib
 import math
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Never
@@ -32,7 +34,9 @@ def run(package: str, commands: Mapping[str, tuple[str, str]]) -> int:
     """
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in commands:
-        status: int = import_module(commands[name][0]).main()
+        with _ended_by_interrupt():
+            module = import_module(commands[name][0])
+        status: int = module.main()
         return status
     if name not in ("", "-h", "--help"):
         print(f"error: python -m {package} has no command {name!r}\n", file=sys.stderr)
@@ -42,6 +46,22 @@ def run(package: str, commands: Mapping[str, tuple[str, str]]) -> int:
     wanted = name in ("-h", "--help")
     print("\n".join(lines), file=sys.stdout if wanted else sys.stderr)
     return 0 if wanted else 2
+
+
+@contextlib.contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end the process without a traceback while there is nothing to interrupt yet: imports take seconds, and
+    libraries turn a KeyboardInterrupt into errors of their own.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 class _HelpFormatter(argparse.HelpFormatter):
@@ -130,18 +150,21 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     return read
 
 
-def real_number(least: float = 0, *, above: bool = True) -> Callable[[str], float]:
-    """The type of an option that takes a finite number above `least`, or, with `above=False`, of at least `least`."""
+def real_number(least: float = 0, most: float = math.inf, *, above: bool = True) -> Callable[[str], float]:
+    """The type of an option that takes a finite number above `least`, or, with `above=False`, of at least `least`, and
+    of at most `most`.
+    """
+    span = f"{'above' if above else 'of at least'} {least:g}"
+    if most < math.inf:
+        span += f" and at most {most:g}"
 
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or value < least or (above and value == least):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a number {'above' if above else 'of at least'} {least:g}"
-            )
+        if not math.isfinite(value) or not least <= value <= most or (above and value == least):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {span}")
         return value
 
     return read

@@ -31,12 +31,14 @@ class InUseError(OSError):
 
 @contextmanager
 def owning(lock: Path, what: str, remedy: str) -> Iterator[None]:
-    """Own `what` until the block ends; `lock` is the lock's file. Its folder is made if it isn't there.
+    """Own `what` until the block ends; `lock` is the lock's file. Its folder is made if it isn't there, and removed
+    again if the block leaves it empty.
 
     Raises:
         InUseError: another process owns it. The message ends with `remedy`, which says what the user can do.
         OSError: the lock's file can't be written, or the file system has no locks.
     """
+    made = [folder for folder in lock.parents if not folder.exists()]
     try:
         handle = _acquire(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -46,6 +48,9 @@ def owning(lock: Path, what: str, remedy: str) -> Iterator[None]:
         yield
     finally:
         _release(lock, handle)
+        with contextlib.suppress(OSError):  # it is not empty
+            for folder in made:
+                folder.rmdir()
 
 
 def owning_reports(folder: Path) -> AbstractContextManager[None]:
@@ -71,9 +76,12 @@ def _acquire(lock: Path, operation: int) -> int:
     """An open file with the lock on it. Its previous holder may have removed the file; a lock on it then excludes
     nobody, because the path leads to another file by now, or to none.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        except FileNotFoundError:  # the previous holder has just removed the folder that it had made
+            continue
         try:
             fcntl.flock(handle, operation)
             if _is_at(lock, handle):

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,11 @@ def test_a_misspelt_variable_is_told(makefile: Path):
     assert make(makefile, "other", "SERVE_PORT=1", "TRIALS=2").stdout == "done\n"
 
 
+def test_help_of_a_target_that_is_no_command_lists_its_variables(makefile: Path):
+    done = make(makefile, "other", "HELP=1")
+    assert (done.returncode, done.stdout) == (0, "`make other` takes SERVE_* TRIALS; docs/ explains them\n")
+
+
 def targets() -> list[str]:
     return re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -120,6 +126,8 @@ def test_what_is_missing_is_told_by_the_names_of_variables():
         ("--seconds", "nan", "'nan' is not a number above 0"),
         ("--seconds", "inf", "'inf' is not a number above 0"),
         ("--pause", "-0.5", "'-0.5' is not a number of at least 0"),
+        ("--share", "1.5", "'1.5' is not a number above 0 and at most 1"),
+        ("--share", "0", "'0' is not a number above 0 and at most 1"),
         ("--tria", "5", "unrecognized arguments: --tria=5"),
     ],
 )
@@ -129,6 +137,7 @@ def test_numbers_out_of_range(option: str, text: str, problem: str, capsys: pyte
     parser.add_argument("--seed", type=whole_number(0, 9))
     parser.add_argument("--seconds", type=real_number())
     parser.add_argument("--pause", type=real_number(above=False))
+    parser.add_argument("--share", type=real_number(0, 1))
     with pytest.raises(SystemExit, match="2"):
         parser.read([f"{option}={text}"])
     told = problem if problem.startswith("unrecognized") else f"{option}: {problem}"
@@ -159,6 +168,27 @@ def test_the_command_is_chosen_by_its_name(capsys: pytest.CaptureFixture[str], m
     monkeypatch.setattr(sys, "argv", ["tests", "--help"])
     assert run("tests", commands) == 0
     assert "usage: python -m tests COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("when", "status", "printed"), [("import", -signal.SIGINT, ""), ("main", 130, "caught\n")])
+def test_ctrl_c_during_the_imports_ends_a_command_without_a_traceback(
+    tmp_path: Path, when: str, status: int, printed: str
+):
+    interrupt = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    main = f"    {interrupt.replace(chr(10), '; ')}pass\n" if when == "main" else "    pass\n"
+    (tmp_path / "slow.py").write_text(
+        f"{interrupt if when == 'import' else ''}def main():\n  try:\n{main}"
+        "  except KeyboardInterrupt:\n    print('caught')\n    return 130\n"
+    )
+    code = (
+        "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from bundle.command_line import run\nsys.argv = ['x', 'slow']\nsys.exit(run('x', {'slow': ('slow', '')}))"
+    )
+    surroundings = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, printed, "")
 
 
 def test_types_are_those_of_argparse():

@@ -43,11 +43,18 @@ def test_password_in_a_command_is_not_told(tmp_path):
             own(tmp_path / OWNER)
 
 
-def test_lock_makes_its_folder_and_leaves_no_file(tmp_path):
+def test_lock_makes_its_folder_and_leaves_it_only_if_it_is_used(tmp_path):
     lock = tmp_path / "not" / "yet" / OWNER
     with owning(lock, "it", "wait"):
         assert lock.is_file()
-    assert list(lock.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    with owning(lock, "it", "wait"):
+        (lock.parent / "result").write_text("mine")
+    assert list(lock.parent.iterdir()) == [lock.parent / "result"]
+    (tmp_path / "there").mkdir()
+    with owning(tmp_path / "there" / OWNER, "it", "wait"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["not", "there"]
 
 
 def test_link_in_place_of_the_lock_is_not_followed(tmp_path):
