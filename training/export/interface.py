@@ -31,10 +31,12 @@ def _with_graph_inputs(features: tuple[Feature, ...]) -> tuple[Feature, ...]:
 
 
 class Tensors(NamedTuple):
-    """Rows as tensors, as the services make them: strings [N, C] without null, and float32 [N, M] with NaN."""
+    """Rows as tensors, as the services make them: strings [N, C] without null, and float32 [N, M] with NaN; float64 to
+    ask a model about unrounded numbers.
+    """
 
     categorical: NDArray[np.object_]
-    numeric: NDArray[np.float32]
+    numeric: NDArray[np.floating[Any]]
 
     def at(self, rows: Sequence[int] | slice) -> "Tensors":
         """The tensors of some of the rows."""
@@ -74,11 +76,11 @@ class Interface:
         """What the graphs' outputs are."""
         return Decision(len(self.classes), self.positive, self.threshold)
 
-    def tensors(self, rows: pl.DataFrame) -> Tensors:
+    def tensors(self, rows: pl.DataFrame, precision: type[np.floating[Any]] = np.float32) -> Tensors:
         """The features' columns: Float64 or Boolean or Date, and String; null is missing."""
         texts = [self._texts(feature, rows[feature.name]) for feature in self.categorical]
-        numbers = [as_numbers(rows[feature.name]) for feature in self.numeric]
-        return Tensors(_matrix(texts, rows.height, object), _matrix(numbers, rows.height, np.float32))
+        numbers = [as_numbers(rows[feature.name], precision) for feature in self.numeric]
+        return Tensors(_matrix(texts, rows.height, object), _matrix(numbers, rows.height, precision))
 
     def _texts(self, feature: Feature, column: pl.Series) -> NDArray[np.object_]:
         known = {*feature.categories, *feature.rare}
@@ -100,11 +102,13 @@ class Interface:
         return {feature.name: matrix[:, place] for group, matrix in groups for place, feature in enumerate(group)}
 
 
-def as_numbers(column: pl.Series) -> NDArray[np.float32]:
-    """A column of numbers, booleans (0 and 1) or dates (days since 1970-01-01) as float32; NaN is missing."""
+def as_numbers(column: pl.Series, precision: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
+    """A column of numbers, booleans (0 and 1) or dates (days since 1970-01-01) as floats; NaN is missing."""
     if column.dtype == pl.Date:
         column = column.to_physical()
-    return column.cast(pl.Float64).cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    numbers: NDArray[Any] = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    with np.errstate(over="ignore"):  # a value beyond float32 becomes infinite, as in a service
+        return numbers.astype(precision)
 
 
 def _matrix(columns: Sequence[NDArray[Any]], rows: int, kind: type) -> NDArray[Any]:

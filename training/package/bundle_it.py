@@ -21,6 +21,7 @@ from training.export.predictions import Predictions
 from training.export.publish import check_vacant, publish, stage
 from training.export.splits import split_thresholds
 from training.manifest import library_versions, make_manifest
+from training.package.quality import Rounding, TargetScore, compare_unrounded, score_rows
 
 REFERENCE_ROWS = 10_000
 """The most of the given rows that become reference rows; the gate checks all of them."""
@@ -41,12 +42,23 @@ class Source:
     made_up: bool = False
 
 
+@dataclass(frozen=True)
+class Packaged:
+    """The published manifest, and what was measured on the way. `apart`: how many rows the model and the graphs answer
+    differently within the given tolerance; they are left out of the reference rows.
+    """
+
+    manifest: Manifest
+    apart: int
+    rounding: Rounding | None
+    score: TargetScore | None
+
+
 def make_bundle(
     name: str, source: Source, rows: pl.DataFrame, target: pl.Series | None, target_name: str, models: Path,
     tolerance: float | None,
-) -> tuple[Manifest, int]:  # fmt: skip
-    """Check the graphs on all rows and edge cases, and publish. Returns the manifest, and how many rows the model and
-    the graphs answer differently within the given tolerance, which are left out of the reference rows.
+) -> Packaged:  # fmt: skip
+    """Check the graphs on all rows and edge cases, and publish.
 
     Raises:
         ParityError: the graphs don't give what the model gives.
@@ -74,8 +86,10 @@ def make_bundle(
         parity=compared.parity,
         distributions=None if source.made_up else packaged_distributions(interface, rows, answers),
     )
+    rounding = compare_unrounded(interface, source.answer, rows, answers)
+    score = None if target is None else score_rows(interface, answers, target)
     publish(manifest, staged, models)
-    return manifest, int((~compared.equal).sum())
+    return Packaged(manifest, int((~compared.equal).sum()), rounding, score)
 
 
 def _answered(source: Source, rows: pl.DataFrame, target: pl.Series | None) -> tuple[pl.DataFrame, Predictions]:

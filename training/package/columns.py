@@ -1,6 +1,6 @@
 """What the columns of given rows say about a model's features."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import polars as pl
 
 from bundle.manifest import Feature
 from training.data.describe import OTHER
-from training.data.table_files import AS_NAMED, KINDS, CsvOptions, is_parquet, is_table, read_table
+from training.data.table_files import AS_NAMED, KINDS, CsvOptions, explain_missing, is_parquet, is_table, read_table
 from training.data.typed import as_booleans, as_dates, as_numbers, is_missing_text
 from training.errors import ConversionError, TableError
 
@@ -22,8 +22,11 @@ LARGEST_EXACT = 1 << 24
 """Whole numbers beyond it are not all float32 numbers."""
 
 
-def read_rows(path: Path, options: CsvOptions = AS_NAMED) -> pl.DataFrame:
-    """The rows of a Parquet or CSV file; a column of a CSV file is of numbers, booleans or dates if all its values are.
+def read_rows(
+    path: Path, options: CsvOptions = AS_NAMED, *, texts: Sequence[str] = (), also_texts: Collection[str] = ()
+) -> pl.DataFrame:
+    """The rows of a Parquet or CSV file; a column of a CSV file is of numbers, booleans or dates if all its values are,
+    unless the user (`texts`) or the model (`also_texts`) says that it is text.
 
     Raises:
         ConversionError: it can't be read.
@@ -37,7 +40,14 @@ def read_rows(path: Path, options: CsvOptions = AS_NAMED) -> pl.DataFrame:
     if table.is_empty():
         raise ConversionError(f"ROWS={path}: has no rows to check the model on")
     print(f"input    {path}: {table.height:,} rows", flush=True)
-    return table if is_parquet(path) else pl.DataFrame([_typed(column) for column in table])
+    if unknown := [name for name in texts if name not in table.columns]:
+        raise ConversionError(f"TEXT: {explain_missing(unknown, table.columns)}")
+    if is_parquet(path):
+        if texts:
+            raise ConversionError(f"TEXT is for CSV files; ROWS={path} has types of its own")
+        return table
+    kept = {*texts, *also_texts}
+    return pl.DataFrame([column if column.name in kept else _typed(column) for column in table])
 
 
 def _typed(text: pl.Series) -> pl.Series:

@@ -2,19 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+import polars as pl
 
 from bundle.command_line import Parser, file_path, real_number
 from bundle.errors import BundleError
 from bundle.lock import OWNER, InUseError, owning
-from bundle.manifest import Manifest
 from training.data.csv_options import add_csv_options, read_csv_options
 from training.data.table_files import explain_missing
 from training.errors import ConversionError, TrainingError
-from training.package.bundle_it import make_bundle
+from training.package.bundle_it import Packaged, make_bundle
 from training.package.columns import large_numbers, plain, read_rows
-from training.package.estimator import accept_unseen, load_estimator
+from training.package.estimator import accept_unseen, load_estimator, text_columns
 from training.package.from_graph import graph_source
 from training.package.from_pipeline import pipeline_source, reference_target
 from training.report.terminal import with_models
@@ -35,14 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--name: {name!r} can't name files: use letters, digits and underscores")
     try:
         with owning(options.models / OWNER, str(options.models), "wait for it, or name another folder with MODELS="):
-            manifest, apart = (_package_pipeline if options.pipeline else _package_graph)(name, options)
+            packaged = (_package_pipeline if options.pipeline else _package_graph)(name, options)
     except InUseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except (TrainingError, BundleError, OSError) as error:
         print(f"error: {error}\nnothing was published", file=sys.stderr)
         return 1
-    _summarize(manifest, options.models, apart)
+    _summarize(packaged, options.models)
     return 0
 
 
@@ -52,11 +53,13 @@ def _parser() -> Parser:
     parser.add_argument("--onnx", type=file_path, help="an ONNX graph from elsewhere")
     parser.add_argument("--rows", type=file_path, help="Parquet or CSV file with rows to check the model on")
     add_csv_options(parser)
+    parser.add_argument("--text", default="", help="columns of a CSV file to keep as text, separated by commas")
     parser.add_argument("--target", default="", help="the column that the model predicts")
     parser.add_argument("--name", default="", help="name of the model (default: the file's)")
     parser.add_argument("--models", type=file_path, default=Path("models"), help="where the bundle is published")
     parser.add_argument("--positive", default="", help="of two classes, the positive one (default: the second)")
-    parser.add_argument("--threshold", type=real_number(0, above=False), help="decision threshold (default: its own)")
+    share = real_number(0, 1, above=False)
+    parser.add_argument("--threshold", type=share, help="decision threshold (default: the model's own)")
     parser.add_argument(
         "--tolerance", type=real_number(), help="largest difference between model and graph, if not 1e-6"
     )
@@ -68,12 +71,13 @@ def _parser() -> Parser:
     return parser
 
 
-def _package_pipeline(name: str, options: argparse.Namespace) -> tuple[Manifest, int]:
-    print(f"unpickling {options.pipeline}, which runs what it says: package only what you trust", flush=True)
-    rows = read_rows(options.rows, read_csv_options(options.separator, options.empty))
+def _package_pipeline(name: str, options: argparse.Namespace) -> Packaged:
+    if options.pipeline.exists():
+        print(f"unpickling {options.pipeline}, which runs what it says: package only what you trust", flush=True)
+    estimator, notes = accept_unseen(load_estimator(options.pipeline))
+    rows = _read_rows(options, text_columns(estimator))
     if options.target not in rows.columns:
         raise ConversionError(f"ROWS={options.rows}: {explain_missing([options.target], rows.columns)}")
-    estimator, notes = accept_unseen(load_estimator(options.pipeline))
     print("".join(f"{note}\n" for note in notes), end="", flush=True)
     source, table = pipeline_source(
         name, estimator, rows.drop(options.target), positive=options.positive, threshold=options.threshold
@@ -84,12 +88,10 @@ def _package_pipeline(name: str, options: argparse.Namespace) -> tuple[Manifest,
     return make_bundle(name, source, table, target, options.target, options.models, options.tolerance)
 
 
-def _package_graph(name: str, options: argparse.Namespace) -> tuple[Manifest, int]:
-    csv = read_csv_options(options.separator, options.empty)
-    rows = read_rows(options.rows, csv) if options.rows else None
+def _package_graph(name: str, options: argparse.Namespace) -> Packaged:
+    rows = _read_rows(options) if options.rows else None
     target = rows[options.target] if rows is not None and options.target in rows.columns else None
-    names = [part.strip() for part in options.names.split(",") if part.strip()]
-    classes = [part.strip() for part in options.classes.split(",") if part.strip()]
+    names, classes = _listed(options.names), _listed(options.classes)
     if len(set(classes)) < len(classes):
         raise ConversionError(f"CLASSES={options.classes}: a label is there twice")
     source, table = graph_source(
@@ -101,8 +103,17 @@ def _package_graph(name: str, options: argparse.Namespace) -> tuple[Manifest, in
     return make_bundle(name, source, table, answers, title, options.models, options.tolerance)
 
 
-def _summarize(manifest: Manifest, models: Path, apart: int) -> None:
-    parity = manifest.parity
+def _read_rows(options: argparse.Namespace, texts: Collection[str] = ()) -> pl.DataFrame:
+    csv = read_csv_options(options.separator, options.empty)
+    return read_rows(options.rows, csv, texts=_listed(options.text), also_texts=texts)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _summarize(packaged: Packaged, models: Path) -> None:
+    manifest, parity = packaged.manifest, packaged.manifest.parity
     print(f"\n{manifest.name} {manifest.version}: {manifest.task.replace('_', ' ')}, {len(manifest.features)} features")
     for feature in manifest.features:
         words = [feature.kind, *(["integer"] if feature.integer else []), *(["nullable"] if feature.nullable else [])]
@@ -119,8 +130,10 @@ def _summarize(manifest: Manifest, models: Path, apart: int) -> None:
             f"parity     {parity.rows:,} rows, {parity.edge_case_rows:,} of them edge cases: largest difference "
             f"{parity.max_abs_difference:.2g}, tolerance {parity.tolerance:g}"
         )
-        if apart:
-            print(f"           {apart} rows differ within the given tolerance; they are not reference rows")
+        if packaged.apart:
+            print(f"           {packaged.apart} rows differ within the given tolerance; they are not reference rows")
+    for measured in (packaged.rounding, packaged.score):
+        print("".join(f"{line}\n" for line in (measured.lines() if measured else [])), end="")
     print(f"published  {models / manifest.name}.json ({', '.join(sorted(manifest.artifacts))})")
     services = "make serve-onnx | make serve-axum" + (" | make serve-pickle" if "pickle" in manifest.artifacts else "")
     print(f"next       {services} | make bench | make skew", *with_models(models), sep="\n")

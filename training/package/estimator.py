@@ -45,6 +45,16 @@ def load_estimator(path: Path) -> Any:  # noqa: ANN401 - whatever was pickled
     return estimator
 
 
+def text_columns(estimator: Any) -> set[str]:  # noqa: ANN401 - any estimator
+    """Columns in which the estimator's encoders and imputers, if they were fitted on named columns, have seen text."""
+    found: set[str] = set()
+    for _, step in leaves_of(estimator):
+        names = getattr(step, "feature_names_in_", ())
+        seen = getattr(step, "categories_", None) or [[value] for value in getattr(step, "statistics_", ())]
+        found |= {name for name, values in zip(names, seen, strict=False) if any(isinstance(v, str) for v in values)}
+    return found
+
+
 def accept_unseen(estimator: Any) -> tuple[Any, list[str]]:  # noqa: ANN401 - any estimator
     """A copy whose encoders take categories that they have never seen, as services must; and what was changed."""
     changed, notes = copy.deepcopy(estimator), []

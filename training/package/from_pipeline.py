@@ -26,6 +26,7 @@ from training.export.predictions import Predictions, joined, predict_estimator
 from training.package.bundle_it import Source
 from training.package.columns import describe, plain
 
+_KINDS: dict[Any, str] = {pl.Date: "dates", pl.Boolean: "booleans"}
 HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
 """The smallest float32 number above 0.5: a class that reaches it is the more probable of two; ties go to the first."""
 
@@ -197,7 +198,9 @@ def _with_frame(estimator: Any, interface: Interface, table: pl.DataFrame) -> In
             problems.append(f"as {frame}: {' '.join(str(error).split())[:200]}")
             continue
         return _with_nulls(estimator, candidate, table)
-    raise ConversionError(f"the pipeline refuses the rows of ROWS ({'; '.join(problems)})")
+    read = "".join(f"; ROWS has {name!r} as {_KINDS[kind]}" for name, kind in table.schema.items() if kind in _KINDS)
+    hint = f"{read}: a CSV file's column stays text if TEXT= names it" if read else ""
+    raise ConversionError(f"the pipeline refuses the rows of ROWS ({'; '.join(problems)}){hint}")
 
 
 def _frames(estimator: Any) -> list[Frame]:  # noqa: ANN401

@@ -30,3 +30,17 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(ConversionError, match=f"{name}.*{message}"):
         read_rows(tmp_path / name)
+
+
+def test_columns_that_are_named_stay_text(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("zip,day,n,flag\n01067,2024-01-02,1,true\n20095,2024-01-03,2,false\n")
+    assert read_rows(path).row(0) == (1067.0, date(2024, 1, 2), 1.0, True)
+    rows = read_rows(path, texts=["zip", "flag"], also_texts={"day", "elsewhere"})
+    assert rows.row(0) == ("01067", "2024-01-02", 1.0, "true")
+    with pytest.raises(ConversionError, match="TEXT: column 'zipp' is missing; there are 'zip', 'day', 'n', 'flag'"):
+        read_rows(path, texts=["zipp"])
+    rows.write_parquet(tmp_path / "r.parquet")
+    assert read_rows(tmp_path / "r.parquet", also_texts={"zip"}).height == 2
+    with pytest.raises(ConversionError, match=r"TEXT is for CSV files; ROWS=.*r\.parquet has types of its own"):
+        read_rows(tmp_path / "r.parquet", texts=["zip"])
