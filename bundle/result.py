@@ -42,6 +42,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         """Whether no answer was wrong and nothing failed."""
         return True
 
+    def verdicts(self) -> tuple[str, ...]:
+        """What the Markdown report says first, in sentences."""
+        return () if self.ok else ("**FAILED**: an answer was wrong or missing, see below.",)
+
     def answer(self) -> Answer | None:
         """What a report begins with, if there is a question that the figures answer."""
         return None
@@ -84,13 +88,13 @@ def provenance(result: Result) -> dict[str, str]:
 def result_as_markdown(result: Result, pictures: Mapping[str, str] | None = None) -> str:
     """The whole report; `pictures` are {title: file beside it}."""
     lines = [f"# {result.title}", ""]
+    for verdict in result.verdicts():
+        lines += [printable(verdict), ""]
     if answer := result.answer():
         for paragraph in (f"**{answer.question}** {answer.verdict}", *answer.paragraphs):
             lines += [paragraph, ""]
     lines += [f"Measured on {result.created:%Y-%m-%d %H:%M} UTC.", ""]
     lines += [f"- {what}: {f'`{text}`' if what == 'command' else text}" for what, text in provenance(result).items()]
-    if not result.ok:
-        lines += ["", "**FAILED**: an answer was wrong or missing, see below."]
     for table in result.tables():
         lines += ["", f"## {printable(table.title)}", "", to_markdown(table)]
     for name, file in (pictures or {}).items():

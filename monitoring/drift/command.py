@@ -42,9 +42,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--window", type=whole_number(1, LONGEST_WINDOW), default=24, help="length of the windows of time, in hours"
     )
-    parser.add_argument("--alpha", type=real_number(), default=usual.alpha, help="corrected p below which drift counts")
+    share = real_number(0, 1)
+    parser.add_argument("--alpha", type=share, default=usual.alpha, help="corrected p below which drift counts")
     parser.add_argument("--psi", type=real_number(), default=usual.index, help="least population stability index")
-    parser.add_argument("--rate", type=real_number(), default=usual.rate, help="least difference of a rate")
+    parser.add_argument("--rate", type=share, default=usual.rate, help="least difference of a rate")
     parser.add_argument(
         "--min-rows", type=whole_number(1), default=usual.least_rows, help="effective rows that a test needs"
     )

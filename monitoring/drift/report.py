@@ -108,6 +108,10 @@ class DriftReport(ModelResult, frozen=True, kw_only=True):
             f"≥ {100 * self.rate:g} percentage points",
         }
 
+    def verdicts(self) -> tuple[str, ...]:
+        """The one verdict."""
+        return (f"**{self.verdict}**",)
+
     def key_figures(self) -> tuple[str, ...]:
         """The verdict."""
         return (self.verdict,)

@@ -56,7 +56,7 @@ def list_folder(folder: Path, since: datetime | None = None) -> Folder:
             others.append(readable(path.name))
     if not files:
         late = f" of {since:%Y-%m-%d %H:%M} UTC or later" if since else ""
-        waiting = f"; {unfinished} are still being written" if unfinished else ""
+        waiting = f"; {unfinished} still being written: wait a minute, or stop the service" if unfinished else ""
         raise RecordError(f"RECORD={folder}: no finished file{late}{waiting}")
     return Folder(tuple(files), unfinished, tuple(others))
 

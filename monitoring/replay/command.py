@@ -45,7 +45,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--rows", type=whole_number(1), help=f"at most so many rows (default: all; {MOST_ROWS:,} through HOST)"
     )
     parser.add_argument(
-        "--max-changed", type=real_number(0, above=False),
+        "--max-changed", type=real_number(0, 1, above=False),
         help="for another version: the part of the rows that may change, such as 0.01 (default: any)",
     )  # fmt: skip
     parser.add_argument(

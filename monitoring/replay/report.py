@@ -113,6 +113,10 @@ class ReplayReport(ModelResult, frozen=True, kw_only=True):
         """The model, and the record."""
         return {**super().facts(), "record": str(self.record)}
 
+    def verdicts(self) -> tuple[str, ...]:
+        """The verdict of each comparison."""
+        return tuple(f"**{figure}.**" for figure in self.key_figures())
+
     def key_figures(self) -> tuple[str, ...]:
         """The verdict of each comparison."""
         return tuple(f"{r.way}: {r.verdict}, {r.rows:,} rows of {r.recorded_version}" for r in self.results)

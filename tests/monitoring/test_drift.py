@@ -63,6 +63,9 @@ def test_a_shifted_mean_is_found_in_its_feature_and_in_the_score(traffic, models
     assert alarms(report) <= {"age", "score (the model's)", "answers (the model's)"}
     age = next(finding for finding in report.findings if finding.label == "age")
     assert age.effect > 0.3
+    written = (tmp_path / "reports/drift.md").read_text()
+    assert written.startswith(f"# Drift\n\n**{report.verdict}**\n")
+    assert "FAILED" not in written
     assert age.adjusted < 1e-20
 
 

@@ -188,7 +188,9 @@ def test_a_folder_that_is_none_or_has_no_finished_file_is_told(record, tmp_path)
         RecordReader(tmp_path / "nowhere")
     for path in record.iterdir():
         path.rename(record / f".{path.name}.part")
-    with pytest.raises(RecordError, match="no finished file; 2 are still being written"):
+    with pytest.raises(
+        RecordError, match="no finished file; 2 still being written: wait a minute, or stop the service"
+    ):
         RecordReader(record)
 
 

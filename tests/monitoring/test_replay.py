@@ -98,6 +98,11 @@ def test_another_version_is_a_difference_and_a_limit_makes_it_an_error(held_out,
     assert run_replay(tmp_path / "record", "--max-changed", "0.06")[0] == 0
     status, report = run_replay(tmp_path / "record", "--max-changed", "0.04")
     assert (status, report.results[0].verdict) == (1, "5 % changed, more than 4 %")
+    written = (tmp_path / "reports/replay.md").read_text()
+    first = report.results[0]
+    verdict = f"**{first.way}: 5 % changed, more than 4 %, 500 rows of the one before.**"
+    assert written.startswith(f"# Replay\n\n{verdict}\n")
+    assert "FAILED" not in written
 
 
 def test_versions_are_told_apart_and_others_said(held_out, models, tmp_path, run_replay, capsys):
@@ -156,7 +161,7 @@ def test_ctrl_c_leaves_no_report(held_out, models, tmp_path, run_replay, run_dri
     run = run_replay if command == "replay" else run_drift
     assert run(tmp_path / "record") == (130, None)
     assert capsys.readouterr().err == "interrupted: no report\n"
-    assert not list((tmp_path / "reports").iterdir())
+    assert not (tmp_path / "reports").exists()
 
 
 def test_what_others_wrote_does_not_control_the_terminal(held_out, models, tmp_path, run_replay, run_drift, capsys):
