@@ -25,7 +25,8 @@ def read_artifact(manifest: Manifest, kind: ArtifactKind, folder: Path) -> bytes
     """
     artifact = manifest.artifacts.get(kind)
     if artifact is None:
-        raise BundleError(f"{folder}: the manifest lists no artifact {kind!r}; train again")
+        remedy = "serve its graph" if kind == "pickle" and "onnx" in manifest.artifacts else "train again"
+        raise BundleError(f"{folder}: the manifest lists no artifact {kind!r}; {remedy}")
     path = folder / artifact.file
     try:
         content = read_regular(path, most=artifact.bytes)

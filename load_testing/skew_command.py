@@ -22,20 +22,31 @@ from load_testing.model_result import origin
 from load_testing.payloads import Reference, read_reference
 from load_testing.scenarios import parse_address
 from load_testing.services import ServiceError, running, usable_services
-from load_testing.skew_measurement import measure_skew
+from load_testing.skew_measurement import measure_skew, served_model
 from load_testing.skew_report import SkewReport
 
 
 def measure_all(urls: Sequence[str], models: Path, reference: Reference) -> SkewReport:
-    """The skew of the services at `urls`, or if there are none, of each available service, started one by one."""
+    """The skew of the services at `urls`, or if there are none, of each available service, started one by one.
+
+    Raises:
+        ServiceError: a service serves another model, or does not start.
+    """
+    manifest = reference.manifest
+    for url in urls:
+        if (served := served_model(url)) not in (None, (manifest.name, manifest.version)):
+            raise ServiceError(
+                f"{url} serves {' '.join(served or ())}, and {models} holds {manifest.name} {manifest.version}; "
+                "name the folder of its bundle with MODELS="
+            )
     rows = [row for url in urls for row in measure_skew(url, url, reference)]
     left_out: tuple[str, ...] = ()
     if not urls:
-        specs, left_out = usable_services(reference.manifest)
+        specs, left_out = usable_services(manifest)
         for spec in specs.values():
             with running(spec, models, available_cpus(), workers=1) as service:
                 rows += measure_skew(spec.name, service.url, reference)
-    return SkewReport(**origin(reference.manifest), skew=tuple(rows), left_out=left_out)
+    return SkewReport(**origin(manifest), skew=tuple(rows), left_out=left_out)
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:

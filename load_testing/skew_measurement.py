@@ -50,6 +50,18 @@ def measure_skew(name: str, url: str, reference: Reference) -> list[SkewRow]:
     ]
 
 
+def served_model(url: str) -> tuple[str, str] | None:
+    """Name and version of the model that the service at `url` serves; None if it doesn't say, or doesn't answer."""
+    with closing(http.client.HTTPConnection(*parse_address(url), timeout=_TIMEOUT_SECONDS)) as connection:
+        try:
+            connection.request("GET", "/metadata")
+            response = connection.getresponse()
+            content = msgspec.json.decode(response.read())
+            return (str(content["name"]), str(content["version"])) if response.status == http.client.OK else None
+        except (OSError, http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            return None
+
+
 def _measure_route(
     name: str, address: Address, route: str, groups: Sequence[Sequence[int]], reference: Reference
 ) -> SkewRow:

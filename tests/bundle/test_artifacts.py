@@ -121,6 +121,9 @@ def test_artifact_that_the_manifest_does_not_list_is_an_error(manifest, models):
     without = {kind: artifact for kind, artifact in manifest.artifacts.items() if kind != "onnx_packed"}
     with pytest.raises(BundleError, match=r"lists no artifact 'onnx_packed'; train again"):
         read_artifact(msgspec.structs.replace(manifest, artifacts=without), "onnx_packed", models)
+    graph = {kind: artifact for kind, artifact in manifest.artifacts.items() if kind != "pickle"}
+    with pytest.raises(BundleError, match=r"lists no artifact 'pickle'; serve its graph"):
+        read_artifact(msgspec.structs.replace(manifest, artifacts=graph), "pickle", models)
 
 
 def test_bytes_that_were_checked_are_the_bytes_that_are_returned(manifest, copy, monkeypatch):

@@ -2,7 +2,7 @@
 
 honest, lying (swaps the classes of every fifth row), failing (answers every fifth request with 500), garbled (answers
 without probabilities), dying (ends at start), leaving (ends at the first prediction), stubborn (has a child, and
-ignores SIGTERM).
+ignores SIGTERM), other (says that it serves another model).
 """
 
 import json
@@ -35,7 +35,10 @@ class StubHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self.answer(200, {"status": "ready"})
+        if self.path == "/metadata" and BEHAVIOUR != "other":
+            self.answer(404, {"detail": "Not Found"})
+            return
+        self.answer(200, {"status": "ready", "name": "churn", "version": "0123456789ab"})
 
     def do_POST(self) -> None:
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -10,7 +10,7 @@ from bundle.table import to_text
 from load_testing.cpus import available_cpus
 from load_testing.payloads import read_reference
 from load_testing.services import ROOT, running
-from load_testing.skew_measurement import measure_skew
+from load_testing.skew_measurement import measure_skew, served_model
 from load_testing.skew_report import SkewReport, skew_table
 
 
@@ -55,6 +55,19 @@ def test_answers_that_break_the_contract_are_failures(rows_of):
     (reason,) = batch.failures
     assert "missing required field `probabilities`" in reason
     assert single.failures == {"Object missing required field `probabilities`": 10}
+
+
+def test_a_service_of_another_model_is_named_and_asked_nothing(stub, model_folder, tmp_path):
+    with running(stub("other"), model_folder, available_cpus(), workers=1) as service:
+        assert served_model(service.url) == ("churn", "0123456789ab")
+        command = [sys.executable, "-m", "load_testing", "skew", "--hosts", service.url]
+        command += ["--models", model_folder, "--reports", tmp_path / "reports"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {service.url} serves churn 0123456789ab, and {model_folder} holds m ")
+    assert "name the folder of its bundle with MODELS=" in done.stderr
+    assert not (tmp_path / "reports").exists()  # an earlier report is left as it is
+    assert served_model(service.url) is None  # it has ended
 
 
 @pytest.mark.parametrize(("behaviour", "status"), [("honest", 0), ("lying", 1), ("failing", 1)])
