@@ -38,7 +38,7 @@ from training.options import Options, parse_options
 from training.ownership import owning_outputs
 from training.rehearsal import rehearse
 from training.report.pictures import Evidence
-from training.report.terminal import print_summary
+from training.report.terminal import print_summary, where
 from training.report.write_report import write_report
 from training.tuning.choose_trial import Choice, Wish, choose
 from training.tuning.objective import Objective, ScoreObjective, search_space, study_name
@@ -211,7 +211,7 @@ def _write_module(inferred: InferredDataset, models: Path) -> None:
         print(f"{path} is there already, and is left as it is")
         return
     write_files(models, {path.name: module_text(inferred).encode()})
-    again = shlex.join([f"DATASET={path}", f"DATA_DIR={inferred.path.parent}"])
+    again = shlex.join([f"DATASET={path}", f"DATA_DIR={inferred.path.parent}", *where(models)])
     print(f"the schema is in {path}: edit it, and train with {again}")
 
 

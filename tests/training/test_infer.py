@@ -58,6 +58,10 @@ def test_what_a_column_is_taken_for(values, feature):
             pl.Series("n", [str(1000 + i) for i in range(ROWS)]),
             "an id: every row has its own whole number, from 1000 on",
         ),
+        (
+            pl.Series("Nummer", [str(i + i // 3) for i in range(ROWS)]),  # rows without a target were left out
+            "an id: every row has its own whole number, from 0 on",
+        ),
         (pl.Series("mail", [f"{i}@x" for i in range(ROWS)]), "an id: 60 different values in 60 rows"),
         (pl.Series("note", [f"{i} {'word ' * 12}" for i in range(ROWS)]), "free text: 60 different texts"),
         (texts("t", ["2024-01-01 10:00", "2024-01-02 11:30"]), "only YYYY-MM-DD can be a feature"),

@@ -10,7 +10,7 @@ import zstandard
 from training.data.csv_options import read_csv_options
 from training.data.file_dataset import infer_dataset
 from training.data.sources import load_rows
-from training.errors import TableError
+from training.errors import DataError, TableError
 
 HEADER = ("age", "plan", "vip", "since", "churn")
 ROWS = [
@@ -57,3 +57,9 @@ def test_a_cut_file_is_no_smaller_data_set(tmp_path: Path):
     (tmp_path / "cut.csv").write_bytes(text()[:-20])
     with pytest.raises(TableError, match=r"cut\.csv, line 61: \d fields?, but the header has 5; the line was cut"):
         read(tmp_path / "cut.csv")
+
+
+def test_a_file_of_a_header_alone_has_no_rows(tmp_path: Path):
+    (tmp_path / "head.csv").write_text("a,b,churn\n")
+    with pytest.raises(DataError, match=r"head\.csv: has no rows below its header"):
+        infer_dataset(tmp_path / "head.csv", "churn")

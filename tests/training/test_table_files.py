@@ -58,6 +58,8 @@ def test_a_quoted_empty_field_is_text_for_those_who_ask(tmp_path):
         ('a,b\n"1\n1",2\n3\n', "line 4: 1 field, but the header has 2"),
         ('a,b\n1,2\n5" pipe,3\n', "line 3: a quote inside a field"),
         ('a,b\n"5"x,3\n', "line 2: a quote inside a field"),
+        ('"a";"b"\n"1";"2"\n', "line 1: fields seem to have another separator; give SEPARATOR=';'"),
+        ('a|"b"\n1|"2"\n', "line 1: fields seem to have another separator; give SEPARATOR='|'"),
         ('a,b\n1,"2\n', "line 2: a quoted field that is never closed"),
         (b"a,b\n1,\xe9\n", "line 2: byte 0xE9 is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "looks like UTF-16"),

@@ -31,6 +31,7 @@ from training.data.prepare import split
 from training.export import artifacts as contents
 from training.export import publish as publishing
 from training.report import write_report as report
+from training.report.terminal import summary_lines
 from training.report.training_report import TrainedModel, TrainingReport, study_line
 from training.train import Options, main, parse_options, train
 from training.tuning import objective as tuning
@@ -145,7 +146,7 @@ def test_summary_says_what_a_person_wants_to_know(run):
         f"study      2 trials ({manifest.study.completed} complete, {manifest.study.pruned} pruned), seed 42: "
         f"F2 {manifest.study.best_value:.4f} out of fold",
         f"learning_rate {manifest.study.best_parameters['learning_rate']:.4g}",
-        f"threshold  {manifest.decision_threshold:.6f}",
+        f"threshold  {manifest.decision_threshold:.6f}, chosen on rows unseen by their model; the pickle's predict",
         f"held out   F2 {manifest.metrics.held_out['f2']:.4f} ± {manifest.metrics.standard_error:.4f}; a model that",
         f"feature has {manifest.metrics.trivial:.4f}",
         f"pr_auc {manifest.metrics.held_out['pr_auc']:.4f}   roc_auc {manifest.metrics.held_out['roc_auc']:.4f}",
@@ -154,10 +155,20 @@ def test_summary_says_what_a_person_wants_to_know(run):
         f"published  {run.models / 'adult_income_model.json'}",
         f"report     {run.reports / 'report.md'}",
         "next       make serve-onnx",
+        f"           each with MODELS={run.models}",
     ):
         assert text in run.out
     for artifact in manifest.artifacts.values():
         assert f"{artifact.file}  {artifact.bytes:,} bytes  sha256 {artifact.sha256[:16]}…" in run.out
+
+
+def test_a_threshold_that_the_score_does_not_need_is_not_said_to_be_chosen(run, tmp_path):
+    study = msgspec.structs.replace(run.manifest.record.study, score="roc_auc")
+    manifest = msgspec.structs.replace(run.manifest, study=study)
+    lines = summary_lines(manifest, tmp_path / "a folder", tmp_path)
+    (told,) = [line for line in lines if line.startswith("threshold")]
+    assert f"{manifest.decision_threshold:.6f}, as roc_auc needs no other one; the pickle's predict" in told
+    assert lines[-1] == f"           each with 'MODELS={tmp_path / 'a folder'}'"
 
 
 def test_classification_report_has_the_scores_of_both_classes(run):

@@ -110,8 +110,13 @@ def _check_quotes(buffer: bytes, scan: _Scan, separator: bytes, path: Path, line
     stops = np.isin(after, [separator[0], NEWLINE, RETURN, QUOTE])
     wrong = [*opening[~starts][:1], *closing[: len(stops)][~stops][:1]]
     if wrong:
-        number = line + buffer.count(b"\n", 0, int(min(wrong)))
-        raise TableError(f'{path}, line {number}: a quote inside a field; quote the whole field, and write " as ""')
+        first = int(min(wrong))
+        number = line + buffer.count(b"\n", 0, first)
+        beside = {chr(buffer[place]) for place in (first - 1, first + 1) if 0 <= place < len(buffer)}
+        others = sorted(beside & {*";\t|,"} - {separator.decode()})
+        cause = "fields seem to have another separator" if others else "a quote inside a field"
+        remedy = f"give SEPARATOR={others[0]!r}" if others else 'quote the whole field, and write " as ""'
+        raise TableError(f"{path}, line {number}: {cause}; {remedy}")
     if final and scan.quotes.size % 2:
         number = line + buffer.count(b"\n", 0, int(opening[-1]))
         raise TableError(f"{path}, line {number}: a quoted field that is never closed")

@@ -45,6 +45,8 @@ def infer_dataset(
     table = read_table(path, options)
     if target not in table.columns:
         raise DataError(f"{path}: {explain_missing([target], table.columns)}")
+    if table.is_empty():
+        raise DataError(f"{path}: has no rows below its header")
     labels = infer_target(table[target], task=task, positive=positive)
     given = labels_given(table[target], labels.classes)
     columns = infer_columns(table.filter(given.is_not_null()), target, ignored)

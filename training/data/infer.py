@@ -10,6 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from training.data.typed import (
+    EXACT_FLOAT64,
     MISSING_NUMBERS,
     as_booleans,
     as_dates,
@@ -123,9 +124,9 @@ def _number(column: pl.Series) -> Column | None:
     if whole and not missing and _is_id(name, numbers):
         return Column(name, None, f"an id: every row has its own whole number, from {lowest(numbers):.0f} on")
     if not missing and numbers.n_unique() == 1:
-        return Column(name, None, f"constant: every row has {lowest(numbers):g}")
+        return Column(name, None, f"constant: every row has {_written(lowest(numbers))}")
     kind = "whole numbers" if whole else "numbers"
-    reason = f"{kind} from {lowest(numbers):g} to {highest(numbers):g}{_gaps(missing)}"
+    reason = f"{kind} from {_written(lowest(numbers))} to {_written(highest(numbers))}{_gaps(missing)}"
     if stand_ins := _stand_ins(column):
         reason += f"; {stand_ins} mean missing"
     return Column(name, Numeric(name=name, integer=whole, nullable=missing > 0), reason)
@@ -190,10 +191,13 @@ def _almost_numbers(column: pl.Series) -> str:
 
 
 def _is_id(name: str, numbers: pl.Series) -> bool:
-    """Whole numbers, all different, that are named like an id or count the rows."""
+    """Whole numbers, all different, that are named like an id, or count the rows: without a gap in any order, or one
+    after the other with as many rows left out as there are at most.
+    """
     if len(numbers) < MIN_ROWS_TO_TELL_AN_ID or numbers.n_unique() < len(numbers):
         return False
-    counts_rows = highest(numbers) - lowest(numbers) == len(numbers) - 1
+    span = highest(numbers) - lowest(numbers) + 1
+    counts_rows = span == len(numbers) or (span <= 2 * len(numbers) and numbers.is_sorted())
     return counts_rows or bool(_ID_NAME.search(name) or _CAMEL_ID.search(name))
 
 
@@ -205,6 +209,11 @@ def lowest(numbers: pl.Series) -> float:
 def highest(numbers: pl.Series) -> float:
     """The largest number, for a sentence."""
     return float(numbers.to_numpy().max()) + 0.0
+
+
+def _written(number: float) -> str:
+    """A number for a sentence: whole ones with all their digits."""
+    return f"{number:.0f}" if number.is_integer() and abs(number) < EXACT_FLOAT64 else f"{number:g}"
 
 
 def _stand_ins(column: pl.Series) -> str:

@@ -8,7 +8,7 @@ from bundle.command_line import MODELS
 from bundle.manifest import Manifest
 from bundle.table import to_text
 from bundle.training_record import Study
-from training.model.score import label_of
+from training.model.score import label_of, parse_score
 from training.report.tables import front_table
 
 
@@ -40,7 +40,12 @@ def summary_lines(manifest: Manifest, models: Path, reports: Path) -> list[str]:
 
 def with_models(models: Path) -> list[str]:
     """The line below "next" that says which folder the commands need, if it is not the default."""
-    return [] if models == MODELS else [f"           each with MODELS={shlex.quote(str(models))}"]
+    return [f"           each with {shlex.join(where(models))}"] if where(models) else []
+
+
+def where(models: Path) -> list[str]:
+    """The variable that names the folder to a command, if it is not the default."""
+    return [] if models == MODELS else [f"MODELS={models}"]
 
 
 def _data_and_study(manifest: Manifest) -> list[str]:
@@ -57,9 +62,12 @@ def _data_and_study(manifest: Manifest) -> list[str]:
         f"           {parameters}",
     ]
     if manifest.decision_threshold is not None:
+        score = parse_score(study.score, manifest.task)
+        how = (
+            "chosen on rows unseen by their model" if score.needs_threshold else f"as {score.label} needs no other one"
+        )
         lines.append(
-            f"threshold  {manifest.decision_threshold:.6f}, chosen on rows unseen by their model; the pickle's predict "
-            "and the ONNX label apply it"
+            f"threshold  {manifest.decision_threshold:.6f}, {how}; the pickle's predict and the ONNX label apply it"
         )
     return lines
 
