@@ -52,6 +52,8 @@ def answer(
     cells: Sequence[LoadCell],
     skew: Sequence[SkewRow],
     gaps: Sequence[str],
+    *,
+    rounds: int,
 ) -> Answer:
     """The verdict, the figures that it is based on, and its limits. `gaps` says what wasn't measured, and why."""
     question = f"Is ONNX worth it for {model}?"
@@ -69,7 +71,7 @@ def answer(
     figures.append(_size(onnx, pickle, services))
     if not wrong:
         figures.append(_agreement([row for row in skew if row.service in (onnx, pickle)]))
-    return Answer(question, verdict, (" ".join(figures), " ".join(_limits(contests, cells))))
+    return Answer(question, verdict, (" ".join(figures), " ".join(_limits(contests, cells, rounds))))
 
 
 def shown_scenarios(cells: Sequence[LoadCell]) -> list[str]:
@@ -154,7 +156,7 @@ def _agreement(rows: Sequence[SkewRow]) -> str:
     return f"All {compared:,} compared answers agree with the reference, within {largest:.1e}."
 
 
-def _limits(contests: Sequence[Contest], cells: Sequence[LoadCell]) -> Iterator[str]:
+def _limits(contests: Sequence[Contest], cells: Sequence[LoadCell], rounds: int) -> Iterator[str]:
     """Where it isn't worth it, and what this run doesn't show."""
     first, last = contests[0], contests[-1]
     worse = [one.load for one in contests if one.outcome != "faster"]
@@ -163,6 +165,8 @@ def _limits(contests: Sequence[Contest], cells: Sequence[LoadCell]) -> Iterator[
     elif first.ratio > CLEAR * last.ratio:
         shrunk = f"{times(first.ratio)} for {first.load}, {times(last.ratio)} for {last.load}"
         yield f"The gain shrinks with the batch: {shrunk}."
+    if rounds == 1:
+        yield "One round doesn't show how far such figures vary: give ROUNDS=3 before you rely on them."
     largest = max(rows for scenario in {cell.scenario for cell in cells} for rows in SCENARIOS[scenario])
     yield (
         f"This run says nothing of batches above {largest} {'rows' if largest > 1 else 'row'}, where the model's "

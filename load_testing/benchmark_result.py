@@ -52,7 +52,7 @@ class Benchmark(ModelResult, frozen=True, kw_only=True):
 
     def answer(self) -> Answer:
         """Is ONNX worth it for this model?"""
-        return answer(self.model, self.services, self.cells, self.skew, self.left_out)
+        return answer(self.model, self.services, self.cells, self.skew, self.left_out, rounds=self.protocol.rounds)
 
     def facts(self) -> dict[str, str]:
         """Model and protocol."""

@@ -37,6 +37,14 @@ def test_onnx_that_is_faster_everywhere_is_worth_it():
     assert "nothing of batches above 100 rows" in limits
 
 
+@pytest.mark.parametrize(("rounds", "said"), [(1, True), (3, False)])
+def test_a_single_round_is_not_passed_off_as_certain(rounds, said):
+    result = make_result(cells=figures(6000.0, 150.0), skew=[])
+    result = msgspec.structs.replace(result, protocol=msgspec.structs.replace(result.protocol, rounds=rounds))
+    limits = result.answer().paragraphs[-1]
+    assert ("One round doesn't show how far such figures vary: give ROUNDS=3" in limits) == said
+
+
 def test_pickle_that_is_faster_in_batches_is_said_first():
     _, verdict, (told, limits) = answer_to(figures(6000.0, 150.0, batch=(50.0, 150.0)))
     assert verdict == "For one row, yes; for batches of 100, no, pickle is faster."
