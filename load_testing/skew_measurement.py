@@ -23,13 +23,16 @@ _PATIENCE = 10  # failed requests after which the rest of a route isn't sent: a 
 
 
 class SkewRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One service and route. `failures` is {reason: count of requests}, whose rows are not in `result`."""
+    """One service and route. `failures` is {reason: count of requests}, whose rows are not in `result`. `values`: the
+    model predicts a number, so that the difference is relative, and there are no labels.
+    """
 
     service: str
     route: str
     result: SkewResult
     failures: dict[str, int]
     seconds: float
+    values: bool = False
 
     @property
     def clean(self) -> bool:
@@ -78,7 +81,10 @@ def _measure_route(
             if failures.total() >= _PATIENCE:
                 break
     seconds = time.perf_counter() - started
-    return SkewRow(service=name, route=route, result=result, failures=dict(failures), seconds=seconds)
+    return SkewRow(
+        service=name, route=route, result=result, failures=dict(failures), seconds=seconds,
+        values=reference.manifest.task == "regression",
+    )  # fmt: skip
 
 
 def _compare_answer(

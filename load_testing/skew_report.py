@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from bundle.table import Table
 from load_testing.model_result import ModelResult
+from load_testing.skew import Mismatch
 from load_testing.skew_measurement import SkewRow
 
-_HEADS = (
-    "service", "route", "rows", "prediction match %", "probability match %", "max diff", "MAE", "time s", "failed",
-)  # fmt: skip
+_CLASSES = ("prediction match %", "probability match %", "max diff", "MAE")
+_VALUES = ("value match %", "max relative diff", "mean relative diff")
 
 
 def skew_table(rows: Sequence[SkewRow]) -> Table:
@@ -18,13 +18,22 @@ def skew_table(rows: Sequence[SkewRow]) -> Table:
     for row in rows:
         where = f"{row.service} {row.route}"
         notes += [f"{where}: {count:,} failed: {reason}" for reason, count in row.failures.items()]
-        notes += [
-            f"{where}, row {m.row} ({m.case}): expected {m.expected_label} with P {m.expected_probability:.7f}, "
-            f"served {m.served_label} with P {m.served_probability}"
-            for m in row.result.mismatches
-        ]
+        notes += [f"{where}, {_mismatch(m, values=row.values)}" for m in row.result.mismatches]
     failed = frozenset(number for number, row in enumerate(rows) if not row.clean)
-    return Table("Skew", _HEADS, tuple(map(_cells, rows)), frozenset({0, 1}), failed, tuple(notes))
+    compared = _VALUES if any(row.values for row in rows) else _CLASSES
+    heads = ("service", "route", "rows", *compared, "time s", "failed")
+    return Table("Skew", heads, tuple(map(_cells, rows)), frozenset({0, 1}), failed, tuple(notes))
+
+
+def _mismatch(m: Mismatch, *, values: bool) -> str:
+    if values:
+        answers = f"expected {m.expected_probability:.7g}, served {m.served_probability}"
+    else:
+        answers = (
+            f"expected {m.expected_label} with P {m.expected_probability:.7f}, "
+            f"served {m.served_label} with P {m.served_probability}"
+        )
+    return f"row {m.row} ({m.case}): {answers}"
 
 
 def _cells(row: SkewRow) -> tuple[str, ...]:
@@ -33,7 +42,7 @@ def _cells(row: SkewRow) -> tuple[str, ...]:
         row.service,
         row.route,
         f"{result.rows:,}",
-        f"{result.prediction_match:.3f}",
+        *([] if row.values else [f"{result.prediction_match:.3f}"]),
         f"{result.probability_match:.3f}",
         f"{result.max_abs_difference:.1e}",
         f"{result.mean_abs_difference:.1e}",

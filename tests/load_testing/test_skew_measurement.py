@@ -10,7 +10,8 @@ from bundle.table import to_text
 from load_testing.cpus import available_cpus
 from load_testing.payloads import read_reference
 from load_testing.services import ROOT, running
-from load_testing.skew_measurement import measure_skew, served_model
+from load_testing.skew import Mismatch, SkewResult
+from load_testing.skew_measurement import SkewRow, measure_skew, served_model
 from load_testing.skew_report import SkewReport, skew_table
 
 
@@ -40,6 +41,23 @@ def test_wrong_labels_are_counted(rows_of):
         assert not row.clean
         assert row.result.mismatches[0].row == 0
         assert "row 5 (held_out): expected 0 with P 0.0200000, served 1" in to_text(skew_table([row]))
+
+
+def test_a_regressor_is_compared_by_its_value_alone():
+    mismatch = Mismatch(
+        row=7, case="split:size", expected_label=0, served_label=0, expected_probability=12345.678,
+        served_probability=12340.5,
+    )  # fmt: skip
+    result = SkewResult(
+        rows=4, equal_labels=4, equal_probabilities=3, max_abs_difference=4.2e-4, sum_abs_difference=4e-4,
+        mismatches=(mismatch,),
+    )  # fmt: skip
+    row = SkewRow(service="onnx", route="/predict", result=result, failures={}, seconds=0.25, values=True)
+    table = skew_table([row])
+    assert table.heads[3:6] == ("value match %", "max relative diff", "mean relative diff")
+    assert table.rows[0][2:6] == ("4", "75.000", "4.2e-04", "1.0e-04")
+    assert len(table.heads) == len(table.rows[0])
+    assert table.notes == ("onnx /predict, row 7 (split:size): expected 12345.68, served 12340.5",)
 
 
 def test_failed_requests_are_counted_and_patience_is_limited(rows_of):
