@@ -91,6 +91,8 @@ def _package_pipeline(name: str, options: argparse.Namespace) -> Packaged:
 def _package_graph(name: str, options: argparse.Namespace) -> Packaged:
     rows = _read_rows(options) if options.rows else None
     target = rows[options.target] if rows is not None and options.target in rows.columns else None
+    if rows is not None and options.target and target is None:
+        raise ConversionError(f"ROWS={options.rows}: {explain_missing([options.target], rows.columns)}")
     names, classes = _listed(options.names), _listed(options.classes)
     if len(set(classes)) < len(classes):
         raise ConversionError(f"CLASSES={options.classes}: a label is there twice")

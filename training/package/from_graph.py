@@ -110,7 +110,10 @@ def _column_names(inputs: list[ForeignInput], names: Sequence[str], rows: pl.Dat
     if rows is None or set(own) <= set(rows.columns):
         return own
     if len(rows.columns) != count:
-        raise ConversionError(f"ROWS has {len(rows.columns)} columns beside the target, and the graph takes {count}")
+        raise ConversionError(
+            f"ROWS has {len(rows.columns)} columns beside the target, and the graph takes {count}; NAMES= names those "
+            "that it takes, TARGET= the one that it predicts"
+        )
     return rows.columns
 
 

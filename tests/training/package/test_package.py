@@ -454,6 +454,15 @@ def test_a_regressor_s_target_must_be_a_number(package, capfd):
     assert "TARGET=sold: the model predicts a number, and ROWS has String" in capfd.readouterr().err
 
 
+def test_a_target_that_rows_for_a_graph_do_not_have_is_named(package, capfd):
+    rows = pl.DataFrame({"a": [0.5], "b": [1.0], "c": [1.5], "kind": [0]})
+    assert package(network(1), rows, target="kid") == 1
+    assert "column 'kid' is missing; there are 'a', 'b', 'c', 'kind'" in capfd.readouterr().err
+    assert package(network(1), rows.with_columns(more=pl.lit(1.0)), target="kind") == 1
+    said = capfd.readouterr().err
+    assert "ROWS has 4 columns beside the target, and the graph takes 3; NAMES= names those that it takes" in said
+
+
 def test_a_graph_that_takes_only_one_row_is_refused(package, tmp_path, capfd):
     assert package(network(1, fixed=True), None, "--names", "a,b,c") == 1
     assert "rows at once; is its batch dimension dynamic?" in capfd.readouterr().err
