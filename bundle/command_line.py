@@ -5,14 +5,12 @@ Variables given to make reach a command through the environment, exactly as type
 """
 
 import argparse
-import contextlib
 import difflib
 import math
 import os
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Never
@@ -30,12 +28,14 @@ def run(package: str, commands: Mapping[str, tuple[str, str]]) -> int:
     """Run the command that the command line names. `commands` maps each name to its module, which has a `main`, and its
     purpose.
 
-    Returns the exit status; 2 if there is no such command.
+    Returns the exit status; 2 if there is no such command, 130 if Ctrl-C ended it before it began.
     """
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in commands:
-        with _ended_by_interrupt():
+        try:
             module = import_module(commands[name][0])
+        except KeyboardInterrupt:  # importing takes seconds, and a traceback of libraries helps nobody
+            return 130
         status: int = module.main()
         return status
     if name not in ("", "-h", "--help"):
@@ -46,22 +46,6 @@ def run(package: str, commands: Mapping[str, tuple[str, str]]) -> int:
     wanted = name in ("-h", "--help")
     print("\n".join(lines), file=sys.stdout if wanted else sys.stderr)
     return 0 if wanted else 2
-
-
-@contextlib.contextmanager
-def _ended_by_interrupt() -> Iterator[None]:
-    """Let Ctrl-C end the process without a traceback while there is nothing to interrupt yet: imports take seconds, and
-    libraries turn a KeyboardInterrupt into errors of their own.
-    """
-    usual = signal.getsignal(signal.SIGINT)
-    if usual is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 class _HelpFormatter(argparse.HelpFormatter):

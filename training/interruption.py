@@ -1,7 +1,8 @@
-"""Ctrl-C that waits until no statement of the study's storage is running.
+"""Ctrl-C that waits for what can't be cut short.
 
-An interrupted statement leaves a database session that no longer works: the interrupted trial could not be marked as
-failed, nor the best trial so far be read and published.
+An interrupted statement of the study's storage leaves a database session that no longer works: the interrupted trial
+could not be marked as failed, nor the best trial so far be read and published. And XGBoost loses a KeyboardInterrupt
+that is raised while it reads rows: it ends in an error of its own, or in a crash of the process.
 """
 
 import signal
@@ -53,6 +54,21 @@ def interrupts_held() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     held.raise_kept()
+
+
+class StoppedError(Exception):
+    """Rows are not read on, since Ctrl-C was pressed. XGBoost passes on no KeyboardInterrupt from a batch of rows."""
+
+
+def stop_if_held() -> None:
+    """A point inside XGBoost's reading at which Ctrl-C may take effect.
+
+    Raises:
+        StoppedError: it was pressed within `interrupts_held`.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if isinstance(handler, _Held) and handler.kept:
+        raise StoppedError
 
 
 def raise_held() -> None:

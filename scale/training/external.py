@@ -26,6 +26,7 @@ from scale.training.sample import Plan, survey
 from training.data.prepare import PreparedRows
 from training.dataset import Parameters
 from training.errors import TrainingError
+from training.interruption import StoppedError, interrupts_held
 from training.model.evaluation import Scored
 from training.model.fitting import Model
 from training.model.score import Score
@@ -88,7 +89,11 @@ def _grow(rows: PreparedRows, partitions: Partitions, plan: Plan, threads: int, 
         batches = EncodedBatches(
             preprocessing, partitions.partitions, plan.training, advance=bar.update, cache_prefix=prefix
         )
-        matrix = xgb.ExtMemQuantileDMatrix(batches, nthread=threads)
+        with interrupts_held():
+            try:
+                matrix = xgb.ExtMemQuantileDMatrix(batches, nthread=threads)
+            except StoppedError:
+                raise KeyboardInterrupt from None
         bar.close()
         rounds = classifier.get_num_boosting_rounds()
         arguments = {**boosting_arguments(rows.dataset, classifier), "n_jobs": threads}

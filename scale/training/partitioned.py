@@ -15,6 +15,7 @@ from scale.training.partitions import DrawRange, ForEach, Partition, Partitions,
 from scale.training.sample import Plan
 from training.data.prepare import PreparedRows, pipeline_frame, targets
 from training.dataset import Dataset, Nominal, Parameters
+from training.interruption import stop_if_held
 from training.model.evaluation import Scored, best_threshold
 from training.model.fitting import Model
 from training.model.folds import output_of
@@ -127,7 +128,12 @@ class EncodedBatches(xgb.DataIter):  # type: ignore[misc]  # XGBoost has no type
         self._frames = chain.from_iterable(partition.read(self._part) for partition in self._partitions)
 
     def next(self, input_data: Callable[..., None]) -> bool:
-        """Hand the next batch to XGBoost; False after the last one."""
+        """Hand the next batch to XGBoost; False after the last one.
+
+        Raises:
+            StoppedError: Ctrl-C is held.
+        """
+        stop_if_held()
         frame = next(self._frames, None)
         if frame is None:
             return False

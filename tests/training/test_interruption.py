@@ -1,4 +1,4 @@
-"""Ctrl-C at the worst moment: within a statement of the study's storage."""
+"""Ctrl-C at the worst moment: within a statement of the study's storage, or while XGBoost reads rows."""
 
 import io
 import signal
@@ -7,14 +7,22 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from xgboost import XGBClassifier
 
-from training.interruption import Insisted, interrupts_held, raise_held
+from training.interruption import Insisted, StoppedError, interrupts_held, raise_held, stop_if_held
+from training.model import folds as folding
+from training.model.evaluation import Scored
+from training.model.fitting import finish_model, fit_model
+from training.model.folds import prepare_folds
+from training.model.score import parse_score
 from training.tuning.shared_study import run_shared_study
 from training.tuning.study import finished, open_study, run_study
 
@@ -200,3 +208,79 @@ def test_a_run_in_a_thread_does_not_take_what_the_main_thread_is_to_get():
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("raised in the main thread\n", "")
+
+
+def test_a_fold_is_prepared_to_its_end(made_up, monkeypatch):
+    rows = made_up.prepared(*made_up.orchard())
+    made = []
+    original = folding._boosted
+
+    def boosted(split):
+        signal.raise_signal(signal.SIGINT)
+        made.append(original(split))
+        return made[-1]
+
+    monkeypatch.setattr(folding, "_boosted", boosted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folds(rows.dataset, rows.features, rows.target, rows.wide, seed=1)
+    assert len(made) == 1
+
+
+def test_a_fit_is_finished(made_up, monkeypatch):
+    rows = made_up.prepared(*made_up.orchard())
+    fitted = []
+    original = XGBClassifier.fit
+
+    def fit(self, *arguments, **keywords):
+        signal.raise_signal(signal.SIGINT)
+        fitted.append(original(self, *arguments, **keywords))
+        return fitted[-1]
+
+    monkeypatch.setattr(XGBClassifier, "fit", fit)
+    nothing = Scored(rows.target[:0], np.empty(0, dtype=np.float32))
+    with pytest.raises(KeyboardInterrupt):
+        finish_model(rows, {"n_estimators": 3, "max_depth": 2}, 0.5, nothing, seed=1)
+    assert len(fitted) == 1
+
+
+def test_the_folds_that_were_begun_are_finished_before_the_threshold_is_chosen(made_up, monkeypatch):
+    rows = made_up.prepared(*made_up.orchard())
+    folds = prepare_folds(rows.dataset, rows.features, rows.target, rows.wide, seed=1)
+    finished_folds = []
+
+    def predicting(fold):
+        def predict(parameters):
+            output = fold.predict(parameters)
+            finished_folds.append(output)
+            return output
+
+        return predict
+
+    class Pressing(ThreadPoolExecutor):
+        def __enter__(self):
+            signal.raise_signal(signal.SIGINT)
+            return super().__enter__()
+
+    monkeypatch.setattr(folding, "ThreadPoolExecutor", Pressing)
+    watched = [folding.Fold(fold.rows, predicting(fold)) for fold in folds]
+    with pytest.raises(KeyboardInterrupt):
+        fit_model(rows, watched, {"n_estimators": 3}, parse_score("f2", rows.dataset.task), seed=1, threads=2)
+    assert len(finished_folds) == 2
+
+
+def test_reading_stops_with_an_error_that_xgboost_passes_on():
+    stopped = []
+
+    def read():
+        with interrupts_held():
+            stop_if_held()
+            signal.raise_signal(signal.SIGINT)
+            for _ in range(2):  # XGBoost may ask again
+                with pytest.raises(StoppedError):
+                    stop_if_held()
+                stopped.append(True)
+
+    stop_if_held()
+    with pytest.raises(KeyboardInterrupt):
+        read()
+    assert stopped == [True, True]

@@ -10,6 +10,7 @@ from xgboost import Booster, XGBModel
 
 from training.data.prepare import PreparedRows
 from training.dataset import Parameters
+from training.interruption import interrupts_held
 from training.model.evaluation import Scored, best_threshold
 from training.model.folds import Fold, out_of_fold
 from training.model.pipeline import apply_threshold, build_pipeline
@@ -43,8 +44,13 @@ class Model:
 def fit_model(
     rows: PreparedRows, folds: list[Fold], parameters: Parameters, score: Score, *, seed: int, threads: int
 ) -> Model:
-    """Choose the threshold on out-of-fold predictions, then fit the pipeline on all training rows."""
-    output = out_of_fold(folds, parameters, threads=threads)
+    """Choose the threshold on out-of-fold predictions, then fit the pipeline on all training rows.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; raised once the fit that was begun is finished.
+    """
+    with interrupts_held():
+        output = out_of_fold(folds, parameters, threads=threads)
     threshold = best_threshold(score, rows.target, output) if score.task == "binary_classification" else None
     return finish_model(rows, parameters, threshold, Scored(rows.target, output), seed=seed)
 
@@ -52,8 +58,13 @@ def fit_model(
 def finish_model(
     rows: PreparedRows, parameters: Parameters, threshold: float | None, out_of_sample: Scored, *, seed: int
 ) -> Model:
-    """Fit the pipeline on all training rows, and put the threshold on it, if there is one."""
-    pipeline = build_pipeline(rows.dataset, parameters, rows.wide, seed=seed).fit(rows.features, rows.target)
+    """Fit the pipeline on all training rows, and put the threshold on it, if there is one.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; raised once the pipeline is fitted.
+    """
+    with interrupts_held():
+        pipeline = build_pipeline(rows.dataset, parameters, rows.wide, seed=seed).fit(rows.features, rows.target)
     if threshold is None:
         return Model(pipeline, pipeline, None, out_of_sample)
     return Model(apply_threshold(pipeline, threshold, rows.features, rows.target), pipeline, threshold, out_of_sample)

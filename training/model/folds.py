@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from bundle.graph_names import Task
 from training.dataset import Dataset, Parameters
-from training.interruption import raise_held
+from training.interruption import interrupts_held, raise_held
 from training.model.pipeline import OBJECTIVES, build_pipeline, build_preprocessing
 from training.model.score import Output, Target
 
@@ -42,11 +42,19 @@ def prepare_folds(
     """Split the training rows, stratified by class; encoders see only each fold's own training part.
 
     Rows for XGBoost are encoded and binned here, once for all trials. A data set's own pipeline is fitted whole.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; raised once the fold that was begun is prepared.
     """
     splitter = KFold if dataset.task == "regression" else StratifiedKFold
     parts = splitter(FOLDS, shuffle=True, random_state=seed).split(features, target)
     splits = [_Split(dataset, features, target, wide, seed, inside, outside) for inside, outside in parts]
-    return [Fold(split.outside, (_own_pipeline if dataset.pipeline else _boosted)(split)) for split in splits]
+    folds = []
+    with interrupts_held():
+        for split in splits:
+            folds.append(Fold(split.outside, (_own_pipeline if dataset.pipeline else _boosted)(split)))
+            raise_held()
+    return folds
 
 
 @dataclass(frozen=True)

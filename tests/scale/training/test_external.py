@@ -1,6 +1,7 @@
 """Training on rows that stay on disk: the same model kinds, from the same arguments, by the same way to the bundle."""
 
 import re
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 
 from bundle.artifacts import read_artifact
 from bundle.manifest import read_manifest
-from scale.training import external, partitions
+from scale.training import external, partitioned, partitions
 from scale.training import sample as survey
 from scale.training.external import fit_external
 from scale.training.partitioned import predict_part
@@ -219,7 +220,7 @@ def test_a_folder_without_parquet_or_with_something_else_named_so(tmp_path, caps
     (tmp_path / "a.parquet").write_text("no parquet")
     assert main(arguments) == 1
     assert f"error: {tmp_path / 'a.parquet'}: can't be read" in capsys.readouterr().err
-    assert not any((tmp_path / "models").iterdir())
+    assert not (tmp_path / "models").exists()
 
 
 def test_what_is_no_partition_is_refused_by_name_or_left_out_if_asked(tmp_path):
@@ -265,6 +266,26 @@ def test_a_failing_file_ends_the_fit_with_its_own_error(tmp_path):
     (tmp_path / "rows.parquet").unlink()
     with pytest.raises(DataError, match=r"rows\.parquet: can't be read"):
         fit_external(rows, opened, plan, PARAMETERS, SCORE, seed=1, threads=1)
+
+
+def test_ctrl_c_while_xgboost_reads_is_ctrl_c_and_no_error_of_its_own(opened, small_batches, monkeypatch):
+    plan = plan_parts(adult.DATASET, opened.rows, 500)
+    rows = survey.survey(opened, plan)
+    read, original = [], partitioned.EncodedBatches.next
+
+    def pressed(self, input_data):
+        signal.raise_signal(signal.SIGINT)
+        read.append(self)
+        return original(self, input_data)
+
+    monkeypatch.setattr(partitioned.EncodedBatches, "next", pressed)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit_external(rows, opened, plan, PARAMETERS, SCORE, seed=1, threads=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(read) == 1
 
 
 def test_a_temporary_folder_without_room_is_told_before_xgboost_fails(opened, monkeypatch):
