@@ -165,6 +165,12 @@ def _limits(contests: Sequence[Contest], cells: Sequence[LoadCell], rounds: int)
     elif first.ratio > CLEAR * last.ratio:
         shrunk = f"{times(first.ratio)} for {first.load}, {times(last.ratio)} for {last.load}"
         yield f"The gain shrinks with the batch: {shrunk}."
+    idle = [one.load for one in contests if one.onnx.idle or one.pickle.idle]
+    if idle:
+        yield (
+            f"With {' and with '.join(idle)}, neither a service nor the load generator was at its limit: something "
+            "else took the CPUs, or there were too few clients. Repeat it on an idle machine."
+        )
     if rounds == 1:
         yield "One round doesn't show how far such figures vary: give ROUNDS=3 before you rely on them."
     largest = max(rows for scenario in {cell.scenario for cell in cells} for rows in SCENARIOS[scenario])

@@ -12,7 +12,7 @@ from typing import Any
 
 from bundle.command_line import Parser, file_path, real_number, whole_number
 from training.data.csv_options import add_csv_options, read_csv_options
-from training.data.file_dataset import InferredDataset, infer_dataset, schema_lines
+from training.data.file_dataset import InferredDataset, doubts, infer_dataset, schema_lines
 from training.data.sources import AUTO
 from training.dataset import Dataset
 from training.errors import TrainingError
@@ -132,6 +132,8 @@ def _own_file(parser: argparse.ArgumentParser, given: dict[str, Any]) -> dict[st
     except TrainingError as error:
         parser.exit(1, f"error: {error}\n")
     print("\n".join(schema_lines(inferred)), flush=True)
+    for doubt in doubts(inferred):
+        print(f"warning: {doubt}", file=sys.stderr)
     return {"dataset": inferred.dataset, "data": AUTO, "data_dir": path.parent, "own_file": inferred}
 
 

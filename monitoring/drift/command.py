@@ -26,7 +26,7 @@ from monitoring.options import DAMAGED, FAILED, FINE, FOUND, INTERRUPTED, add_re
 from monitoring.page import render
 from monitoring.record.reader import RecordReader
 from monitoring.record.rows import Misfit, Shape
-from monitoring.record.summary import first_damage, summarize, versions_seen
+from monitoring.record.summary import first_damage, not_read, summarize, versions_seen
 
 MOST_WINDOWS = 100
 LONGEST_WINDOW = 24 * 36525
@@ -76,7 +76,7 @@ def measure(given: argparse.Namespace) -> DriftReport:
     if not counter.windows:
         raise RecordError(
             f"RECORD={given.record}: no row of {manifest.name} {manifest.version}, the bundle in {given.models}; "
-            f"there are {versions_seen(record)}{first_damage(record)}"
+            f"there are {versions_seen(record)}{not_read(record)}{first_damage(record)}"
         )
     if len(counter.windows) > MOST_WINDOWS:
         raise RecordError(

@@ -71,7 +71,8 @@ def record_notes(record: RecordSummary) -> tuple[str, ...]:
     if record.early:
         notes.append(f"{record.early:,} rows are older than SINCE.")
     if record.unfinished:
-        notes.append(f"{record.unfinished:,} files are still being written, and were not read.")
+        files = "1 file is" if record.unfinished == 1 else f"{record.unfinished:,} files are"
+        notes.append(f"{files} still being written, and not read yet: wait a minute, or stop the service.")
     if record.removed:
         notes.append(f"{record.removed:,} files were removed by the service while the record was read.")
     if record.others:
@@ -82,6 +83,13 @@ def record_notes(record: RecordSummary) -> tuple[str, ...]:
 def first_damage(record: RecordSummary) -> str:
     """The first damaged place and how many there are, for the end of a sentence; empty if there is none."""
     return f"; {record.damaged:,} damaged places, the first: {record.damage[0]}" if record.damage else ""
+
+
+def not_read(record: RecordSummary) -> str:
+    """Rows that are too old and files that are too new, for the end of a sentence; empty if there are none."""
+    early = f"; {record.early:,} rows are older than SINCE" if record.early else ""
+    late = f"; files still being written: {record.unfinished:,}, wait a minute or stop the service"
+    return early + (late if record.unfinished else "")
 
 
 def versions_seen(record: RecordSummary) -> str:

@@ -25,7 +25,7 @@ from monitoring.errors import RecordError, ReplayError
 from monitoring.options import DAMAGED, FAILED, FINE, FOUND, INTERRUPTED, add_record_options
 from monitoring.page import render
 from monitoring.record.reader import RecordReader
-from monitoring.record.summary import first_damage, summarize, versions_seen
+from monitoring.record.summary import first_damage, not_read, summarize, versions_seen
 from monitoring.replay.model import BundleModel
 from monitoring.replay.replaying import Limits, Replay, Target
 from monitoring.replay.report import INTERVALS, ReplayReport, replayed
@@ -77,7 +77,7 @@ def replay(given: argparse.Namespace) -> ReplayReport:
         reasons = "".join(f"; {count:,} rows: {reason}" for reason, count in run.left_out.items())
         raise RecordError(
             f"RECORD={given.record}: no row that {manifest.name} {manifest.version} could answer again; "
-            f"there are {versions_seen(record)}{first_damage(record)}{reasons}"
+            f"there are {versions_seen(record)}{not_read(record)}{first_damage(record)}{reasons}"
         )
     results = (
         replayed(

@@ -45,6 +45,17 @@ def test_a_single_round_is_not_passed_off_as_certain(rounds, said):
     assert ("One round doesn't show how far such figures vary: give ROUNDS=3" in limits) == said
 
 
+@pytest.mark.parametrize(("generator", "said"), [(0.5, True), (0.95, False)])
+def test_figures_of_services_that_were_not_at_their_limit_are_doubted(generator, said):
+    cells = [
+        msgspec.structs.replace(cell, server_utilisation=0.5, generator_utilisation=generator)
+        for cell in figures(6000.0, 150.0)
+    ]
+    limits = answer_to(cells).paragraphs[-1]
+    told = "With one row and with batches of 100, neither a service nor the load generator was at its limit"
+    assert (told in limits) == said
+
+
 def test_pickle_that_is_faster_in_batches_is_said_first():
     _, verdict, (told, limits) = answer_to(figures(6000.0, 150.0, batch=(50.0, 150.0)))
     assert verdict == "For one row, yes; for batches of 100, no, pickle is faster."

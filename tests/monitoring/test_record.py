@@ -15,7 +15,7 @@ from monitoring.errors import RecordError
 from monitoring.record import files
 from monitoring.record.reader import RecordReader
 from monitoring.record.rows import Misfit, Shape
-from monitoring.record.summary import record_notes, summarize
+from monitoring.record.summary import not_read, record_notes, summarize
 from tests.contract.any_models import BINARY, REGRESSION
 from tests.monitoring.recorded_traffic import START, write_lines, write_record
 
@@ -75,9 +75,15 @@ def test_unfinished_and_other_files_are_left_and_said(record):
     (record / ".in-use").write_text("")
     rows, reading = read(record)
     assert len(rows) == 8
-    notes = record_notes(summarize(record, reading))
+    summary = summarize(record, reading)
+    told = not_read(msgspec.structs.replace(summary, early=1200))
+    assert told == (
+        "; 1,200 rows are older than SINCE; files still being written: 1, wait a minute or stop the service"
+    )
+    assert not_read(msgspec.structs.replace(summary, unfinished=0)) == ""
+    notes = record_notes(summary)
     assert notes == (
-        "1 files are still being written, and were not read.",
+        "1 file is still being written, and not read yet: wait a minute, or stop the service.",
         "Not files of a record, and not read: notes.txt.",
     )
 

@@ -7,7 +7,7 @@ import sys
 import polars as pl
 import pytest
 
-from training.data.file_dataset import dataset_name, infer_dataset, module_text, schema_lines
+from training.data.file_dataset import dataset_name, doubts, infer_dataset, module_text, schema_lines
 from training.data.infer import coarse_numbers, infer_column, infer_columns
 from training.data.infer_target import infer_target
 from training.data.typed import typed_rows
@@ -166,6 +166,7 @@ def test_a_file_is_a_data_set(csv):
         "age": None, "since": dt.date(2024, 1, 1), "active": False, "zip": "00000", "churn": "yes",
     }  # fmt: skip
     told = "\n".join(schema_lines(inferred))
+    assert doubts(inferred) == []
     for part in (
         "120 rows, 4 features",
         "target   churn: two classes; positive is 'yes'",
@@ -267,6 +268,18 @@ def test_a_column_that_one_value_keeps_from_being_numeric_says_so():
     column = pl.Series("x", [*(str(i % 9) for i in range(ROWS)), "1e400"])
     assert infer_column(column).feature == Nominal(name="x")
     assert "1 of 61 values are no numbers, such as '1e400'" in infer_column(column).reason
+
+
+@pytest.mark.parametrize(
+    ("distinct", "told"), [(40, "is left out: not a numeric"), (9, "is one of categories: 10 categories, such as '20'")]
+)
+def test_a_column_in_which_numbers_were_probably_meant_is_a_doubt(tmp_path, distinct, told):
+    ages = ["4o", *(str(20 + i % distinct) for i in range(ROWS))]
+    path = tmp_path / "rows.csv"
+    path.write_text("age,x,y\n" + "".join(f"{age},{i % 7},{'ny'[i % 2]}\n" for i, age in enumerate(ages)))
+    (doubt,) = doubts(infer_dataset(path, "y"))
+    assert doubt.startswith(f"column 'age' {told}")
+    assert "not a numeric feature, as 1 of 61 values are no numbers, such as '4o'; correct the file, or name" in doubt
 
 
 def test_types_of_a_parquet_file_decide_before_their_texts_do():

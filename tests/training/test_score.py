@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from training.errors import TrainingError
 from training.model.evaluation import Scored
-from training.model.score import DEFAULTS, parse_score
+from training.model.score import DEFAULTS, number_text, parse_score
 from training.model.worth import judge
 
 BINARY, MULTI, REGRESSION = "binary_classification", "multiclass_classification", "regression"
@@ -94,3 +94,11 @@ def test_a_regression_has_no_single_answer_to_tell():
     target = np.arange(50.0)
     worth = judge(parse_score("r2", REGRESSION), target, Scored(target, target.astype(np.float32)), None)
     assert worth.warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.81234, "0.8123"), (0.0, "0.0000"), (-59130.7221, "-59,130.7"), (0.000029, "3e-05"), (999.99999, "1000.0000")],
+)
+def test_scores_of_any_size_are_written_so_that_they_say_something(value, text):
+    assert number_text(value) == text

@@ -92,6 +92,16 @@ def _kind(feature: FeatureSpec) -> str:
     return type(feature).__name__.lower()
 
 
+def doubts(inferred: InferredDataset) -> list[str]:
+    """A sentence for each column in which numbers were probably meant."""
+    return [
+        f"column {column.name!r} is {'left out' if column.feature is None else 'one of categories'}: {column.reason}; "
+        "correct the file, or name the column in IGNORE="
+        for column in inferred.columns
+        if column.doubtful
+    ]
+
+
 def module_text(inferred: InferredDataset) -> str:
     """The data set as a Python module, to be edited and named in `DATASET=`."""
     return "\n".join(_module_lines(inferred)) + "\n"

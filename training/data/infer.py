@@ -43,11 +43,12 @@ _OTHER_DATE = r"^\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T]\d{1,2}:\d{2}.*)?$"
 
 
 class Column(NamedTuple):
-    """A column's feature, None if it is left out, and why."""
+    """A column's feature, None if it is left out, and why. `doubtful`: numbers were probably meant."""
 
     name: str
     feature: FeatureSpec | None
     reason: str
+    doubtful: bool = False
 
 
 def infer_columns(table: pl.DataFrame, target: str, ignored: Sequence[str]) -> list[Column]:
@@ -162,16 +163,16 @@ def _category(column: pl.Series) -> Column:
     if many and (mean := seen.str.len_chars().mean()) is not None and float(str(mean)) > TEXT_LENGTH:
         return Column(name, None, f"free text: {distinct:,} different texts in {len(seen):,} rows")
     if many and (reason := _almost_numbers(column)):
-        return Column(name, None, reason)
+        return Column(name, None, reason, doubtful=True)
     if many:
         return Column(name, None, f"an id: {distinct:,} different values in {len(seen):,} rows")
     if distinct > MAX_CATEGORIES:
         return Column(name, None, f"{distinct:,} categories, more than {MAX_CATEGORIES:,}")
     some = ", ".join(map(_quoted, seen.value_counts(sort=True)[name].head(3).to_list()))
     reason = f"{distinct:,} categories, such as {some}{_gaps(missing)}"
-    if others := _almost_numbers(column):
-        reason += f"; {others}"
-    return Column(name, Nominal(name=name, nullable=missing > 0), reason)
+    others = _almost_numbers(column)
+    reason += f"; {others}" if others else ""
+    return Column(name, Nominal(name=name, nullable=missing > 0), reason, doubtful=bool(others))
 
 
 def _almost_numbers(column: pl.Series) -> str:

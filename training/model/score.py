@@ -78,6 +78,13 @@ def label_of(name: str) -> str:
     return name.upper() if _F_BETA.fullmatch(name) else name
 
 
+def number_text(value: float) -> str:
+    """A score for a report: four decimals, but one for large values, and a significant digit for tiny ones."""
+    if abs(value) >= 1000:
+        return f"{value:,.1f}"
+    return f"{value:.4f}" if abs(value) >= 0.00005 or value == 0 else f"{value:.1g}"
+
+
 def parse_score(name: str, task: Task) -> Score:
     """The score of that name, "" being the task's default.
 

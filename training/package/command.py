@@ -20,6 +20,7 @@ from training.package.from_graph import graph_source
 from training.package.from_pipeline import pipeline_source, reference_target
 from training.report.terminal import with_models
 
+ONNX_ONLY = ("classes", "names", "task")
 TASKS = ("binary_classification", "multiclass_classification", "regression")
 
 
@@ -27,8 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 published, 1 nothing published because of an error, 2 wrong usage."""
     parser = _parser()
     options = parser.read(arguments)
-    if (options.pipeline is None) == (options.onnx is None):
+    if options.pipeline is not None and options.onnx is not None:
+        parser.error("--pipeline and --onnx are both given: package one model at a time")
+    if options.pipeline is None and options.onnx is None:
         parser.error("--pipeline or --onnx is needed, one of them: the model to package")
+    if options.pipeline is not None and (given := [name for name in ONNX_ONLY if getattr(options, name)]):
+        parser.error(f"--{given[0]} is for --onnx only: a pipeline says it itself")
     if options.pipeline is not None and (options.rows is None or not options.target):
         parser.error("--pipeline needs --rows and --target: rows to check the model on, and the column it predicts")
     name = options.name or (options.pipeline or options.onnx).stem.replace("-", "_").replace(" ", "_")
@@ -80,8 +85,9 @@ def _package_pipeline(name: str, options: argparse.Namespace) -> Packaged:
         raise ConversionError(f"ROWS={options.rows}: {explain_missing([options.target], rows.columns)}")
     print("".join(f"{note}\n" for note in notes), end="", flush=True)
     source, table = pipeline_source(
-        name, estimator, rows.drop(options.target), positive=options.positive, threshold=options.threshold
-    )
+        name, estimator, rows.drop(options.target), target=options.target, positive=options.positive,
+        threshold=options.threshold,
+    )  # fmt: skip
     if wide := large_numbers(table, table.columns):
         print(f"warning: {', '.join(wide)}: numbers beyond 2^24 = 16,777,216, which float32 can't all tell apart")
     target = reference_target(source.interface, plain(rows[options.target]))

@@ -182,7 +182,13 @@ def _with_answer(
 ) -> Interface:  # fmt: skip
     """The interface with its task and classes."""
     width = sample.shape[1]
-    labels: list[ClassLabel] = [*(_labels(classes) or stored_classes(model))]
+    stored, given = stored_classes(model), _labels(classes)
+    if stored != given and sorted(map(str, stored)) == sorted(map(str, given)):
+        raise ConversionError(
+            f"CLASSES={','.join(classes)}: the graph has the same labels in another order, "
+            f"{','.join(map(str, stored))}; leave CLASSES out"
+        )
+    labels: list[ClassLabel] = [*(given or stored)]
     classifies = classifies or width > 1 or bool(labels)
     if task == "regression" or (task is None and not classifies):
         if width > 1:

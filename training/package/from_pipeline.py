@@ -1,7 +1,7 @@
 """A fitted scikit-learn pipeline, or a single estimator, as a source of a bundle."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import polars as pl
 from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 
 from bundle.graph_names import Task
@@ -36,17 +37,23 @@ def pipeline_source(
     estimator: Any,  # noqa: ANN401 - any estimator
     rows: pl.DataFrame,
     *,
+    target: str,
     positive: str,
     threshold: float | None,
 ) -> tuple[Source, pl.DataFrame]:
-    """The source, and the rows with the features' columns only.
+    """The source, and the rows with the features' columns only; `target` is the column that was taken from them.
 
     Raises:
         ConversionError: rows and pipeline don't fit each other, or a step can't be converted.
     """
     problems = unknown_steps(estimator)
     names = _feature_names(estimator, rows.columns)
-    if missing := [column for column in names if column not in rows.columns]:
+    if target in names:
+        problems.append(
+            f"TARGET={target} is one of the columns that the pipeline was fitted on; if it is what the pipeline "
+            "predicts, fit it on a frame without it"
+        )
+    if missing := [column for column in names if column not in (*rows.columns, target)]:
         problems.append(f"ROWS has no column {', '.join(map(repr, missing))}; it has {', '.join(rows.columns)}")
     if problems:
         raise ConversionError("\nerror: ".join(problems))
@@ -117,7 +124,11 @@ def reference_target(interface: Interface, column: pl.Series) -> pl.Series:
     found = pl.Series([index.get(_plain_text(value, boolean=boolean)) for value in column.to_list()], dtype=pl.Int32)
     if found.null_count() == len(found) > column.null_count():
         labels = " or ".join(map(repr, interface.classes[:10]))
-        raise ConversionError(f"TARGET={column.name}: no row has a label of the model, {labels}")
+        there = ", ".join(map(repr, column.drop_nulls().unique(maintain_order=True).head(10).to_list()))
+        raise ConversionError(
+            f"TARGET={column.name}: no row has a label of the model, {labels}; there are {there}. Recode the column, "
+            "or give an ONNX graph's labels in CLASSES="
+        )
     return found
 
 
@@ -130,13 +141,25 @@ def _feature_names(estimator: Any, columns: Sequence[str]) -> list[str]:  # noqa
     for candidate in (estimator, steps_of(estimator)[0][1]):
         if (names := getattr(candidate, "feature_names_in_", None)) is not None:
             written = {column.replace(" ", "_"): column for column in columns}  # as LightGBM writes them
-            return [name if name in columns else written.get(name, name) for name in map(str, names)]
+            used = _without_dropped(steps_of(estimator)[0][1], list(map(str, names)))
+            return [name if name in columns else written.get(name, name) for name in used]
     count = getattr(estimator, "n_features_in_", None) or getattr(steps_of(estimator)[0][1], "n_features_in_", None)
     if count is not None and count != len(columns):
         raise ConversionError(
             f"the pipeline takes {count} columns without names, and ROWS has {len(columns)} beside the target"
         )
     return list(columns)
+
+
+def _without_dropped(first: Any, names: list[str]) -> list[str]:  # noqa: ANN401 - any step
+    """The names of those columns that a ColumnTransformer doesn't drop; it does not ask for the others."""
+    if not isinstance(first, ColumnTransformer):
+        return names
+    kept: set[object] = set()
+    for _, part, chosen in first.transformers_:
+        if not (isinstance(part, str) and part == "drop"):
+            kept.update([chosen] if isinstance(chosen, str) else list(chosen) if isinstance(chosen, Iterable) else [0])
+    return [name for name in names if name in kept] if all(isinstance(one, str) for one in kept) else names
 
 
 def _interface(

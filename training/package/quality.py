@@ -4,16 +4,22 @@ what rounding their numbers to float32 changes.
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, mean_absolute_error, r2_score
 
+from bundle.manifest import ClassLabel
 from bundle.tolerance import PROBABILITY_TOLERANCE, VALUE_TOLERANCE
 from training.export.interface import Interface, Tensors
 from training.export.parity import distance
 from training.export.predictions import Predictions
+
+MUCH_BETTER = 0.2
+"""So much more accuracy with the classes in another order means that they are in the wrong one."""
 
 
 class Rounding(NamedTuple):
@@ -28,26 +34,29 @@ class Rounding(NamedTuple):
 
     def lines(self) -> list[str]:
         """What a person should know about it."""
+        lines = [f"rounding   {self.rows:,} rows have numbers that are rounded to float32, as services do"]
         if not self.changed:
-            return [f"rounding   {self.rows:,} rows have numbers that float32 rounds; none gets another answer by it"]
+            return [f"{lines[0]}; none gets another answer by it"]
         return [
-            f"rounding   without rounding to float32, as services do, the model answers {self.changed:,} of "
-            f"{self.rows:,} rows otherwise:",
-            f"           largest difference {self.largest:.2g}"
-            + (f", another class for {self.labels:,}" if self.labels else "")
+            *lines,
+            f"warning: the model's own answer to {self.changed:,} of them is another one without rounding: it differs "
+            f"by up to {self.largest:.2g}"
+            + (f", and in the class for {self.labels:,}" if self.labels else "")
             + "; fit the model on float32 numbers to avoid it",
         ]
 
 
 class TargetScore(NamedTuple):
     """The model's scores on the rows whose target is known: name to value. `least` is what the first one has to exceed,
-    the score of a model that looks at no feature.
+    the score of a model that looks at no feature. `reordered`: the classes in an order in which the accuracy would be
+    clearly higher, and that accuracy.
     """
 
     rows: int
     unknown: int
     scores: dict[str, float]
     least: float
+    reordered: tuple[tuple[ClassLabel, ...], float] | None = None
 
     def lines(self) -> list[str]:
         """The scores, and a warning if they are no better than those of a model that looks at no feature."""
@@ -58,7 +67,13 @@ class TargetScore(NamedTuple):
             f"target     {self.rows:,} rows{left_out}: {first} {self.scores[first]:.4f}{rest}; "
             f"a model that looks at no feature has {first} {self.least:.4g}"
         ]
-        if not self.scores[first] > self.least:
+        if self.reordered is not None:
+            order, accuracy = self.reordered
+            lines.append(
+                f"warning: with the classes in the order {', '.join(map(str, order))} the accuracy would be "
+                f"{accuracy:.4g}: are they in the model's order, and is TARGET the right column?"
+            )
+        elif not self.scores[first] > self.least:
             lines.append(
                 "warning: on ROWS the model is no better than one that looks at no feature: are TARGET, the columns "
                 "and the classes those of the model, and in its order?"
@@ -91,6 +106,7 @@ def score_rows(interface: Interface, answers: Predictions, target: pl.Series) ->
         return None
     truth, given = target.drop_nulls().to_numpy(), answers.at(known)
     scores: dict[str, float] = {}
+    reordered = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a few rows may lack a class, and R² needs two rows
         if interface.task == "regression":
@@ -102,4 +118,19 @@ def score_rows(interface: Interface, answers: Predictions, target: pl.Series) ->
             scores["balanced accuracy"] = float(balanced_accuracy_score(truth, given.labels))
             scores["accuracy"] = float(accuracy_score(truth, given.labels))
             least = 1 / len(np.unique(truth))
-    return TargetScore(int(known.sum()), int((~known).sum()), scores, least)
+            reordered = _better_order(interface, truth, given.labels, scores["accuracy"])
+    return TargetScore(int(known.sum()), int((~known).sum()), scores, least, reordered)
+
+
+def _better_order(
+    interface: Interface, truth: NDArray[Any], labels: NDArray[np.int64], accuracy: float
+) -> tuple[tuple[ClassLabel, ...], float] | None:
+    """The assignment of labels to class indices with the highest accuracy, if it is higher by `MUCH_BETTER`."""
+    count = len(interface.classes)
+    confusion = np.zeros((count, count), dtype=np.int64)  # [class index answered, class index of the target]
+    np.add.at(confusion, (labels, truth), 1)
+    answered, meant = linear_sum_assignment(confusion, maximize=True)
+    best = float(confusion[answered, meant].sum() / len(truth))
+    if best < accuracy + MUCH_BETTER:
+        return None
+    return tuple(interface.classes[place] for place in meant), best

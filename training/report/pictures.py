@@ -208,7 +208,7 @@ def _residuals(axes: Axes, _: Manifest, evidence: Evidence) -> None:
     target, output = _points(evidence.held_out)
     axes.axhline(0, color=GREY, linewidth=1)
     axes.scatter(output, output - target, s=8, alpha=0.4, color=BLUE)
-    axes.set(xlabel="predicted", ylabel="predicted less true, held out")
+    axes.set(xlabel="predicted", ylabel="predicted \N{MINUS SIGN} true, held out")
 
 
 def _points(scored: Scored) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from bundle.table import Table
 from bundle.training_record import FrontTrial, Metrics, Study
-from training.model.score import label_of
+from training.model.score import label_of, number_text
 
 _COUNTS = ("true_", "false_")
 
@@ -11,7 +11,7 @@ def score_table(metrics: Metrics) -> Table:
     """A line per score that both sets of rows have; the counts of the confusion matrix have a picture instead."""
     out_of_fold, held_out = metrics.out_of_fold, metrics.held_out
     names = [name for name in out_of_fold if name in held_out and not name.startswith(_COUNTS)]
-    rows = tuple((name, f"{out_of_fold[name]:.4f}", f"{held_out[name]:.4f}") for name in names)
+    rows = tuple((name, number_text(out_of_fold[name]), number_text(held_out[name])) for name in names)
     return Table("Scores", ("score", "out of sample", "held out"), rows)
 
 

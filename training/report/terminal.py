@@ -8,7 +8,7 @@ from bundle.command_line import MODELS
 from bundle.manifest import Manifest
 from bundle.table import to_text
 from bundle.training_record import Study
-from training.model.score import label_of, parse_score
+from training.model.score import label_of, number_text, parse_score
 from training.report.tables import front_table
 
 
@@ -33,7 +33,7 @@ def summary_lines(manifest: Manifest, models: Path, reports: Path) -> list[str]:
         *_artifacts(manifest, models),
         "",
         f"report     {reports / 'report.md'}",
-        "next       make serve-onnx | make serve-pickle | make bench | make skew | make visualize",
+        "next       make serve-onnx | make serve-axum | make serve-pickle | make bench | make skew | make visualize",
         *with_models(models),
     ]
 
@@ -58,7 +58,7 @@ def _data_and_study(manifest: Manifest) -> list[str]:
         f"data       {data.source}: {data.rows:,} rows, {data.training_rows:,} to train, {data.held_out_rows:,} held "
         f"out{share}{warning}",
         f"study      {_trials(study)} ({study.completed} complete, {study.pruned} pruned), seed {study.seed}: "
-        f"{label_of(study.score)} {study.best_value:.4f} out of fold",
+        f"{label_of(study.score)} {number_text(study.best_value)} out of fold",
         f"           {parameters}",
     ]
     if manifest.decision_threshold is not None:
@@ -94,14 +94,14 @@ def _held_out(manifest: Manifest) -> list[str]:
     """The scores on the held-out rows, beside the score of a model that looks at no feature."""
     metrics, name = manifest.record.metrics, manifest.record.study.score
     others = [
-        f"{other} {value:.4f}"
+        f"{other} {number_text(value)}"
         for other, value in metrics.held_out.items()
         if other != name and not isinstance(value, int)
     ]
-    label = label_of(name)
+    label, error, trivial = label_of(name), metrics.standard_error or 0.0, metrics.trivial or 0.0
     return [
-        f"held out   {label} {metrics.held_out[name]:.4f} ± {metrics.standard_error:.4f}; a model that looks at no "
-        f"feature has {metrics.trivial:.4f}",
+        f"held out   {label} {number_text(metrics.held_out[name])} ± {number_text(error)}; "
+        f"a model that looks at no feature has {number_text(trivial)}",
         *(_classes(manifest) if manifest.task == "binary_classification" else []),
         f"           {'   '.join(others)}",
     ]
@@ -128,10 +128,13 @@ def _classes(manifest: Manifest) -> list[str]:
 
 def _parity(manifest: Manifest) -> list[str]:
     parity = manifest.record.parity
+    differing = (
+        f"labels differing {parity.label_mismatches}, max |Δp| " if manifest.classes else "max relative difference "
+    )
     return [
         f"parity     pickle = ONNX on {parity.rows:,} rows ({parity.edge_case_rows:,} edge cases), both graphs, "
         f"{parity.trees} trees",
-        f"           labels differing {parity.label_mismatches}, max |Δp| {parity.max_abs_difference:.1e}, "
+        f"           {differing}{parity.max_abs_difference:.1e}, "
         f"mean {parity.mean_abs_difference:.1e} (allowed {parity.tolerance:.0e})",
     ]
 

@@ -9,7 +9,7 @@ from bundle.manifest import Artifact, ArtifactKind, Manifest
 from bundle.result import Result
 from bundle.table import Table
 from bundle.training_record import Study, TrainingRecord
-from training.model.score import label_of
+from training.model.score import label_of, number_text
 from training.report.tables import front_table, parameter_table, score_table
 
 KEY_SCORES = ("recall", "precision", "roc_auc", "balanced_accuracy", "mae")
@@ -71,17 +71,23 @@ class TrainingReport(Result, frozen=True, kw_only=True):
             "study": study_line(study),
             **({"choice": f"trial {study.chosen_trial}, {study.choice}"} if study.choice else {}),
             **self._score(),
-            "parity": f"pickle and ONNX on {parity.rows:,} rows: {parity.label_mismatches} labels differ, "
-            f"largest difference {parity.max_abs_difference:.1e}",
+            "parity": f"pickle and ONNX on {parity.rows:,} rows: {self._differing()}",
         }
+
+    def _differing(self) -> str:
+        parity = self.manifest.parity
+        if "rmse" in self.manifest.metrics.held_out:  # of a regressor
+            return f"largest relative difference {parity.max_abs_difference:.1e}"
+        return f"{parity.label_mismatches} labels differ, largest difference {parity.max_abs_difference:.1e}"
 
     def _score(self) -> dict[str, str]:
         """What the model is worth; older reports don't say it."""
         metrics, name = self.manifest.metrics, self.manifest.study.score
         if metrics.standard_error is None or metrics.trivial is None:
             return {}
-        value = f"{label_of(name)} {metrics.held_out[name]:.4f} ± {metrics.standard_error:.4f} on the held-out rows"
-        return {"score": f"{value}; a model that looks at no feature has {metrics.trivial:.4f}"}
+        score = f"{number_text(metrics.held_out[name])} ± {number_text(metrics.standard_error)}"
+        value = f"{label_of(name)} {score} on the held-out rows"
+        return {"score": f"{value}; a model that looks at no feature has {number_text(metrics.trivial)}"}
 
     def key_figures(self) -> tuple[str, ...]:
         """The scores on the held-out rows, and parity."""
@@ -94,7 +100,7 @@ class TrainingReport(Result, frozen=True, kw_only=True):
         ]
         return (
             f"{manifest.name} {manifest.version} ({manifest.data.source} data), held out: {', '.join(shown)}",
-            f"parity on {manifest.parity.rows:,} rows: {manifest.parity.label_mismatches} labels differ",
+            f"parity on {manifest.parity.rows:,} rows: {self._differing()}",
         )
 
     def tables(self) -> tuple[Table, ...]:

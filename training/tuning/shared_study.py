@@ -101,7 +101,7 @@ def run_shared_study(
 
     seen: set[int] = set()
     with (
-        progress_bar("study", "trial", file=progress, total=trials) as bar,
+        progress_bar("study", "trials", file=progress, total=trials) as bar,
         warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"),
         interrupts_held(),
     ):

@@ -117,7 +117,7 @@ def run_study(
     """
     with interrupts_held():
         done = len(finished(study))
-        with progress_bar("study", "trial", file=progress, total=max(trials, done), initial=done) as bar:
+        with progress_bar("study", "trials", file=progress, total=max(trials, done), initial=done) as bar:
             try:
                 while done < trials and not is_exhausted(finished(study), patience):
                     raise_held()

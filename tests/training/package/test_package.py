@@ -232,13 +232,51 @@ class Doubler(BaseEstimator, TransformerMixin):
 
 def test_all_that_is_wrong_is_said_at_once(package, capfd):
     table, frame = table_of("pandas", gaps=False)
-    pair = ColumnTransformer([("twice", Doubler(), ["weight"]), ("again", Doubler(), ["age"])])
-    model = make_pipeline(pair, LogisticRegression()).fit(frame, table.binary)
+    others = ("others", OneHotEncoder(), ["mean radius", "colour", "grade"])
+    several = ColumnTransformer([("twice", Doubler(), ["weight"]), ("again", Doubler(), ["age"]), others])
+    model = make_pipeline(several, LogisticRegression()).fit(frame, table.binary)
     assert package(model, table.frame.select("weight", "age").with_columns(sold=pl.Series(table.binary))) == 1
     err = capfd.readouterr().err
     assert "error: Doubler (step 'twice') has no ONNX converter here\n" in err
     assert "error: Doubler (step 'again') has no ONNX converter here\n" in err
     assert "error: ROWS has no column 'mean radius', 'colour', 'grade'" in err
+
+
+def test_columns_that_the_pipeline_drops_are_no_features(package, bundle, capfd):
+    """Among them the target, where the pipeline was fitted on the whole table."""
+    table, frame = table_of("pandas", gaps=False)
+    frame = frame.assign(sold=table.binary)
+    kept = ColumnTransformer([("numbers", StandardScaler(), ["age", "weight"]), ("rest", "drop", ["grade"])])
+    model = make_pipeline(kept, LogisticRegression()).fit(frame, table.binary)
+    assert package(model, table.frame.select("weight", "age").with_columns(sold=pl.Series(table.binary))) == 0
+    manifest, reference, _ = bundle()
+    assert [feature.name for feature in manifest.features] == ["weight", "age"]
+    assert np.abs(np.stack(reference["probabilities"][:200]) - model.predict_proba(frame)).max() < 1e-6
+    passed = ColumnTransformer([("numbers", StandardScaler(), ["age"])], remainder="passthrough")
+    model = make_pipeline(passed, LogisticRegression()).fit(frame[["age", "weight", "sold"]], table.binary)
+    rows = table.frame.select("weight", "age").with_columns(sold=pl.Series(table.binary))
+    assert package(model, rows) == 1
+    assert "error: TARGET=sold is one of the columns that the pipeline was fitted on" in capfd.readouterr().err
+
+
+def test_labels_of_a_graph_are_not_put_in_another_order(package, capfd):
+    table = make_table(150, gaps=False)
+    numbers = table.frame.select("weight", "age").to_numpy()
+    model = LogisticRegression().fit(numbers, np.array(["low", "mid", "top"])[table.several])
+    graph = to_onnx(model, numbers.astype(np.float32)[:1], options={"zipmap": False})
+    rows = table.frame.select("weight", "age").with_columns(sold=pl.Series(table.several))
+    assert package(graph, rows, "--classes", "mid,low,top") == 1
+    said = capfd.readouterr().err
+    assert "the graph has the same labels in another order, low,mid,top; leave CLASSES out" in said
+    assert package(graph, None, "--names", "weight,age", "--classes", "a,b,c") == 0
+
+
+@pytest.mark.parametrize("more", [["--classes", "a,b"], ["--names", "x"], ["--task", "regression"]])
+def test_what_only_a_graph_needs_is_refused_for_a_pipeline(package, capfd, more):
+    model = LogisticRegression().fit(pd.DataFrame({"x": range(40)}), [0, 1] * 20)
+    with pytest.raises(SystemExit, match="2"):
+        package(model, pl.DataFrame({"x": range(40), "sold": [0, 1] * 20}), *more)
+    assert f"{more[0]} is for --onnx only" in capfd.readouterr().err
 
 
 def test_positive_and_threshold_decide_the_label(package, bundle):
@@ -435,7 +473,9 @@ def test_a_target_without_a_label_of_the_model_is_refused(package, capfd):
     rows = pd.DataFrame({"x": range(40)})
     model = LogisticRegression().fit(rows, ["no", "yes"] * 20)
     assert package(model, pl.DataFrame({"x": range(40), "sold": range(40)})) == 1
-    assert "TARGET=sold: no row has a label of the model, 'no' or 'yes'" in capfd.readouterr().err
+    err = capfd.readouterr().err
+    assert "TARGET=sold: no row has a label of the model, 'no' or 'yes'; there are " in err
+    assert "Recode the column, or give an ONNX graph's labels in CLASSES=" in err
 
 
 def test_labels_that_differ_in_case_only_stay_apart(package, bundle):

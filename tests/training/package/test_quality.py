@@ -39,8 +39,9 @@ def test_rows_whose_answer_rounding_changes_are_counted():
     found = compare_unrounded(interface, model, rows, answers)
     assert found == Rounding(rows=3, changed=2, labels=0, largest=0.5)
     first, second = found.lines()
-    assert "2 of 3 rows otherwise" in first
-    assert "largest difference 0.5;" in second
+    assert first == "rounding   3 rows have numbers that are rounded to float32, as services do"
+    assert second.startswith("warning: the model's own answer to 2 of them is another one without rounding")
+    assert "differs by up to 0.5;" in second
 
 
 def test_rounding_that_changes_nothing_is_said_and_float32_rows_need_no_line():
@@ -65,7 +66,7 @@ def test_other_classes_are_counted_and_so_are_rows_without_an_answer():
     assert found is not None
     assert (found.rows, found.changed, found.labels) == (3, 3, 2)
     assert found.largest == pytest.approx(0.5)
-    assert "another class for 2" in found.lines()[1]
+    assert "differs by up to 0.5, and in the class for 2;" in found.lines()[1]
 
 
 def test_scores_are_those_of_the_rows_whose_target_is_known():
@@ -125,7 +126,8 @@ def test_a_tree_fitted_on_unrounded_numbers_is_told_of(package, capfd, kind):
     changed = (np.abs(np.float32(own) - np.float32(rounded)) > 1e-5).sum()
     assert changed > 10
     out = capfd.readouterr().out
-    assert f"the model answers {changed} of {(halves != numbers).sum()} rows otherwise" in out
+    assert f"rounding   {(halves != numbers).sum()} rows have numbers that are rounded to float32" in out
+    assert f"the model's own answer to {changed} of them is another one" in out
     assert f"R² {1 - ((rounded - target) ** 2).sum() / 10:.4f}" in out
 
 
@@ -146,7 +148,19 @@ def test_classes_in_another_order_are_told_of(package, capfd):
     assert package(model, rows, "--classes", "yes,no", target="y") == 0
     wrong = capfd.readouterr().out
     assert "balanced accuracy 0.0000, accuracy 0; a model that looks at no feature has balanced accuracy 0.5" in wrong
-    assert "the classes those of the model, and in its order?" in wrong
+    assert "warning: with the classes in the order no, yes the accuracy would be 1: are they in the model's" in wrong
+
+
+def test_the_order_of_the_classes_that_fits_is_named():
+    interface = Interface("multiclass_classification", NUMBERS, tokens_for(NUMBERS), ("a", "b", "c"))
+    answers = Predictions(np.array([0, 0, 1, 1, 2, 2, 2]), np.zeros((7, 3), dtype=np.float32))
+    found = score_rows(interface, answers, pl.Series([1, 1, 2, 2, 0, 0, 1], dtype=pl.Int32))
+    assert found is not None
+    assert found.reordered == (("b", "c", "a"), pytest.approx(6 / 7))
+    assert "in the order b, c, a the accuracy would be 0.8571" in found.lines()[1]
+    right = score_rows(interface, answers, pl.Series([0, 0, 1, 1, 2, 2, 0], dtype=pl.Int32))
+    assert right is not None
+    assert right.reordered is None
 
 
 def test_a_target_that_no_row_has_is_not_scored(package, capfd):
