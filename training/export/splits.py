@@ -88,6 +88,7 @@ def _lines(values: NDArray[np.float32], matrix: NDArray[np.float64]) -> Iterator
     x = values.astype(np.float64)
     for column in range(matrix.shape[1]):
         y = matrix[:, column]
-        slope = (y[-1] - y[0]) / (x[-1] - x[0])
+        with np.errstate(divide="ignore", invalid="ignore"):  # numbers so large that the probes are all one float32
+            slope = (y[-1] - y[0]) / (x[-1] - x[0])
         if np.isfinite(slope) and slope != 0 and np.allclose(y, y[0] + slope * (x - x[0]), rtol=1e-6, atol=0):
             yield column, slope, float(y[0] - slope * x[0])

@@ -34,7 +34,7 @@ class Rounding(NamedTuple):
 
     def lines(self) -> list[str]:
         """What a person should know about it."""
-        lines = [f"rounding   {self.rows:,} rows have numbers that are rounded to float32, as services do"]
+        lines = [f"rounding   rows with numbers that are rounded to float32, as services do: {self.rows:,}"]
         if not self.changed:
             return [f"{lines[0]}; none gets another answer by it"]
         return [
@@ -63,10 +63,10 @@ class TargetScore(NamedTuple):
         first, *others = self.scores
         rest = "".join(f", {name} {self.scores[name]:.4g}" for name in others)
         left_out = f" ({self.unknown:,} without one that the model knows are left out)" if self.unknown else ""
-        lines = [
-            f"target     {self.rows:,} rows{left_out}: {first} {self.scores[first]:.4f}{rest}; "
-            f"a model that looks at no feature has {first} {self.least:.4g}"
-        ]
+        lines = [f"target     {counted(self.rows)}{left_out}: {first} {self.scores[first]:.4f}{rest}"]
+        if self.least == 1:  # one class alone: nothing to tell apart
+            return lines
+        lines[0] += f"; a model that looks at no feature has {first} {self.least:.4g}"
         if self.reordered is not None:
             order, accuracy = self.reordered
             lines.append(
@@ -79,6 +79,11 @@ class TargetScore(NamedTuple):
                 "and the classes those of the model, and in its order?"
             )
         return lines
+
+
+def counted(rows: int) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 
 def compare_unrounded(

@@ -259,6 +259,18 @@ def test_columns_that_the_pipeline_drops_are_no_features(package, bundle, capfd)
     assert "error: TARGET=sold is one of the columns that the pipeline was fitted on" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "chosen", [slice("weight", "age"), slice(None, "age"), slice(0, 3), [0, 1, 2], [True] * 3 + [False] * 2]
+)
+def test_columns_may_be_chosen_by_a_range_by_place_and_by_a_mask(package, bundle, chosen):
+    table, frame = table_of("pandas", gaps=False)
+    assert list(frame.columns) == [*NUMBERS, *TEXTS]
+    model = make_pipeline(ColumnTransformer([("numbers", StandardScaler(), chosen)]), LogisticRegression())
+    assert package(model.fit(frame, table.binary), table.frame.with_columns(sold=pl.Series(table.binary))) == 0
+    _, reference, _ = bundle()
+    assert np.abs(np.stack(reference["probabilities"][:200]) - model.predict_proba(frame)).max() < 1e-6
+
+
 def test_labels_of_a_graph_are_not_put_in_another_order(package, capfd):
     table = make_table(150, gaps=False)
     numbers = table.frame.select("weight", "age").to_numpy()

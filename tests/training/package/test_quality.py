@@ -39,7 +39,7 @@ def test_rows_whose_answer_rounding_changes_are_counted():
     found = compare_unrounded(interface, model, rows, answers)
     assert found == Rounding(rows=3, changed=2, labels=0, largest=0.5)
     first, second = found.lines()
-    assert first == "rounding   3 rows have numbers that are rounded to float32, as services do"
+    assert first == "rounding   rows with numbers that are rounded to float32, as services do: 3"
     assert second.startswith("warning: the model's own answer to 2 of them is another one without rounding")
     assert "differs by up to 0.5;" in second
 
@@ -81,6 +81,13 @@ def test_scores_are_those_of_the_rows_whose_target_is_known():
         "target     4 rows (1 without one that the model knows are left out): balanced accuracy 0.8333"
     )
     assert score_rows(interface, answers, pl.Series([None] * 5, dtype=pl.Int32)) is None
+
+
+def test_rows_of_one_class_tell_nothing_of_a_model():
+    interface = Interface("binary_classification", NUMBERS, tokens_for(NUMBERS), ("no", "yes"), 1, 0.5)
+    found = score_rows(interface, Predictions(np.array([1]), np.zeros((1, 2), dtype=np.float32)), pl.Series([1]))
+    assert found is not None
+    assert found.lines() == ["target     1 row: balanced accuracy 1.0000, accuracy 1"]
 
 
 def test_a_model_no_better_than_a_constant_is_warned_of():
@@ -126,7 +133,7 @@ def test_a_tree_fitted_on_unrounded_numbers_is_told_of(package, capfd, kind):
     changed = (np.abs(np.float32(own) - np.float32(rounded)) > 1e-5).sum()
     assert changed > 10
     out = capfd.readouterr().out
-    assert f"rounding   {(halves != numbers).sum()} rows have numbers that are rounded to float32" in out
+    assert f"rounded to float32, as services do: {(halves != numbers).sum()}\n" in out
     assert f"the model's own answer to {changed} of them is another one" in out
     assert f"R² {1 - ((rounded - target) ** 2).sum() / 10:.4f}" in out
 

@@ -85,12 +85,17 @@ def _parse_columns(
 ) -> Variables:
     """Parse a ColumnTransformer as skl2onnx does, which takes names and integers for columns, but no masks."""
     plain = copy.copy(model)
-    plain.transformers_ = [(name, part, _plain_columns(columns)) for name, part, columns in model.transformers_]
+    names = list(getattr(model, "feature_names_in_", ()))
+    plain.transformers_ = [(name, part, _plain_columns(columns, names)) for name, part, columns in model.transformers_]
     outputs: Variables = _parse_sklearn_column_transformer(scope, plain, inputs, custom_parsers=custom_parsers)
     return outputs
 
 
-def _plain_columns(columns: Any) -> Any:  # noqa: ANN401 - whatever selects columns
+def _plain_columns(columns: Any, names: list[str]) -> Any:  # noqa: ANN401 - whatever selects columns
+    if isinstance(columns, slice) and isinstance(columns.start or columns.stop, str):  # from one name to another one
+        first = 0 if columns.start is None else names.index(columns.start)
+        last = len(names) if columns.stop is None else names.index(columns.stop) + 1
+        return names[first : last : columns.step]
     if isinstance(columns, (str, int, slice)):
         return columns
     array = np.asarray(columns)
