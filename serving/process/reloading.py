@@ -88,6 +88,11 @@ class ReloadingApplication:
             seconds=settings.request_seconds,
         )
 
+    @property
+    def version(self) -> str:
+        """The version of the model that is served."""
+        return self._current.version
+
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection."""
         if scope["type"] == "lifespan":

@@ -51,7 +51,7 @@ def run(module: str, build: Build, artifact: ArtifactKind, *, default_port: int)
 
 def _run_alone(application: ReloadingApplication, settings: Settings) -> int:
     config = _configure(application, settings)
-    _tell_who_is_answered(settings)
+    _tell(application.version, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal that ended it again after draining; for a service that is a clean exit
         signal.signal(number, lambda *_: None)
@@ -72,9 +72,9 @@ def _run_workers(module: str, artifact: ArtifactKind, settings: Settings) -> int
     with TemporaryDirectory(prefix="serving-") as folder:
         environment = dict(os.environ)
         private = PrivateFolder(Path(folder))
-        copies = _share(settings, artifact, private)
+        copies, version = _share(settings, artifact, private)
         config = _configure(f"{module}:serve", settings)
-        _tell_who_is_answered(settings)
+        _tell(version, settings)
         supervisor = Supervisor(config, [config.bind_socket()], module, private, copies, environment)
         supervisor.run()
         if supervisor.failure:
@@ -82,17 +82,18 @@ def _run_workers(module: str, artifact: ArtifactKind, settings: Settings) -> int
         return 0
 
 
-def _share(settings: Settings, artifact: ArtifactKind, private: PrivateFolder) -> Copies:
+def _share(settings: Settings, artifact: ArtifactKind, private: PrivateFolder) -> tuple[Copies, str]:
+    """The workers' copies of the bundle, and the model's version."""
     try:
         private.prepare(os.environ)
         private.write_keys(settings.api_keys)
         copies = Copies(private.copies)
         copy = copies.name_next()
-        copy_bundle(settings, artifact, copy)
+        version = copy_bundle(settings, artifact, copy)
         copies.adopt(copy)
     except OSError as error:
         raise BundleError(f"{private.path}: can't be written for the workers: {error.strerror}") from error
-    return copies
+    return copies, version
 
 
 def _configure(application: ReloadingApplication | str, settings: Settings) -> Config:
@@ -126,7 +127,9 @@ def _log_config(settings: Settings) -> dict[str, Any]:
     return config
 
 
-def _tell_who_is_answered(settings: Settings) -> None:
+def _tell(version: str, settings: Settings) -> None:
+    """Log what is served, and to whom."""
+    logger.info("model version %s", version)
     if settings.api_keys:
         logger.info("all requests need an API key, except those for health and the page of /docs")
     else:

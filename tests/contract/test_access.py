@@ -74,6 +74,11 @@ def test_without_keys_the_log_says_that_everybody_is_answered(service: TestedSer
     assert "no API key is asked for" in service.log.read_text()
 
 
+def test_the_log_says_which_model_is_served(service: TestedService):
+    version = service.client.get("/metadata").json()["version"]
+    assert f"model version {version}" in service.log.read_text()
+
+
 def test_the_page_of_the_documentation_may_talk_to_its_service_only(service: TestedService):
     headers = service.client.get("/docs").headers
     assert "default-src 'none'" in headers["content-security-policy"]

@@ -119,6 +119,12 @@ def test_what_a_target_is_taken_for(values, task, classes):
     assert [type(label) for label in found.classes] == [type(label) for label in classes]
 
 
+def test_classes_are_named_with_their_rows_the_most_frequent_first():
+    assert infer_target(texts("y", ["b", "a", "c", "a"])).reason == "3 classes, by rows: 'a' 30, 'b' 15, 'c' 15"
+    many = infer_target(texts("y", [f"{i:02}x" for i in range(12)])).reason
+    assert many.endswith(", '09x' 5, 2 more")
+
+
 def test_the_positive_class_and_the_task_can_be_named():
     assert infer_target(texts("y", ["no", "no", "yes"]), positive="no").classes == ("yes", "no")
     assert infer_target(texts("y", ["true", "false"]), positive="false").classes == (True, False)

@@ -125,9 +125,9 @@ def _number(column: pl.Series) -> Column | None:
     if whole and not missing and _is_id(name, numbers):
         return Column(name, None, f"an id: every row has its own whole number, from {lowest(numbers):.0f} on")
     if not missing and numbers.n_unique() == 1:
-        return Column(name, None, f"constant: every row has {_written(lowest(numbers))}")
+        return Column(name, None, f"constant: every row has {written(lowest(numbers))}")
     kind = "whole numbers" if whole else "numbers"
-    reason = f"{kind} from {_written(lowest(numbers))} to {_written(highest(numbers))}{_gaps(missing)}"
+    reason = f"{kind} from {written(lowest(numbers))} to {written(highest(numbers))}{_gaps(missing)}"
     if stand_ins := _stand_ins(column):
         reason += f"; {stand_ins} mean missing"
     return Column(name, Numeric(name=name, integer=whole, nullable=missing > 0), reason)
@@ -212,7 +212,7 @@ def highest(numbers: pl.Series) -> float:
     return float(numbers.to_numpy().max()) + 0.0
 
 
-def _written(number: float) -> str:
+def written(number: float) -> str:
     """A number for a sentence: whole ones with all their digits."""
     return f"{number:.0f}" if number.is_integer() and abs(number) < EXACT_FLOAT64 else f"{number:g}"
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from bundle.graph_names import Task
 from bundle.manifest import ClassLabel
-from training.data.infer import has_no_values, highest, lowest
+from training.data.infer import has_no_values, highest, lowest, written
 from training.data.typed import FALSE, TRUE, as_booleans, as_integers, as_numbers, as_plain, is_missing_text
 from training.errors import DataError
 
@@ -14,6 +14,7 @@ MAX_INTEGER_CLASSES = 20
 """A target with more distinct whole numbers is a quantity."""
 
 MAX_CLASSES = 100
+NAMED_CLASSES = 10
 
 
 class InferredTarget(NamedTuple):
@@ -45,9 +46,8 @@ def infer_target(column: pl.Series, *, task: str = "", positive: str = "") -> In
     if task == "regression" or (not task and quantity and not (whole and seen.n_unique() <= MAX_INTEGER_CLASSES)):
         if positive:
             raise DataError(f"POSITIVE={positive}: {column.name} is a number to be predicted, and has no classes")
-        return InferredTarget(
-            "regression", (), f"numbers from {lowest(numbers):g} to {highest(numbers):g}: a regression"
-        )
+        span = f"from {written(lowest(numbers))} to {written(highest(numbers))}"
+        return InferredTarget("regression", (), f"numbers {span}: a regression")
     return _classes(column.name, _labels(seen, whole=whole), positive)
 
 
@@ -67,14 +67,19 @@ def _labels_seen(seen: pl.Series) -> pl.Series:
 
 
 def _classes(name: str, labels: pl.Series, positive: str) -> InferredTarget:
-    counts = dict(labels.value_counts(sort=True).iter_rows())
+    counts = dict(
+        labels.alias("label").value_counts(name="rows").sort(["rows", "label"], descending=[True, False]).iter_rows()
+    )
     if len(counts) > MAX_CLASSES:
         raise DataError(f"TARGET={name}: {len(counts):,} different values are too many classes; is it an id?")
     ordered = sorted(counts)
     if len(ordered) > 2:
         if positive:
             raise DataError(f"POSITIVE={positive}: {name} has {len(ordered)} classes, and POSITIVE is for two")
-        return InferredTarget("multiclass_classification", tuple(ordered), f"{len(ordered)} classes")
+        named = [f"{label!r} {counts[label]:,}" for label in list(counts)[:NAMED_CLASSES]]
+        more = [f"{len(counts) - NAMED_CLASSES} more"] if len(counts) > NAMED_CLASSES else []
+        reason = f"{len(ordered)} classes, by rows: {', '.join([*named, *more])}"
+        return InferredTarget("multiclass_classification", tuple(ordered), reason)
     texts = {_text(label): label for label in ordered}
     positive = positive.lower() if isinstance(ordered[0], bool) else positive
     if positive:
