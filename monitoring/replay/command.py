@@ -74,7 +74,7 @@ def replay(given: argparse.Namespace) -> ReplayReport:
         run.over(reader)
     manifest, record = target.manifest, summarize(given.record, reader.reading)
     if not run.tallies:
-        reasons = "".join(f"; not asked again: {count:,} rows, {reason}" for reason, count in run.left_out.items())
+        reasons = "".join(f"; {count:,} rows were not asked again: {reason}" for reason, count in run.left_out.items())
         raise RecordError(
             f"RECORD={given.record}: no row that {manifest.name} {manifest.version} could answer again; "
             f"there are {versions_seen(record)}{not_read(record)}{first_damage(record)}{reasons}"

@@ -134,7 +134,7 @@ def test_rows_without_all_features_are_said_and_not_guessed(held_out, models, tm
     shutil.rmtree(record)
     write_record(record, models, held_out[:30], fields=names)
     assert run_replay(record)[0] == 2
-    assert "30 rows: age, sex: not in the record (SERVE_RECORD_FIELDS)" in capsys.readouterr().err
+    assert "30 rows were not asked again: age, sex: not in the record (SERVE_RECORD_FIELDS)" in capsys.readouterr().err
 
 
 def test_damage_is_named_and_gives_a_status_of_its_own(held_out, models, tmp_path, run_replay, capsys):
