@@ -21,6 +21,8 @@ OWNER = ".in-use"
 """Name of the lock file in a folder that a command owns while it runs."""
 
 _LONGEST_NOTE = 4096
+_ATTEMPTS = 1000
+"""At making a lock's folder; others can be in the way only for as long as they take to remove theirs."""
 
 
 class InUseError(OSError):
@@ -38,6 +40,7 @@ def owning(lock: Path, what: str, remedy: str) -> Iterator[None]:
         InUseError: another process owns it. The message ends with `remedy`, which says what the user can do.
         OSError: the lock's file can't be written, or the file system has no locks.
     """
+    lock = lock.absolute()
     made = [folder for folder in lock.parents if not folder.exists()]
     try:
         handle = _acquire(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,11 +79,15 @@ def _acquire(lock: Path, operation: int) -> int:
     """An open file with the lock on it. Its previous holder may have removed the file; a lock on it then excludes
     nobody, because the path leads to another file by now, or to none.
     """
+    attempts = 0
     while True:
-        lock.parent.mkdir(parents=True, exist_ok=True)
         try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-        except FileNotFoundError:  # the previous holder has just removed the folder that it had made
+        except (FileNotFoundError, FileExistsError):  # a previous holder is just removing folders that it had made
+            attempts += 1
+            if attempts == _ATTEMPTS:
+                raise
             continue
         try:
             fcntl.flock(handle, operation)

@@ -3,6 +3,7 @@
 import re
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,37 @@ def test_lock_makes_its_folder_and_leaves_it_only_if_it_is_used(tmp_path):
     with owning(tmp_path / "there" / OWNER, "it", "wait"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["not", "there"]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, FileExistsError])
+def test_a_folder_that_its_previous_holder_is_just_removing_is_made_again(tmp_path, monkeypatch, error):
+    made, original = [], Path.mkdir
+
+    def mkdir(self, *arguments, **keywords):
+        made.append(self)
+        if len(made) < 3:
+            raise error(17, "as pathlib has it in that race")
+        original(self, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with owning(tmp_path / "folder" / OWNER, "it", "wait"):
+        assert len(made) == 3
+
+
+@pytest.mark.parametrize("there", ["file", "dangling"])
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path, there):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError, match=r"File exists|Not a directory"), owning(tmp_path / there / OWNER, "it", "wait"):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_relative_lock_is_released_wherever_the_process_has_gone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with owning(Path("folder") / OWNER, "it", "wait"):
+        monkeypatch.chdir("/")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_link_in_place_of_the_lock_is_not_followed(tmp_path):

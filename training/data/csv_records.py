@@ -112,8 +112,9 @@ def _check_quotes(buffer: bytes, scan: _Scan, separator: bytes, path: Path, line
     if wrong:
         first = int(min(wrong))
         number = line + buffer.count(b"\n", 0, first)
+        one_field = line == 1 and separator not in buffer.split(b"\n", 1)[0]  # in the header
         beside = {chr(buffer[place]) for place in (first - 1, first + 1) if 0 <= place < len(buffer)}
-        others = sorted(beside & {*";\t|,"} - {separator.decode()})
+        others = sorted(beside & {*";\t|,"}) if one_field else []
         cause = "fields seem to have another separator" if others else "a quote inside a field"
         remedy = f"give SEPARATOR={others[0]!r}" if others else 'quote the whole field, and write " as ""'
         raise TableError(f"{path}, line {number}: {cause}; {remedy}")

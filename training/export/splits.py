@@ -74,7 +74,8 @@ def _probes(feature: Feature) -> NDArray[np.float32]:
     highest = feature.maximum if feature.maximum is not None else 1.0
     step = 2.0 ** np.floor(np.log2(max(highest - lowest, 1e-30)))
     start = np.floor(lowest / step) * step
-    return np.array([start + i * step for i in range(_PROBES)], dtype=np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 they are infinite, and show nothing
+        return np.array([start + i * step for i in range(_PROBES)], dtype=np.float32)
 
 
 def _varied(base: Tensors, place: int, values: NDArray[np.float32]) -> Tensors:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from bundle.graph_names import FLOAT32_MAX
 from bundle.manifest import Feature
 from training.data.describe import OTHER
 from training.data.table_files import AS_NAMED, KINDS, CsvOptions, explain_missing, is_parquet, is_table, read_table
@@ -47,10 +48,11 @@ def read_rows(
             raise ConversionError(f"TEXT is for CSV files; ROWS={path} has types of its own")
         return table
     kept = {*texts, *also_texts}
-    return pl.DataFrame([column if column.name in kept else _typed(column) for column in table])
+    return pl.DataFrame([column if column.name in kept else typed(column) for column in table])
 
 
-def _typed(text: pl.Series) -> pl.Series:
+def typed(text: pl.Series) -> pl.Series:
+    """A column of a CSV file as numbers, booleans or dates if all its values are; missing ones are null then."""
     given = text.filter(text.is_not_null() & ~is_missing_text(text))
     for read in (as_booleans, as_numbers, as_dates):
         if not given.is_empty() and not read(given).has_nulls():
@@ -80,6 +82,23 @@ def plain(column: pl.Series) -> pl.Series:
             f"column {column.name!r} of ROWS is {kind}; a number, a string, a boolean or a date is needed"
         )
     return column.cast(pl.String)
+
+
+def feature_column(column: pl.Series) -> pl.Series:
+    """The column of a feature, `plain`.
+
+    Raises:
+        ConversionError: it is of a type that no feature has, or has a number beyond float32's range, which services
+            refuse.
+    """
+    found = plain(column)
+    if found.dtype == pl.Float64 and (wide := found.abs() > FLOAT32_MAX).any():
+        row = int(wide.fill_null(value=False).arg_max() or 0)
+        raise ConversionError(
+            f"column {column.name!r} of ROWS, row {row}: {found[row]:g} is beyond the range of float32, in which "
+            "services compute; make it missing, or leave the row out"
+        )
+    return found
 
 
 def describe(column: pl.Series, *, nullable: bool) -> Feature:

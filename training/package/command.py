@@ -112,8 +112,9 @@ def _package_graph(name: str, options: argparse.Namespace) -> Packaged:
 
 
 def _read_rows(options: argparse.Namespace, texts: Collection[str] = ()) -> pl.DataFrame:
+    """The rows; a CSV file's target stays text, for the model's classes say what it is."""
     csv = read_csv_options(options.separator, options.empty)
-    return read_rows(options.rows, csv, texts=_listed(options.text), also_texts=texts)
+    return read_rows(options.rows, csv, texts=_listed(options.text), also_texts={*texts, options.target})
 
 
 def _listed(text: str) -> list[str]:
@@ -140,8 +141,10 @@ def _summarize(packaged: Packaged, models: Path) -> None:
         )
         if packaged.apart:
             print(f"           {packaged.apart} rows differ within the given tolerance; they are not reference rows")
-    for measured in (packaged.rounding, packaged.score):
-        print("".join(f"{line}\n" for line in (measured.lines() if measured else [])), end="")
+    rounding, score = packaged.rounding, packaged.score
+    told = rounding.lines() if rounding else []
+    told += score.lines(rounding_matters=bool(rounding and rounding.changed)) if score else []
+    print("".join(f"{line}\n" for line in told), end="")
     print(f"published  {models / manifest.name}.json ({', '.join(sorted(manifest.artifacts))})")
     services = "make serve-onnx | make serve-axum" + (" | make serve-pickle" if "pickle" in manifest.artifacts else "")
     print(f"next       {services} | make bench | make skew", *with_models(models), sep="\n")

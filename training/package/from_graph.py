@@ -22,7 +22,7 @@ from training.export.rewrite.graph import Graph
 from training.export.rewrite.outputs import finish
 from training.export.rewrite.simplify import simplify
 from training.package.bundle_it import Source
-from training.package.columns import describe, plain
+from training.package.columns import describe, feature_column
 from training.package.foreign_graph import (
     INTEGERS,
     ForeignInput,
@@ -120,7 +120,7 @@ def _column_names(inputs: list[ForeignInput], names: Sequence[str], rows: pl.Dat
 def _table(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     if missing := [column for column in columns if column not in rows.columns]:
         raise ConversionError(f"ROWS has no column {', '.join(map(repr, missing))}; it has {', '.join(rows.columns)}")
-    return pl.DataFrame([plain(rows[column]) for column in columns])
+    return pl.DataFrame([feature_column(rows[column]) for column in columns])
 
 
 def _kinds(inputs: list[ForeignInput]) -> list[int]:

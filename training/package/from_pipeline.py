@@ -25,7 +25,7 @@ from training.export.interface import Interface, Tensors
 from training.export.named_graph import unknown_steps
 from training.export.predictions import Predictions, joined, predict_estimator
 from training.package.bundle_it import Source
-from training.package.columns import describe, plain
+from training.package.columns import describe, feature_column, plain, typed
 
 _KINDS: dict[Any, str] = {pl.Date: "dates", pl.Boolean: "booleans"}
 HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
@@ -57,7 +57,7 @@ def pipeline_source(
         problems.append(f"ROWS has no column {', '.join(map(repr, missing))}; it has {', '.join(rows.columns)}")
     if problems:
         raise ConversionError("\nerror: ".join(problems))
-    table = pl.DataFrame([plain(rows[column]) for column in names])
+    table = pl.DataFrame([feature_column(rows[column]) for column in names])
     interface = _interface(estimator, rows, table, positive, threshold)
     interface = _with_frame(estimator, interface, table)
     if threshold is None:
@@ -110,11 +110,15 @@ def _check_labels(estimator: Any, interface: Interface, table: pl.DataFrame) -> 
 
 
 def reference_target(interface: Interface, column: pl.Series) -> pl.Series:
-    """The target's `plain` values as class indices, null where a label is none of the classes, or as numbers.
+    """The target's `plain` values as class indices, null where a label is none of the classes, or as numbers. Texts
+    are read as the numbers or booleans that the model predicts.
 
     Raises:
         ConversionError: no value is a label of the model, or the model predicts a number and they are not numbers.
     """
+    texts = bool(interface.classes) and isinstance(interface.classes[0], str)
+    if column.dtype == pl.String and not texts:
+        column = plain(typed(column))
     if not interface.classes:
         if column.dtype != pl.Float64:
             raise ConversionError(f"TARGET={column.name}: the model predicts a number, and ROWS has {column.dtype}")
@@ -134,7 +138,7 @@ def reference_target(interface: Interface, column: pl.Series) -> pl.Series:
 
 def _plain_text(value: object, *, boolean: bool) -> str:
     text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
-    return text.lower() if boolean else text
+    return {"1": "true", "0": "false"}.get(text, text.lower()) if boolean else text
 
 
 def _feature_names(estimator: Any, columns: Sequence[str]) -> list[str]:  # noqa: ANN401
@@ -214,7 +218,9 @@ def _with_frame(estimator: Any, interface: Interface, table: pl.DataFrame) -> In
     for frame in _frames(estimator):
         candidate = replace(interface, frame=frame, features=_typed(interface, table, frame))
         try:
-            predict_estimator(estimator, candidate, candidate.tensors(table.head(50)))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about the names of a kind of frame that is not the pipeline's
+                predict_estimator(estimator, candidate, candidate.tensors(table.head(50)))
         except ConversionError:
             raise
         except Exception as error:  # noqa: BLE001 - pipelines raise whatever comes up
@@ -222,7 +228,7 @@ def _with_frame(estimator: Any, interface: Interface, table: pl.DataFrame) -> In
             continue
         return _with_nulls(estimator, candidate, table)
     read = "".join(f"; ROWS has {name!r} as {_KINDS[kind]}" for name, kind in table.schema.items() if kind in _KINDS)
-    hint = f"{read}: a CSV file's column stays text if TEXT= names it" if read else ""
+    hint = f"{read}; a column of a CSV file stays text if TEXT= names it"
     raise ConversionError(f"the pipeline refuses the rows of ROWS ({'; '.join(problems)}){hint}")
 
 

@@ -17,6 +17,7 @@ from bundle.tolerance import PROBABILITY_TOLERANCE, VALUE_TOLERANCE
 from training.export.interface import Interface, Tensors
 from training.export.parity import distance
 from training.export.predictions import Predictions
+from training.model.score import number_text
 
 MUCH_BETTER = 0.2
 """So much more accuracy with the classes in another order means that they are in the wrong one."""
@@ -47,24 +48,25 @@ class Rounding(NamedTuple):
 
 
 class TargetScore(NamedTuple):
-    """The model's scores on the rows whose target is known: name to value. `least` is what the first one has to exceed,
-    the score of a model that looks at no feature. `reordered`: the classes in an order in which the accuracy would be
-    clearly higher, and that accuracy.
+    """The scores of the answers, as services give them, to the rows whose target is known: name to value. `least` is
+    what the first one has to exceed, the score of a model that looks at no feature; None where targets are all alike or
+    so large that there is no score. `reordered`: the classes in an order in which the accuracy would be clearly higher,
+    and that accuracy.
     """
 
     rows: int
     unknown: int
     scores: dict[str, float]
-    least: float
+    least: float | None
     reordered: tuple[tuple[ClassLabel, ...], float] | None = None
 
-    def lines(self) -> list[str]:
+    def lines(self, *, rounding_matters: bool = False) -> list[str]:
         """The scores, and a warning if they are no better than those of a model that looks at no feature."""
         first, *others = self.scores
         rest = "".join(f", {name} {self.scores[name]:.4g}" for name in others)
         left_out = f" ({self.unknown:,} without one that the model knows are left out)" if self.unknown else ""
-        lines = [f"target     {counted(self.rows)}{left_out}: {first} {self.scores[first]:.4f}{rest}"]
-        if self.least == 1:  # one class alone: nothing to tell apart
+        lines = [f"target     {counted(self.rows)}{left_out}: {first} {number_text(self.scores[first])}{rest}"]
+        if self.least is None:
             return lines
         lines[0] += f"; a model that looks at no feature has {first} {self.least:.4g}"
         if self.reordered is not None:
@@ -74,10 +76,10 @@ class TargetScore(NamedTuple):
                 f"{accuracy:.4g}: are they in the model's order, and is TARGET the right column?"
             )
         elif not self.scores[first] > self.least:
-            lines.append(
-                "warning: on ROWS the model is no better than one that looks at no feature: are TARGET, the columns "
-                "and the classes those of the model, and in its order?"
-            )
+            cause = "are TARGET and the columns those of the model, and in its order?"
+            if rounding_matters:
+                cause = "what rounding changes may be the cause"
+            lines.append(f"warning: on ROWS the model is no better than one that looks at no feature: {cause}")
         return lines
 
 
@@ -111,6 +113,7 @@ def score_rows(interface: Interface, answers: Predictions, target: pl.Series) ->
         return None
     truth, given = target.drop_nulls().to_numpy(), answers.at(known)
     scores: dict[str, float] = {}
+    least: float | None
     reordered = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a few rows may lack a class, and R² needs two rows
@@ -118,11 +121,11 @@ def score_rows(interface: Interface, answers: Predictions, target: pl.Series) ->
             values = given.numbers[:, 0].astype(np.float64)
             scores["R²"] = float(r2_score(truth, values))
             scores["mean absolute error"] = float(mean_absolute_error(truth, values))
-            least = 0.0
+            least = 0.0 if len(np.unique(truth)) > 1 and np.isfinite(scores["R²"]) else None
         else:
             scores["balanced accuracy"] = float(balanced_accuracy_score(truth, given.labels))
             scores["accuracy"] = float(accuracy_score(truth, given.labels))
-            least = 1 / len(np.unique(truth))
+            least = 1 / len(np.unique(truth)) if len(np.unique(truth)) > 1 else None
             reordered = _better_order(interface, truth, given.labels, scores["accuracy"])
     return TargetScore(int(known.sum()), int((~known).sum()), scores, least, reordered)
 

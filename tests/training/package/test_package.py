@@ -271,6 +271,40 @@ def test_columns_may_be_chosen_by_a_range_by_place_and_by_a_mask(package, bundle
     assert np.abs(np.stack(reference["probabilities"][:200]) - model.predict_proba(frame)).max() < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("labels", "written"),
+    [
+        (["01", "02"], ["01", "02"]),
+        (["false", "true"], ["false", "true"]),
+        ([False, True], ["0", "1"]),
+        ([False, True], ["False", "True"]),
+        ([0, 1], ["0", "1.0"]),
+        (["NA", "EU"], ["NA", "EU"]),
+    ],
+)
+def test_labels_in_a_csv_file_are_read_as_the_model_has_them(tmp_path, labels, written):
+    values = np.arange(40) / 8
+    model = LogisticRegression().fit(pd.DataFrame({"x": values}), np.array(labels)[np.arange(40) // 20])
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
+    lines = [f"{value},{written[i // 20]}" for i, value in enumerate(values)]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,sold", *lines, ""]))
+    given = ["--pipeline", str(tmp_path / "m.pkl"), "--rows", str(tmp_path / "rows.csv"), "--target", "sold"]
+    assert main([*given, "--models", str(tmp_path / "models")]) == 0
+    manifest = read_manifest(tmp_path / "models")
+    assert sorted(map(str, manifest.classes)) == sorted(map(str, labels))
+    reference = pl.read_parquet(tmp_path / "models" / manifest.artifacts["reference"].file)
+    expected = [manifest.classes.index(labels[i // 20]) for i in range(40)]
+    assert reference["target"][:40].to_list() == expected
+
+
+@pytest.mark.parametrize("number", [1e300, float("inf"), -3.5e38])
+def test_a_number_that_services_refuse_is_named(package, capfd, number):
+    model = LogisticRegression().fit(pd.DataFrame({"x": range(40)}), [0, 1] * 20)
+    rows = pl.DataFrame({"x": [0.5, None, number], "sold": [0, 1, 0]})
+    assert package(model, rows) == 1
+    assert f"column 'x' of ROWS, row 2: {number:g} is beyond the range of float32" in capfd.readouterr().err
+
+
 def test_labels_of_a_graph_are_not_put_in_another_order(package, capfd):
     table = make_table(150, gaps=False)
     numbers = table.frame.select("weight", "age").to_numpy()

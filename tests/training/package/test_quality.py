@@ -101,7 +101,17 @@ def test_a_model_no_better_than_a_constant_is_warned_of():
     assert len(found.lines()) == 1
     wrong = score_rows(interface, bad, target)
     assert wrong is not None
-    assert wrong.lines()[1].startswith("warning: on ROWS the model is no better than one that looks at no feature")
+    assert wrong.lines()[1].startswith("warning: on ROWS the model is no better than one that looks at no feature: are")
+    assert wrong.lines(rounding_matters=True)[1].endswith("what rounding changes may be the cause")
+
+
+@pytest.mark.parametrize("target", [[2.0, 2.0, 2.0], [5.0], [1e300, 1.0, 2.0]])
+def test_a_score_that_cannot_be_is_no_warning(target):
+    interface = Interface("regression", NUMBERS, tokens_for(NUMBERS))
+    answers = Predictions(np.zeros(len(target), dtype=np.int64), np.ones((len(target), 1), dtype=np.float32))
+    found = score_rows(interface, answers, pl.Series(target))
+    assert found is not None
+    assert len(found.lines()) == 1
 
 
 @pytest.fixture
