@@ -153,7 +153,8 @@ def _agreement(rows: Sequence[SkewRow]) -> str:
     if not compared:
         return "No answers were compared with the reference."
     largest = max(row.result.max_abs_difference for row in rows)
-    return f"All {compared:,} compared answers agree with the reference, within {largest:.1e}."
+    how = f"within {largest:.1e}" if largest else "to the last digit"
+    return f"All {compared:,} compared answers agree with the reference, {how}."
 
 
 def _limits(contests: Sequence[Contest], cells: Sequence[LoadCell], rounds: int) -> Iterator[str]:

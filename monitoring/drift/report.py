@@ -140,8 +140,8 @@ class DriftReport(ModelResult, frozen=True, kw_only=True):
             "" if finding.by_chance is None else f"{finding.by_chance:.3f}",
             "" if finding.expected is None else f"{100 * finding.expected:.2f}",
             "" if finding.found is None else f"{100 * finding.found:.2f}",
-            _chance(finding.adjusted),
-            _chance(finding.p),
+            chance_text(finding.adjusted),
+            chance_text(finding.p),
             f"{finding.effective_rows:,.0f}",
             f"{finding.rows:,}",
             f"{finding.requests:,}",
@@ -165,9 +165,12 @@ class DriftReport(ModelResult, frozen=True, kw_only=True):
         return (*notes, *record_notes(self.record))
 
 
-def _chance(p: float | None) -> str:
+def chance_text(p: float | None) -> str:
+    """A p value in a table: in decimals, or if it is small, as a power of ten."""
     if p is None:
         return ""
+    if p >= 0.01:
+        return f"{p:.2f}"
     return f"{p:.1e}" if p >= _SMALLEST else f"< {_SMALLEST:g}"
 
 

@@ -15,6 +15,7 @@ from bundle.manifest import Feature, Manifest, encode_manifest
 from monitoring.drift.command import main
 from monitoring.drift.counting import Counter, whole_requests
 from monitoring.drift.findings import Thresholds, find
+from monitoring.drift.report import chance_text
 from monitoring.drift.variables import variables_of
 from monitoring.record.reader import Line, RecordReader
 from monitoring.record.rows import Rows, Shape
@@ -297,3 +298,10 @@ def test_false_alarms_stay_below_the_nominal_level(manifest, batch):
         alarming += any(abs(f.effect) >= (0.1 if f.what == "distribution" else 0.01) for f in chance)
     assert significant <= stats.binom.ppf(0.999, REPETITIONS, 0.05)
     assert alarming <= min(significant, 2)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(None, ""), (1.0, "1.00"), (0.014, "0.01"), (0.0099, "9.9e-03"), (1e-120, "< 1e-99")]
+)
+def test_chances_are_written_in_decimals_as_long_as_these_say_something(p, text):
+    assert chance_text(p) == text
