@@ -14,7 +14,7 @@ from pathlib import Path
 
 import gevent  # type: ignore[import-untyped]
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
 
 from bundle.errors import BundleError
 from bundle.manifest import find_manifest, read_manifest
@@ -79,6 +79,10 @@ def _lead(environment: Environment, bundle: str) -> None:
             logger.error("error: worker %s is refused: %s", worker, reason)
             environment.process_exit_code = 1  # it may have had users already
             runner.send_message(REFUSED, reason, client_id=worker)
+            if runner.state == STATE_INIT:
+                # If the last worker leaves, Locust's master stops listening, although it may still wait for the others
+                # to come; one that is forgotten before doesn't count.
+                runner.clients.pop(worker, None)
 
     def collect(**_: object) -> None:
         finished.clear()
