@@ -63,11 +63,14 @@ class Started:
             time.sleep(0.02)
 
 
+LOAD = ("--scenario", "batch10", "--headless", "--users", "4", "--spawn-rate", "4", "--run-time", "2s")
+END = ("--stop-timeout", "10", "--only-summary")
+
+
 def arguments(url: str, port: str) -> tuple[str, ...]:
     """A master and two workers, two clients each."""
-    load = ("--scenario", "batch10", "--headless", "--users", "4", "--spawn-rate", "4", "--run-time", "2s")
     own = ("--processes", "2", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port)
-    return ("--host", url, *load, *own, "--stop-timeout", "10", "--only-summary")
+    return ("--host", url, *LOAD, *own, *END)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +108,12 @@ def runs(model_folder: Path, other_bundle: Path, tmp_path_factory: pytest.TempPa
             "lonely": start(model_folder, "--host", urls["honest"], *lone, "--expect-workers-max-wait", "1"),
             "unequipped": start(tmp_path_factory.mktemp("none"), "--host", urls["honest"], "--headless"),
         }
+        early = port()
+        bind = ("--master", "--expect-workers", "2", "--master-bind-host", "127.0.0.1", "--master-bind-port", early)
+        found["patient"] = start(model_folder, "--host", urls["honest"], *LOAD, *bind, *END)
+        assert start(other_bundle, "--worker", "--master-port", early).status == 1  # it has come and gone
+        for _ in range(2):
+            start(model_folder, "--worker", "--master-port", early)
         found["robbed"].wait_for("Sending spawn jobs")
         psutil.Process(found["robbed"].process.pid).children()[0].kill()
         yield found
@@ -131,6 +140,13 @@ def test_a_worker_with_another_bundle_is_refused_and_the_run_fails(runs):
     assert "error: refused by the master: it has the bundle abc123 (manifest SHA-256 " in worker.log
     assert " is refused: it has the bundle abc123 (manifest SHA-256 " in master.log
     assert "Traceback" not in worker.log + master.log, worker.log + master.log
+
+
+def test_a_master_waits_on_for_its_workers_if_a_refused_one_came_first(runs):
+    run = runs["patient"]
+    assert run.status == 1, run.log
+    assert " is refused: it has the bundle abc123" in run.log.partition("Sending spawn jobs")[0]
+    assert int(re.search(r"Aggregated +(\d+) ", run.log)[1]) > 0, run.log
 
 
 def test_a_worker_that_is_killed_fails_the_run(runs):
