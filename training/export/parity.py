@@ -48,7 +48,7 @@ def check_parity(
         ParityError: a label differs, a probability differs by more than `PROBABILITY_TOLERANCE` (a value by
             `VALUE_TOLERANCE`), a tree was lost or gained, or a graph can't be run at all.
     """
-    usual = VALUE_TOLERANCE if interface.task == "regression" else PROBABILITY_TOLERANCE
+    usual = usual_tolerance(interface)
     rows = interface.tensors(reference[ROW].struct.unnest())
     equal = np.ones(reference.height, dtype=bool)
     differences, mismatches = [], 0
@@ -77,6 +77,11 @@ def check_parity(
         trees=trees,
     )
     return Compared(parity, equal)
+
+
+def usual_tolerance(interface: Interface) -> float:
+    """How far apart answers may be, as `distance` has it, unless the user gives another tolerance."""
+    return VALUE_TOLERANCE if interface.task == "regression" else PROBABILITY_TOLERANCE
 
 
 def distance(interface: Interface, expected: Predictions, got: Predictions) -> NDArray[np.float64]:

@@ -13,9 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, mean_absolute_error, r2_score
 
 from bundle.manifest import ClassLabel
-from bundle.tolerance import PROBABILITY_TOLERANCE, VALUE_TOLERANCE
 from training.export.interface import Interface, Tensors
-from training.export.parity import distance
+from training.export.parity import distance, usual_tolerance
 from training.export.predictions import Predictions
 from training.model.score import number_text
 
@@ -101,8 +100,7 @@ def compare_unrounded(
     got, want = answer(Tensors(exact.categorical[differs], exact.numeric[differs])), answers.at(differs)
     apart = distance(interface, want, got)
     moved = got.labels != want.labels
-    usual = VALUE_TOLERANCE if interface.task == "regression" else PROBABILITY_TOLERANCE
-    changed = moved | ~(apart <= usual)
+    changed = moved | ~(apart <= usual_tolerance(interface))
     return Rounding(count, int(changed.sum()), int(moved.sum()), float(np.nanmax(apart, initial=0.0)))
 
 
